@@ -1,0 +1,365 @@
+"""One frozen settings object, read from flags, environment and a TOML file, in this order.
+
+The fields of `Settings` are the one table of settings: the flags of the command line, the
+`FRESHREC_*` environment names, the keys of the TOML file and the help text all come from it.
+Every error is one sentence that names the setting, where its value came from and what is allowed.
+"""
+
+# ruff: noqa: RUF009 (the calls of `setting` make dataclass fields)
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from streams.setting_fields import SettingField, SettingsError, fields_of, parse, setting
+
+if TYPE_CHECKING:
+    from streams.event_types import EventTypes
+    from streams.events import ClickLimits
+    from streams.graph import GraphConfig
+    from streams.window import WindowConfig
+
+__all__ = ["FIELDS", "Settings", "SettingsError", "load_settings"]
+
+ENVIRONMENT_PREFIX = "FRESHREC_"
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class EventTypeChange:
+    """What `[event_types.NAME]` of the TOML file says; None leaves the built-in value.
+
+    A new name starts from the values of `click`. Polarity is 1, 0 (impression) or -1 (dislike).
+    """
+
+    name: str
+    weight: float | None = None
+    half_life_seconds: float | None = None
+    polarity: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings:
+    """What a worker and the tools around it can be told. Durations are in seconds, sizes in bytes.
+
+    An instance is complete and checked: its constructor raises `SettingsError` where two settings
+    contradict each other. Use `load_settings` to read one from outside.
+    """
+
+    # Kafka
+    bootstrap: str = setting("127.0.0.1:9092", "Kafka brokers, HOST:PORT[,HOST:PORT ...]")
+    group: str = setting("freshrec", "consumer group; workers of one group share the partitions")
+    topic_prefix: str = setting("", "put before every topic name", optional=True)
+    clicks_topic: str = setting(
+        "clicks", "topic of clicks; its dead letters go to NAME.dead-letter"
+    )
+    items_topic: str = setting("items", "compacted topic of the catalogue")
+    recommendations_topic: str = setting("recommendations", "compacted topic of published lists")
+    partitions: int = setting(4, "partitions of a topic that freshrec creates", 1, 10_000)
+    replication_factor: int = setting(1, "replicas of a topic that freshrec creates", 1, 100)
+    security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
+        "plaintext", "how to talk to the brokers"
+    )
+    sasl_mechanism: Literal["plain", "scram-sha-256", "scram-sha-512"] = setting(
+        "plain", "SASL mechanism, with a sasl_* security protocol"
+    )
+    sasl_username: str | None = setting(None, "SASL user name")
+    sasl_password: str | None = setting(None, "SASL password", secret=True)
+    ssl_ca_file: Path | None = setting(None, "PEM file of the authorities that sign the brokers")
+
+    # Model
+    model_dir: Path | None = setting(None, "artefact directory of the encoder", flag="--model")
+    encoder: bool = setting(True, "score with the encoder; off: graph lists only")
+    engine: Literal["auto", "cpu", "cuda"] = setting("auto", "where the encoder runs")
+    inference_threads: int = setting(1, "threads of one CPU inference", 1, 256)
+
+    # State
+    store: Literal["rocksdb", "memory"] = setting("rocksdb", "where state lives")
+    state_dir: Path = setting(Path("freshrec-state"), "directory of local state", flag="--state")
+    instance_id: str | None = setting(
+        None, "static group membership: a name that survives restarts of this worker"
+    )
+    window_events: int = setting(200, "newest events kept for a user", 1, 10_000)
+    window_seconds: int = setting(2_592_000, "oldest event kept or accepted", 60, 315_360_000)
+    predecessors: int = setting(5, "preceding items that a click is linked with", 0, 100)
+    max_neighbours: int = setting(100, "neighbours kept for an item", 1, 10_000)
+    popularity_half_life_seconds: float = setting(604_800.0, "half-life of popularity", 1, 1e9)
+    trending_half_life_seconds: float = setting(21_600.0, "half-life of trends", 1, 1e9)
+    event_types: tuple[EventTypeChange, ...] = setting(
+        (),
+        "TOML table: [event_types.NAME] with weight, half_life_seconds, polarity; adds to or"
+        " changes the built-in types",
+    )
+
+    # Limits
+    max_record_bytes: int = setting(65_536, "largest click record accepted", 64, 1_048_576)
+    max_id_bytes: int = setting(256, "longest id accepted", 1, 4_096)
+    max_future_seconds: float = setting(300.0, "furthest event time ahead of its record", 0, 1e8)
+
+    # Lists
+    list_size: int = setting(10, "items of a list", 1, 1_000)
+    lists: bool = setting(True, "publish lists; off: keep state only")
+    repeat_policy: Literal["allow", "discount", "exclude"] | None = setting(
+        None, "items the user already has in the window; unset: as the artefact says"
+    )
+    suppress_unchanged: bool = setting(False, "do not publish a list equal to the user's last one")
+
+    # Batches and delivery
+    batch_max_users: int = setting(64, "users scored in one batch", 1, 4_096)
+    batch_max_wait_seconds: float = setting(0.002, "longest wait for a batch to fill", 0, 10)
+    list_deadline_seconds: float = setting(
+        1.0, "a list that waited longer is served from the graph", 0.001, 600
+    )
+    max_in_flight_batches: int = setting(8, "record batches in flight for a partition", 1, 256)
+    max_poll_records: int = setting(2_000, "records of one fetched batch", 1, 100_000)
+    commit_interval_seconds: float = setting(0.5, "time between offset commits", 0.01, 60)
+    session_timeout_seconds: float = setting(15.0, "a silent worker is out after this", 1, 1_800)
+    heartbeat_seconds: float = setting(3.0, "time between heartbeats", 0.1, 600)
+    request_timeout_seconds: float = setting(30.0, "a send retried longer than this fails", 1, 600)
+    broker_deadline_seconds: float = setting(
+        60.0, "longest wait for a broker that is down at start", 0, 86_400
+    )
+    producer_partitioner: Literal["murmur2", "crc32"] = setting(
+        "murmur2", "how keyed producers choose partitions (Java: murmur2, librdkafka: crc32)"
+    )
+
+    # Serving
+    metrics_host: str = setting("127.0.0.1", "address of /metrics, /livez, /readyz and look-ups")
+    metrics_port: int = setting(9464, "port of the same; 0: any free port", 0, 65_535)
+    lookup_token: str | None = setting(
+        None, "bearer token that opens user and item look-ups beyond loopback", secret=True
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least log level")
+
+    def __post_init__(self) -> None:
+        for name in ("clicks_topic", "items_topic", "recommendations_topic"):
+            _check_topic(name, self.topic_prefix + getattr(self, name))
+        topics = [self.clicks, self.items, self.recommendations]
+        if len(set(topics)) < len(topics):
+            raise SettingsError(
+                "clicks_topic, items_topic and recommendations_topic must be three different names,"
+                f" not {', '.join(topics)}."
+            )
+        if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
+            raise SettingsError(
+                f"heartbeat_seconds {self.heartbeat_seconds:g} must be at most a third of"
+                f" session_timeout_seconds {self.session_timeout_seconds:g}."
+            )
+        if self.trending_half_life_seconds >= self.popularity_half_life_seconds:
+            raise SettingsError(
+                "trending_half_life_seconds must be shorter than popularity_half_life_seconds:"
+                " trending is the ratio of a short to a long half-life."
+            )
+        if self.security_protocol.startswith("sasl") and not (
+            self.sasl_username and self.sasl_password
+        ):
+            raise SettingsError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password."
+            )
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{f.name}={'***' if f.secret and getattr(self, f.name) else getattr(self, f.name)!r}"
+            for f in FIELDS
+        )
+        return f"Settings({', '.join(shown)})"
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    # Topic names, prefix included.
+    @property
+    def clicks(self) -> str:
+        """Topic of clicks."""
+        return self.topic_prefix + self.clicks_topic
+
+    @property
+    def items(self) -> str:
+        """Topic of the catalogue."""
+        return self.topic_prefix + self.items_topic
+
+    @property
+    def recommendations(self) -> str:
+        """Topic of published lists."""
+        return self.topic_prefix + self.recommendations_topic
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Topic of clicks that were rejected."""
+        return self.clicks + ".dead-letter"
+
+    @property
+    def rekeyed_topic(self) -> str:
+        """Internal topic of clicks whose record key was not their user id."""
+        return self.topic_prefix + "freshrec-rekeyed"
+
+    @property
+    def transitions_topic(self) -> str:
+        """Internal topic of transitions, partitioned by source item."""
+        return self.topic_prefix + "freshrec-transitions"
+
+    @property
+    def receipts_topic(self) -> str:
+        """Internal topic of erasure receipts."""
+        return self.topic_prefix + "freshrec-receipts"
+
+    # Configurations of the pure core. Imported late, so that `freshrec --help` stays fast.
+    def event_type_registry(self) -> EventTypes:
+        """The built-in event types with the configured ones added or changed."""
+        from streams.event_types import DEFAULT_EVENT_TYPES, EventType, EventTypes
+
+        types = {known.name: known for known in DEFAULT_EVENT_TYPES}
+        for change in self.event_types:
+            base = types.get(change.name, types["click"])
+            types[change.name] = EventType(
+                name=change.name,
+                weight=base.weight if change.weight is None else change.weight,
+                half_life_seconds=change.half_life_seconds or base.half_life_seconds,
+                polarity=base.polarity if change.polarity is None else change.polarity,
+            )
+        return EventTypes(tuple(types.values()))
+
+    def window_config(self) -> WindowConfig:
+        """Bounds and event types of a user's window."""
+        from streams.window import WindowConfig
+
+        return WindowConfig(
+            max_events=self.window_events,
+            max_age_ms=self.window_seconds * 1000,
+            predecessors=self.predecessors,
+            event_types=self.event_type_registry(),
+        )
+
+    def graph_config(self) -> GraphConfig:
+        """Bounds, half-lives and event types of an item's state."""
+        from streams.graph import GraphConfig
+
+        return GraphConfig(
+            max_neighbours=self.max_neighbours,
+            event_types=self.event_type_registry(),
+            popularity_half_life_seconds=self.popularity_half_life_seconds,
+            trending_half_life_seconds=self.trending_half_life_seconds,
+        )
+
+    def click_limits(self) -> ClickLimits:
+        """What a click must satisfy to be accepted."""
+        from streams.events import ClickLimits
+
+        return ClickLimits(
+            max_record_bytes=self.max_record_bytes,
+            max_id_bytes=self.max_id_bytes,
+            max_age_ms=self.window_seconds * 1000,
+            max_future_ms=round(self.max_future_seconds * 1000),
+            event_types=self.event_type_registry().names,
+        )
+
+    def librdkafka(self, **more: Any) -> dict[str, Any]:
+        """Options of a confluent-kafka client for these brokers; `more` is added as it is."""
+        options: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("sasl"):
+            options["sasl.mechanism"] = self.sasl_mechanism.upper()
+            options["sasl.username"] = self.sasl_username
+            options["sasl.password"] = self.sasl_password
+        if self.ssl_ca_file is not None:
+            options["ssl.ca.location"] = str(self.ssl_ca_file)
+        return options | more
+
+
+FIELDS: tuple[SettingField, ...] = fields_of(Settings)
+_BY_NAME = {f.name: f for f in FIELDS}
+
+
+def load_settings(
+    flags: Mapping[str, object], environ: Mapping[str, str], toml_path: Path | None = None
+) -> Settings:
+    """The settings that flags, environment and TOML file give together: the first that says wins.
+
+    `flags` maps field names to values; None means not given. Environment names are the field names
+    in capitals after `FRESHREC_`; other names with this prefix are left alone, because Kubernetes
+    sets such variables for a service called freshrec. Unknown flags and TOML keys are errors.
+    Raises `SettingsError`.
+    """
+    document = _read_toml(toml_path) if toml_path is not None else {}
+    for name in document:
+        if name not in _BY_NAME:
+            raise SettingsError(f"{toml_path} has the unknown key {name!r}{_did_you_mean(name)}.")
+    for name in flags:
+        if name not in _BY_NAME:
+            raise SettingsError(f"There is no setting called {name!r}{_did_you_mean(name)}.")
+
+    values: dict[str, Any] = {}
+    for field in FIELDS:
+        variable = ENVIRONMENT_PREFIX + field.name.upper()
+        if flags.get(field.name) is not None:
+            values[field.name] = parse(field, flags[field.name], field.flag or field.name)
+        elif variable in environ and field.kind != "table":
+            values[field.name] = parse(field, environ[variable], f"environment {variable}")
+        elif field.name in document:
+            source = f"key {field.name} of {toml_path}"
+            if field.kind == "table":
+                values[field.name] = _event_types(document[field.name], source)
+            else:
+                values[field.name] = parse(field, document[field.name], source)
+    return Settings(**values)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise SettingsError(f"{path} is not a TOML file: {error}.") from error
+
+
+def _did_you_mean(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, _BY_NAME, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _check_topic(name: str, topic: str) -> None:
+    if not _TOPIC.fullmatch(topic):
+        raise SettingsError(
+            f"{name} gives the topic {topic!r}; a topic has 1 to 200 characters of A-Z a-z 0-9 . _ -."
+        )
+
+
+def _event_types(table: object, source: str) -> tuple[EventTypeChange, ...]:
+    """The checked `event_types` table of the TOML file."""
+    if not isinstance(table, dict):
+        raise SettingsError(f"The {source} must be a table of tables, [event_types.NAME].")
+    changes = []
+    for name, given in table.items():
+        if not isinstance(given, dict):
+            raise SettingsError(f"event_types.{name} ({source}) must be a table, not {given!r}.")
+        for key, value in given.items():
+            _check_event_type(f"event_types.{name}.{key}", key, value, source)
+        changes.append(EventTypeChange(name, **given))
+    return tuple(changes)
+
+
+_EVENT_TYPE_BOUNDS = {"weight": (0, 1e3), "half_life_seconds": (1, 1e9), "polarity": (-1, 1)}
+
+
+def _check_event_type(name: str, key: str, value: object, source: str) -> None:
+    if key not in _EVENT_TYPE_BOUNDS:
+        known = ", ".join(_EVENT_TYPE_BOUNDS)
+        raise SettingsError(f"{name} ({source}) is unknown; an event type has {known}.")
+    low, high = _EVENT_TYPE_BOUNDS[key]
+    kind = "a whole number" if key == "polarity" else "a number"
+    number = isinstance(value, int if key == "polarity" else int | float)
+    if isinstance(value, bool) or not number or not low <= value <= high:  # type: ignore[operator]
+        raise SettingsError(
+            f"{name} is {value!r} ({source}); allowed: {kind} from {low:g} to {high:g}."
+        )
