@@ -1,0 +1,1 @@
+"""The streaming recommender: from clicks in Kafka to updated lists in Kafka."""
