@@ -20,6 +20,19 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class EventTypeChange:
+    """What `[event_types.NAME]` of the TOML file says; None leaves the built-in value.
+
+    A new name starts from the values of `click`. Polarity is 1, 0 (impression) or -1 (dislike).
+    """
+
+    name: str
+    weight: float | None = None
+    half_life_seconds: float | None = None
+    polarity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SettingField:
     """One row of the table of settings. `minimum` and `maximum` are inclusive."""
 
@@ -47,6 +60,8 @@ class SettingField:
             words = f"a number from {self.minimum:g} to {self.maximum:g}"
         elif self.kind == "path":
             words = "a path"
+        elif self.kind == "table":
+            words = "a table of tables"
         else:
             words = "text without control characters"
         return words + ", or nothing" if self.optional else words
@@ -54,7 +69,7 @@ class SettingField:
 
 def setting(
     default: Any,
-    help: str,
+    words: str,
     minimum: float | None = None,
     maximum: float | None = None,
     *,
@@ -64,7 +79,7 @@ def setting(
 ) -> Any:
     """A dataclass field that carries what the table of settings needs to know."""
     facts = {
-        "help": help,
+        "help": words,
         "minimum": minimum,
         "maximum": maximum,
         "optional": optional,
@@ -87,6 +102,8 @@ def parse(field: SettingField, given: object, source: str) -> Any:
     """
     try:
         return _READERS[field.kind](field, given)
+    except SettingsError as error:  # of one entry of a table
+        raise SettingsError(f"{str(error)[:-1]} ({source}).") from None
     except (ValueError, TypeError):
         shown = "***" if field.secret else repr(given)
         hint = ""
@@ -121,7 +138,7 @@ def _field_of(f: dataclasses.Field[Any], hint: Any) -> SettingField:
     )
 
 
-def _switch(field: SettingField, given: object) -> bool:
+def _switch(_field: SettingField, given: object) -> bool:
     if isinstance(given, bool):
         return given
     word = given.strip().lower() if isinstance(given, str) else ""
@@ -174,10 +191,34 @@ def _path(field: SettingField, given: object) -> Path | None:
     return None if text is None else Path(text)
 
 
-def _table(field: SettingField, given: object) -> Any:
+def _event_types(field: SettingField, given: object) -> tuple[EventTypeChange, ...]:
     if not isinstance(given, Mapping):
         raise TypeError
-    return given
+    changes = []
+    for name, table in given.items():
+        if not isinstance(table, Mapping):
+            raise SettingsError(
+                f"{field.name}.{name} is {table!r}; allowed: a table [{field.name}.{name}]."
+            )
+        for key, value in table.items():
+            _check_event_type(f"{field.name}.{name}.{key}", key, value)
+        changes.append(EventTypeChange(name, **table))
+    return tuple(changes)
+
+
+_EVENT_TYPE_BOUNDS = {"weight": (0, 1e3), "half_life_seconds": (1, 1e9), "polarity": (-1, 1)}
+
+
+def _check_event_type(name: str, key: str, value: object) -> None:
+    if key not in _EVENT_TYPE_BOUNDS:
+        known = ", ".join(_EVENT_TYPE_BOUNDS)
+        raise SettingsError(f"{name} is unknown; an event type has {known}.")
+    low, high = _EVENT_TYPE_BOUNDS[key]
+    whole = key == "polarity"
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # type: ignore[operator]
+        kind = "a whole number" if whole else "a number"
+        raise SettingsError(f"{name} is {value!r}; allowed: {kind} from {low:g} to {high:g}.")
 
 
 _READERS: dict[Kind, Callable[[SettingField, object], Any]] = {
@@ -186,5 +227,5 @@ _READERS: dict[Kind, Callable[[SettingField, object], Any]] = {
     "number": _number,
     "text": _text,
     "path": _path,
-    "table": _table,
+    "table": _event_types,
 }

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from streams.setting_fields import SettingField, SettingsError, fields_of, parse, setting
+from streams.setting_fields import (
+    EventTypeChange,
+    SettingField,
+    SettingsError,
+    fields_of,
+    parse,
+    setting,
+)
 
 if TYPE_CHECKING:
     from streams.event_types import EventTypes
@@ -24,23 +31,10 @@ if TYPE_CHECKING:
     from streams.graph import GraphConfig
     from streams.window import WindowConfig
 
-__all__ = ["FIELDS", "Settings", "SettingsError", "load_settings"]
+__all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError", "load_settings"]
 
 ENVIRONMENT_PREFIX = "FRESHREC_"
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
-
-
-@dataclass(frozen=True, slots=True)
-class EventTypeChange:
-    """What `[event_types.NAME]` of the TOML file says; None leaves the built-in value.
-
-    A new name starts from the values of `click`. Polarity is 1, 0 (impression) or -1 (dislike).
-    """
-
-    name: str
-    weight: float | None = None
-    half_life_seconds: float | None = None
-    polarity: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -305,10 +299,7 @@ def load_settings(
             values[field.name] = parse(field, environ[variable], f"environment {variable}")
         elif field.name in document:
             source = f"key {field.name} of {toml_path}"
-            if field.kind == "table":
-                values[field.name] = _event_types(document[field.name], source)
-            else:
-                values[field.name] = parse(field, document[field.name], source)
+            values[field.name] = parse(field, document[field.name], source)
     return Settings(**values)
 
 
@@ -331,35 +322,6 @@ def _did_you_mean(name: str) -> str:
 def _check_topic(name: str, topic: str) -> None:
     if not _TOPIC.fullmatch(topic):
         raise SettingsError(
-            f"{name} gives the topic {topic!r}; a topic has 1 to 200 characters of A-Z a-z 0-9 . _ -."
-        )
-
-
-def _event_types(table: object, source: str) -> tuple[EventTypeChange, ...]:
-    """The checked `event_types` table of the TOML file."""
-    if not isinstance(table, dict):
-        raise SettingsError(f"The {source} must be a table of tables, [event_types.NAME].")
-    changes = []
-    for name, given in table.items():
-        if not isinstance(given, dict):
-            raise SettingsError(f"event_types.{name} ({source}) must be a table, not {given!r}.")
-        for key, value in given.items():
-            _check_event_type(f"event_types.{name}.{key}", key, value, source)
-        changes.append(EventTypeChange(name, **given))
-    return tuple(changes)
-
-
-_EVENT_TYPE_BOUNDS = {"weight": (0, 1e3), "half_life_seconds": (1, 1e9), "polarity": (-1, 1)}
-
-
-def _check_event_type(name: str, key: str, value: object, source: str) -> None:
-    if key not in _EVENT_TYPE_BOUNDS:
-        known = ", ".join(_EVENT_TYPE_BOUNDS)
-        raise SettingsError(f"{name} ({source}) is unknown; an event type has {known}.")
-    low, high = _EVENT_TYPE_BOUNDS[key]
-    kind = "a whole number" if key == "polarity" else "a number"
-    number = isinstance(value, int if key == "polarity" else int | float)
-    if isinstance(value, bool) or not number or not low <= value <= high:  # type: ignore[operator]
-        raise SettingsError(
-            f"{name} is {value!r} ({source}); allowed: {kind} from {low:g} to {high:g}."
+            f"{name} gives the topic {topic!r}; allowed: 1 to 200 characters of"
+            " A-Z a-z 0-9 . _ and -."
         )
