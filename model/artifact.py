@@ -1,0 +1,308 @@
+"""The model artefact: a directory that a worker loads only if every check passes.
+
+    model.onnx      the encoder, weights inside
+    items.json      item ids; encoder id i + 1 is the i-th (0 is padding or unknown)
+    smoke.json      recorded histories and the scores they must give
+    manifest.json   all else, with the sha256 of the other three
+
+Files are read once and hashed as read, so that what was checked is what is used.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from model.features import FEATURE_INPUTS, FeatureSpec
+
+FORMAT = 1
+OPSETS = range(18, 25)
+MODEL_FILE = "model.onnx"
+ITEMS_FILE = "items.json"
+SMOKE_FILE = "smoke.json"
+MANIFEST_FILE = "manifest.json"
+CONTENT_FILES = (MODEL_FILE, ITEMS_FILE, SMOKE_FILE)
+REPEAT_POLICIES = ("allow", "discount", "exclude")
+
+MAX_FILE_BYTES = {
+    MANIFEST_FILE: 1 << 20,
+    SMOKE_FILE: 16 << 20,
+    ITEMS_FILE: 1 << 30,
+    MODEL_FILE: (1 << 31) - 1,  # a protobuf message cannot be larger
+}
+MAX_WINDOW_EVENTS = 4096
+MAX_ITEM_ID_BYTES = 256
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ArtifactError(ValueError):
+    """The artefact cannot be used; the message is one sentence that says why."""
+
+
+class Blend(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights of the four terms of a score, fitted on validation data."""
+
+    encoder: float = 1.0
+    graph: float = 0.0
+    own: float = 0.0
+    popularity: float = 0.0
+
+
+class Smoke(msgspec.Struct, frozen=True, kw_only=True):
+    """Histories and candidates with the scores recorded when the artefact was written."""
+
+    items: list[list[str]]
+    event_types: list[list[str]]
+    times_ms: list[list[int]]
+    place_cells: list[list[int]]
+    candidates: list[list[int]]  # encoder ids
+    top_ids: list[list[int]]
+    top_log_probs: list[list[float]]
+    candidate_log_probs: list[list[float]]
+    tolerance: float = 1e-3
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an artefact is, how it was made and how good it was."""
+
+    format: int
+    name: str
+    version: str
+    created: str  # ISO 8601, UTC
+    features: list[str]
+    event_types: list[str]
+    place_buckets: int
+    max_length: int  # events
+    top_k: int
+    dim: int
+    layers: int
+    heads: int
+    items: int
+    opset: int
+    blend: Blend
+    repeat_policy: str
+    files: dict[str, str]  # file name -> sha256
+    training: dict[str, object]
+    metrics: dict[str, object]
+    versions: dict[str, str]
+
+    def feature_spec(self) -> FeatureSpec:
+        """How histories become this model's inputs."""
+        return FeatureSpec(
+            tuple(self.features), tuple(self.event_types), self.place_buckets, self.max_length
+        )
+
+
+class Artifact(NamedTuple):
+    """A loaded and checked artefact."""
+
+    path: Path
+    manifest: Manifest
+    items: list[str]
+    model: bytes  # ONNX
+    smoke: Smoke
+
+
+def load_artifact(path: Path | str) -> Artifact:
+    """Read and check a directory. ArtifactError, one sentence, on the first fault."""
+    directory = Path(path)
+    if not directory.is_dir():
+        message = f"there is no artefact directory {directory}: train one with `freshrec train`"
+        raise ArtifactError(message)
+    manifest = _manifest(_read(directory, MANIFEST_FILE))
+    content = {}
+    for name in CONTENT_FILES:
+        data = _read(directory, name)
+        if hashlib.sha256(data).hexdigest() != manifest.files[name]:
+            message = (
+                f"{name} of {directory} does not have the sha256 of the manifest: "
+                "the artefact is incomplete or was changed, so export it again"
+            )
+            raise ArtifactError(message)
+        content[name] = data
+    items = _items(content[ITEMS_FILE], manifest)
+    smoke = _smoke(content[SMOKE_FILE], manifest)
+    return Artifact(directory, manifest, items, content[MODEL_FILE], smoke)
+
+
+def write_artifact(
+    path: Path | str, manifest: Manifest, *, model: bytes, items: list[str], smoke: Smoke
+) -> Artifact:
+    """Write a directory that `load_artifact` accepts, all of it or nothing; returns it loaded.
+
+    `files` and, where it is empty, `version` of the manifest are filled in from the content. An
+    artefact already at `path` is replaced; any other file or directory there is an error.
+    """
+    directory = Path(path)
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        message = f"{directory} is a file or a link, not a directory: choose another --out"
+        raise ArtifactError(message)
+    if directory.exists() and any(directory.iterdir()) and not (directory / MANIFEST_FILE).exists():
+        message = f"{directory} holds something that is not an artefact: choose another --out"
+        raise ArtifactError(message)
+    content = {
+        MODEL_FILE: model,
+        ITEMS_FILE: msgspec.json.encode(items) + b"\n",
+        SMOKE_FILE: msgspec.json.encode(smoke) + b"\n",
+    }
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    digest = hashlib.sha256("".join(files[name] for name in CONTENT_FILES).encode()).hexdigest()
+    manifest = msgspec.structs.replace(
+        manifest, files=files, version=manifest.version or digest[:12]
+    )
+    content[MANIFEST_FILE] = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        staging.chmod(0o755)
+        for name, data in content.items():
+            (staging / name).write_bytes(data)
+        load_artifact(staging)
+        if directory.exists():
+            shutil.rmtree(directory)
+        staging.rename(directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return load_artifact(directory)
+
+
+def _read(directory: Path, name: str) -> bytes:
+    """Bytes of one file that lies inside the directory, no larger than its limit."""
+    path = directory / name
+    if path.resolve().parent != directory.resolve():
+        message = f"{name} of {directory} leads outside the artefact: copy the file itself there"
+        raise ArtifactError(message)
+    limit = MAX_FILE_BYTES[name]
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1) if size <= limit else b""
+    except OSError as error:
+        message = f"{name} of {directory} cannot be read ({error.strerror}): export it again"
+        raise ArtifactError(message) from error
+    if size > limit or len(data) > limit:
+        message = f"{name} of {directory} has {size} bytes, more than the {limit} allowed"
+        raise ArtifactError(message)
+    return data
+
+
+def _manifest(data: bytes) -> Manifest:
+    try:
+        stated = msgspec.json.decode(data, type=dict[str, object]).get("format")
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        message = f"{MANIFEST_FILE} is not a JSON object ({error}): export the artefact again"
+        raise ArtifactError(message) from error
+    if stated != FORMAT:
+        message = (
+            f"artefact format {stated!r} is not known to this release, which reads {FORMAT}: "
+            "export the artefact with this release"
+        )
+        raise ArtifactError(message)
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        message = f"{MANIFEST_FILE} is not valid: {error}"
+        raise ArtifactError(message) from error
+    for fault in _manifest_faults(manifest):
+        message = f"{MANIFEST_FILE} is not valid: {fault}"
+        raise ArtifactError(message)
+    return manifest
+
+
+def _manifest_faults(manifest: Manifest) -> list[str]:
+    unknown = [name for name in manifest.features if name not in FEATURE_INPUTS]
+    sizes = {
+        "items": manifest.items,
+        "top_k": manifest.top_k,
+        "dim": manifest.dim,
+        "layers": manifest.layers,
+        "heads": manifest.heads,
+    }
+    checks = [
+        (not _NAME.fullmatch(manifest.name), f"name {manifest.name!r}"),
+        (not _NAME.fullmatch(manifest.version), f"version {manifest.version!r}"),
+        (bool(unknown), f"unknown features {unknown}, known are {list(FEATURE_INPUTS)}"),
+        (len(set(manifest.features)) != len(manifest.features), "a feature is named twice"),
+        (len(set(manifest.event_types)) != len(manifest.event_types), "an event type twice"),
+        (
+            not 1 <= manifest.max_length <= MAX_WINDOW_EVENTS,
+            f"max_length {manifest.max_length} is not in 1..{MAX_WINDOW_EVENTS}",
+        ),
+        (manifest.place_buckets < ("place" in manifest.features), "place_buckets is too small"),
+        *((size < 1, f"{name} is {size}, not at least 1") for name, size in sizes.items()),
+        (manifest.top_k > manifest.items, "top_k exceeds the number of items"),
+        (
+            manifest.opset not in OPSETS,
+            f"opset {manifest.opset} is not in {OPSETS[0]}..{OPSETS[-1]}",
+        ),
+        (
+            manifest.repeat_policy not in REPEAT_POLICIES,
+            f"repeat_policy {manifest.repeat_policy!r} is none of {list(REPEAT_POLICIES)}",
+        ),
+        (
+            set(manifest.files) != set(CONTENT_FILES),
+            f"files must be exactly {list(CONTENT_FILES)}, not {sorted(manifest.files)}",
+        ),
+        (
+            not all(_SHA256.fullmatch(digest) for digest in manifest.files.values()),
+            "a sha256 is not 64 hexadecimal digits",
+        ),
+    ]
+    return [fault for is_fault, fault in checks if is_fault]
+
+
+def _items(data: bytes, manifest: Manifest) -> list[str]:
+    try:
+        items = msgspec.json.decode(data, type=list[str])
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        message = f"{ITEMS_FILE} is not a JSON list of strings: {error}"
+        raise ArtifactError(message) from error
+    if len(items) != manifest.items:
+        message = f"{ITEMS_FILE} has {len(items)} items, but the manifest says {manifest.items}"
+        raise ArtifactError(message)
+    if len(set(items)) != len(items):
+        message = f"{ITEMS_FILE} names an item twice"
+        raise ArtifactError(message)
+    if not all(0 < len(item.encode()) <= MAX_ITEM_ID_BYTES for item in items):
+        message = f"{ITEMS_FILE} has an id that is empty or longer than {MAX_ITEM_ID_BYTES} bytes"
+        raise ArtifactError(message)
+    return items
+
+
+def _smoke(data: bytes, manifest: Manifest) -> Smoke:
+    try:
+        smoke = msgspec.json.decode(data, type=Smoke)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        message = f"{SMOKE_FILE} is not valid: {error}"
+        raise ArtifactError(message) from error
+    rows = len(smoke.items)
+    columns = (
+        smoke.event_types,
+        smoke.times_ms,
+        smoke.place_cells,
+        smoke.candidates,
+        smoke.top_ids,
+        smoke.top_log_probs,
+        smoke.candidate_log_probs,
+    )
+    same_events = all(
+        len(items) == len(types) == len(times) == len(cells)
+        for items, types, times, cells in zip(
+            smoke.items, smoke.event_types, smoke.times_ms, smoke.place_cells, strict=False
+        )
+    )
+    ids_known = all(0 <= i <= manifest.items for row in smoke.candidates for i in row)
+    if not rows or any(len(column) != rows for column in columns) or not same_events:
+        message = f"{SMOKE_FILE} is not valid: its columns have different lengths or are empty"
+        raise ArtifactError(message)
+    if not ids_known or len({len(row) for row in smoke.candidates}) != 1:
+        message = f"{SMOKE_FILE} is not valid: its candidates are ragged or unknown ids"
+        raise ArtifactError(message)
+    return smoke

@@ -1,0 +1,91 @@
+"""Padding plan: which windows of a batch run together, and to what shape they are padded.
+
+Few distinct shapes keep an engine's memory plans and CUDA graphs few; grouping windows of similar
+length keeps a long window from making every short one as expensive.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+LENGTH_STEPS = (8, 16, 32, 64, 128, 256, 512, 1024)
+BATCH_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+# What one more call of the engine costs, as a number of padded events: two groups are run apart
+# only if that saves more.
+CALL_COST_EVENTS = 256
+
+
+class Group(NamedTuple):
+    """Rows of a batch that run in one call."""
+
+    rows: list[int]
+    length: int  # events each window is padded to
+    batch: int  # windows the call is padded to, >= len(rows)
+
+
+class Buckets(NamedTuple):
+    """The shapes an engine may see, ascending."""
+
+    lengths: tuple[int, ...]
+    batches: tuple[int, ...]
+
+    @classmethod
+    def up_to(cls, max_length: int, max_batch: int) -> "Buckets":
+        """Steps below the two maxima, and the maxima themselves."""
+        if max_length < 1 or max_batch < 1:
+            message = f"buckets need lengths and batches >= 1, not {max_length} and {max_batch}"
+            raise ValueError(message)
+        return cls(
+            (*(step for step in LENGTH_STEPS if step < max_length), max_length),
+            (*(step for step in BATCH_STEPS if step < max_batch), max_batch),
+        )
+
+    def length_for(self, events: int) -> int:
+        """Smallest length that holds a window; the largest one for longer windows."""
+        return next((length for length in self.lengths if length >= events), self.lengths[-1])
+
+    def batch_for(self, rows: int) -> int:
+        """Smallest batch that holds `rows` windows. ValueError beyond the largest."""
+        if rows > self.batches[-1]:
+            message = f"a batch of {rows} windows exceeds the largest of {self.batches[-1]}"
+            raise ValueError(message)
+        return next(batch for batch in self.batches if batch >= rows)
+
+    def plan(self, lengths: Sequence[int], *, pad_batch: bool) -> list[Group]:
+        """Groups that together hold every row exactly once, the cheapest partition.
+
+        lengths: events of each row's window. With `pad_batch` a group's batch is a bucket, else
+        its number of rows.
+        """
+        by_length: dict[int, list[int]] = {}
+        for row, events in enumerate(lengths):
+            by_length.setdefault(self.length_for(events), []).append(row)
+        present = sorted(by_length)
+        # best[i]: cheapest plan of the i shortest length buckets, and where its last group starts
+        best: list[tuple[int, int]] = [(0, 0)]
+        for end in range(1, len(present) + 1):
+            options = []
+            rows = 0
+            for start in range(end - 1, -1, -1):
+                rows += len(by_length[present[start]])
+                cost = rows * present[end - 1] + CALL_COST_EVENTS
+                options.append((best[start][0] + cost, start))
+            best.append(min(options))
+        groups: list[Group] = []
+        end = len(present)
+        while end:
+            start = best[end][1]
+            rows_of_group = sorted(
+                row for length in present[start:end] for row in by_length[length]
+            )
+            groups.extend(self._cut(rows_of_group, present[end - 1], pad_batch=pad_batch))
+            end = start
+        return groups
+
+    def _cut(self, rows: list[int], length: int, *, pad_batch: bool) -> list[Group]:
+        limit = self.batches[-1]
+        parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
+        return [
+            Group(part, length, self.batch_for(len(part)) if pad_batch else len(part))
+            for part in parts
+        ]
