@@ -1,0 +1,302 @@
+"""What a worker answers over HTTP: metrics, health and look-ups of its state.
+
+The server has threads of its own, so it answers while the event loop is busy. It only reads:
+GET and HEAD, no request body, a bounded number of requests at a time. Look-ups name users and
+items, so they are open to this machine only, or to whoever has the look-up token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from email.message import Message
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from streams.health import Health
+from streams.metrics import CONTENT_TYPE, Metrics
+
+_log = logging.getLogger(__name__)
+
+MAX_REQUESTS = 16  # at a time; one more is told to come back
+REQUEST_TIMEOUT_SECONDS = 10.0  # for a client that connects and says nothing
+
+_INDEX = """<!doctype html><meta charset="utf-8"><title>freshrec worker</title>
+<h1>freshrec worker</h1><ul>
+<li><a href="/status">/status</a> partitions, model, counts</li>
+<li><a href="/metrics">/metrics</a> Prometheus</li>
+<li><a href="/livez">/livez</a>, <a href="/readyz">/readyz</a> health</li>
+<li>/recommendations/USER the last list of a user of this worker</li>
+<li>/graph/item/ITEM the neighbours of an item</li>
+<li>/graph/ego/USER a user's items and their neighbours</li>
+<li><a href="/graph/export">/graph/export</a> the graph as GraphML</li></ul>
+"""
+
+
+class ServingError(RuntimeError):
+    """The server cannot start; the message says what to change."""
+
+
+class StateReader(Protocol):
+    """What the look-ups need of a worker. Called from other threads than the event loop."""
+
+    def item_json(self, item_id: str) -> Mapping[str, Any] | None:
+        """Neighbours, popularity and catalogue entry of an item; None: not known."""
+
+    def ego_json(self, user_id: str) -> Mapping[str, Any] | None:
+        """A user's window and the graph around it; None: not on this worker."""
+
+    def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
+        """What was last published for a user; None: nothing on this worker."""
+
+    def graphml(self) -> bytes:
+        """The whole graph as GraphML."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Partitions, model, sizes: what an operator looks at first."""
+
+
+class Server:
+    """The HTTP server of one worker. Port 0 takes a free port; see `url`."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        metrics: Metrics,
+        health: Health,
+        reader: StateReader,
+        lookup_token: str | None = None,
+    ) -> None:
+        self._address = (host, port)
+        self._answers = Answers(metrics, health, reader, lookup_token)
+        self._server: _HttpServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind and answer. Raises `ServingError` where the address cannot be had."""
+        host, port = self._address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._server = _HttpServer(self._address, family, self._answers)
+        except OSError as error:
+            raise ServingError(
+                f"Cannot listen on {host}:{port} ({error.strerror or error}): choose another"
+                " --metrics-port or --metrics-host."
+            ) from error
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="http"
+        )
+        self._thread.daemon = True
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on; the server must have been started."""
+        if self._server is None:
+            raise ServingError("The server was not started.")
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """`http://HOST:PORT` of a started server."""
+        host = self._address[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def stop(self) -> None:
+        """Stop answering and give the port back; harmless when not started."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A response: status, body and its type."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "application/json"
+
+
+class Answers:
+    """From a request to its response, without sockets: what the server says to whom."""
+
+    def __init__(
+        self, metrics: Metrics, health: Health, reader: StateReader, lookup_token: str | None
+    ) -> None:
+        self._metrics = metrics
+        self._health = health
+        self._reader = reader
+        self._token = lookup_token
+        self._plain: dict[str, Callable[[], Answer]] = {
+            "/": lambda: Answer(HTTPStatus.OK, _INDEX.encode(), "text/html; charset=utf-8"),
+            "/metrics": lambda: Answer(HTTPStatus.OK, metrics.exposition(), CONTENT_TYPE),
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+        }
+        self._lookups: dict[str, Callable[[str], Mapping[str, Any] | None]] = {
+            "/graph/item/": reader.item_json,
+            "/graph/ego/": reader.ego_json,
+            "/recommendations/": reader.recommendations_json,
+        }
+
+    def answer(self, target: str, headers: Message, client: str) -> Answer:
+        """The response to a GET of `target` by the peer with the address `client`."""
+        path = target.partition("?")[0]
+        if path in self._plain:
+            return self._plain[path]()
+        prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
+        if prefix is None and path not in ("/status", "/graph/export"):
+            return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
+        refusal = self._refusal(headers, client)
+        if refusal is not None:
+            return refusal
+        if path == "/status":
+            return _json(self._reader.status())
+        if prefix is None:
+            return Answer(HTTPStatus.OK, self._reader.graphml(), "application/graphml+xml")
+        try:
+            name = unquote(path[len(prefix) :], errors="strict")
+        except UnicodeDecodeError:
+            return _problem(HTTPStatus.BAD_REQUEST, "The id is not percent-encoded UTF-8.")
+        found = self._lookups[prefix](name)
+        if found is None:
+            return _problem(HTTPStatus.NOT_FOUND, f"This worker knows nothing of {name!r}.")
+        return _json(found)
+
+    def _livez(self) -> Answer:
+        stalled = self._health.stalled_seconds
+        if stalled is None:
+            return _json({"alive": True})
+        words = f"The event loop has been silent for {stalled:.0f} s."
+        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, words)
+
+    def _readyz(self) -> Answer:
+        reasons = self._health.reasons
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return _json({"ready": not reasons, "waiting_for": reasons}, status)
+
+    def _refusal(self, headers: Message, client: str) -> Answer | None:
+        """Why this peer may not look anything up; None: it may."""
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        if self._token is not None and scheme.lower() == "bearer":
+            if hmac.compare_digest(given.strip().encode(), self._token.encode()):
+                return None
+            return _problem(HTTPStatus.UNAUTHORIZED, "The look-up token is wrong.")
+        # The Host check keeps web pages of other origins out (DNS rebinding); a forwarded request
+        # comes from a proxy on this machine and says nothing about who asked.
+        forwarded = "X-Forwarded-For" in headers or "Forwarded" in headers
+        if _is_loopback(client) and _is_local_name(headers.get("Host", "")) and not forwarded:
+            return None
+        return _problem(
+            HTTPStatus.UNAUTHORIZED,
+            "Look-ups are open on the worker's own machine only; from elsewhere set lookup_token"
+            " and send it as Authorization: Bearer TOKEN.",
+        )
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], family: int, answers: Answers) -> None:
+        self.address_family = family
+        self.answers = answers
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's: that one looks its own host name up in DNS, which can take seconds.
+        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        try:
+            request.settimeout(1.0)
+            request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n")
+        except OSError:
+            _log.debug("a refused client had gone")
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        _log.debug("a client went away", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _HttpServer
+    server_version = "freshrec"
+    sys_version = ""
+    timeout = REQUEST_TIMEOUT_SECONDS
+
+    def do_GET(self) -> None:
+        try:
+            answer = self.server.answers.answer(self.path, self.headers, self.client_address[0])
+        except Exception:  # noqa: BLE001 (a look-up that fails must not take the server down)
+            _log.exception("no answer to %s", self.path[:200])
+            words = "The look-up failed; the worker's log says why."
+            answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, words)
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if answer.status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", 'Bearer realm="freshrec"')
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
+        _log.debug(format, *args)
+
+
+def _json(document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    return Answer(status, msgspec.json.encode(document))
+
+
+def _problem(status: HTTPStatus, words: str) -> Answer:
+    return _json({"error": words}, status)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _is_local_name(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback(name)
