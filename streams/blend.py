@@ -1,0 +1,102 @@
+"""Blend: encoder and priors become one score per candidate, and the best are picked.
+
+score = encoder * log p_encoder + sum over priors of weight * log(1 + p / PRIOR_FLOOR)
+
+The priors are shares (0..1): transitions from the user's last items, the user's own history,
+popularity. Without an encoder the first term is absent and the rest is the whole score.
+
+All arrays are `[users, columns]`; every row is computed on its own, so a user's scores do not
+depend on who else is in the batch. An absent candidate has the score -inf.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+PRIOR_FLOOR = 1e-5
+"""Share at which a prior starts to count: an absent candidate scores 0, not minus infinity."""
+
+
+class BlendWeights(msgspec.Struct, frozen=True):
+    """Weight of each term, fitted on validation data; 0 switches a term off."""
+
+    encoder: float = 1.0
+    graph: float = 0.5
+    own: float = 0.0
+    popularity: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            weight = getattr(self, name)
+            if not math.isfinite(weight) or weight < 0:
+                raise ValueError(
+                    f"blend weight {name} must be a finite number of at least 0, not {weight}"
+                )
+
+
+def log_prior(share: Floats) -> Floats:
+    """log(1 + share / PRIOR_FLOOR): 0 for a share of 0, 11.5 for a share of 1."""
+    return np.log1p(share / PRIOR_FLOOR)
+
+
+def prior_score(
+    graph: Floats, own: Floats | None, log_popularity: Floats, weights: BlendWeights
+) -> Floats:
+    """Score without the encoder's term.
+
+    `graph` and `own` are shares (`own` None: no user has any), `log_popularity` is already
+    `log_prior` of the popularity shares, because those are the same for everybody.
+    """
+    score = weights.popularity * log_popularity
+    if weights.graph:
+        score += weights.graph * log_prior(graph)
+    if own is not None and weights.own:
+        score += weights.own * log_prior(own)
+    return score
+
+
+def lowest_log_prob(top_log_probs: NDArray[np.float32]) -> Floats:
+    """Per row `[users]`: the lowest finite log-probability among the encoder's own best.
+
+    It stands in for items that the encoder does not know. A row without a finite value gives 0.
+    """
+    finite = np.isfinite(top_log_probs)
+    lowest = np.where(finite, top_log_probs, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(lowest), lowest, 0.0)
+
+
+def known_or(log_probs: NDArray[np.float32], floor: Floats) -> Floats:
+    """Log-probabilities `[users, columns]`, with the row's floor where the encoder has none.
+
+    Not-a-number counts as none: a broken score must not lift an item.
+    """
+    return np.where(np.isfinite(log_probs), log_probs, floor[:, None])
+
+
+def select_top(scores: Floats, tie_keys: NDArray[np.uint64], n: int) -> Integers:
+    """Columns of the `n` best scores per row, best first, `[users, n]`; -1 where a row has fewer.
+
+    Equal scores are ordered by tie key, so the choice depends on the items alone and never on
+    their order in the array.
+    """
+    rows, width = scores.shape
+    chosen = np.full((rows, n), -1, dtype=np.int64)
+    if not rows or not width or not n:
+        return chosen
+    keep = scores > -np.inf
+    if width > n:
+        threshold = np.partition(scores, width - n, axis=1)[:, width - n]
+        keep &= scores >= threshold[:, None]
+    row, column = np.nonzero(keep)
+    order = np.lexsort((tie_keys[row, column], -scores[row, column], row))
+    row, column = row[order], column[order]
+    start = np.searchsorted(row, np.arange(rows))
+    rank = np.arange(row.size) - start[row]
+    within = rank < n
+    chosen[row[within], rank[within]] = column[within]
+    return chosen
