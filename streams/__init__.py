@@ -1,1 +1,3 @@
-"""The streaming recommender: from clicks in Kafka to updated lists in Kafka."""
+"""freshrec's streaming half: clicks in from Kafka, recommendation lists out to Kafka."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,123 @@
+"""The recommendation message: one published list, why each item is on it, and what made it."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ReasonCode(StrEnum):
+    """Why an item is on a list."""
+
+    CO_CLICKED = "CO_CLICKED"
+    SEQUENCE = "SEQUENCE"
+    OWN_HISTORY = "OWN_HISTORY"
+    NEARBY = "NEARBY"
+    TRENDING = "TRENDING"
+    POPULAR = "POPULAR"
+    NEW_ITEM = "NEW_ITEM"
+    EXPLORATION = "EXPLORATION"
+
+
+class ServedBy(StrEnum):
+    """What ranked the list."""
+
+    BERT_GRAPH = "bert+graph"
+    GRAPH = "graph"
+    POPULAR = "popular"
+
+
+class DegradedReason(StrEnum):
+    """Why a list was ranked by less than everything."""
+
+    COLD_USER = "cold_user"
+    MODEL_MISSING = "model_missing"
+    MODEL_FAILED = "model_failed"
+    DEADLINE = "deadline"
+
+
+class Reason(msgspec.Struct, omit_defaults=True):
+    """One cause of one item's place.
+
+    item_id: the window item that the cause starts from. weight: share of the graph evidence in
+    0..1. delta: share of the score. age_seconds: age of that evidence. Absent where it has no
+    meaning for the code.
+    """
+
+    code: ReasonCode
+    item_id: str | None = None
+    weight: float | None = None
+    delta: float | None = None
+    age_seconds: int | float | None = None
+
+
+class RecommendedItem(msgspec.Struct):
+    """One item of a list; rank starts at 1; title is "" where the catalogue has none."""
+
+    item_id: str
+    rank: int
+    score: float
+    title: str = ""
+    reasons: list[Reason] = []
+
+
+class Trigger(msgspec.Struct):
+    """The click that caused the list; consumers deduplicate by topic, partition and offset."""
+
+    event_id: str | None
+    topic: str
+    partition: int
+    offset: int
+    event_time: str
+
+
+class ModelInfo(msgspec.Struct):
+    """The model artefact that scored the list."""
+
+    name: str
+    version: str
+    variant: str = "A"
+
+
+class Latency(msgspec.Struct):
+    """Milliseconds: from record receipt to list, waiting for a batch, and inside the encoder."""
+
+    total: float
+    queue: float = 0.0
+    inference: float = 0.0
+
+
+class WindowInfo(msgspec.Struct):
+    """The window the list was made from; instants are ISO-8601 UTC, null for an empty window."""
+
+    events: int
+    oldest: str | None = None
+    newest: str | None = None
+
+
+class Recommendation(msgspec.Struct):
+    """The value of a record on the recommendations topic (JSON)."""
+
+    recommendation_id: str
+    user_id: str
+    generated_at: str
+    trigger: Trigger
+    model: ModelInfo | None
+    served_by: ServedBy
+    degraded_reason: DegradedReason | None
+    latency_ms: Latency
+    items: list[RecommendedItem]
+    window: WindowInfo
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Recommendation)
+
+
+def encode_recommendation(recommendation: Recommendation) -> bytes:
+    """JSON bytes of a recommendation."""
+    return _encoder.encode(recommendation)
+
+
+def decode_recommendation(value: bytes) -> Recommendation:
+    """The recommendation in JSON bytes. Raises msgspec.DecodeError if it is not one."""
+    return _decoder.decode(value)
