@@ -1,32 +1,60 @@
-"""The click message: bytes of the clicks topic to a checked Click, or to a Reject with its reason."""
+"""The click message: bytes of the clicks topic to a checked Click, or to a Reject with its reason.
 
+Nothing a producer can send raises. The first fault in this order decides the reason: size, JSON
+syntax and UTF-8, types, missing fields, ids, event type, timestamp. A good click costs one typed
+decode and a few comparisons; finding out what is wrong with a bad one is left to a slow path.
+"""
+
+import re
 from collections.abc import Sequence
-from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Raw
+
+from streams.instant import MAX_INSTANT_MS, parse_instant
+from streams.place import Place, place_cell
+from streams.reject import (
+    UNREADABLE,
+    ClickLimits,
+    Reject,
+    RejectReason,
+    bad_timestamp,
+    id_fault,
+    malformed,
+    too_large,
+    wrong_type,
+)
+
+Headers = Sequence[tuple[str, bytes | None]]
 
 
-class RejectReason(StrEnum):
-    """Why a record was refused; also the metric label and the dead-letter header."""
+class ClickMessage(msgspec.Struct, gc=False):
+    """A click as it stands on the topic: only types are checked.
 
-    MALFORMED_JSON = "malformed_json"
-    MISSING_FIELD = "missing_field"
-    WRONG_TYPE = "wrong_type"
-    BAD_TIMESTAMP = "bad_timestamp"
-    TOO_OLD = "too_old"
-    IN_FUTURE = "in_future"
-    TOO_LARGE = "too_large"
-    BAD_ID = "bad_id"
-    UNKNOWN_EVENT_TYPE = "unknown_event_type"
-    RATE_LIMITED = "rate_limited"
+    Unknown fields are ignored, null means absent, and of a repeated key the last one counts.
+    """
 
-
-class Place(msgspec.Struct, frozen=True):
-    lat: float
-    lon: float
+    item_id: str | None = None
+    timestamp: Annotated[
+        int | str | None, Meta(description="ISO-8601 with a zone, or epoch milliseconds")
+    ] = None
+    user_id: Annotated[str | None, Meta(description="the record key; or give session_id")] = None
+    session_id: str | None = None
+    event_type: Annotated[str | None, Meta(description="a configured type; default click")] = None
+    event_id: Annotated[str | None, Meta(description="deduplication key")] = None
+    value: float | None = None
+    recommendation_id: str | None = None
+    position: Annotated[int, Meta(ge=0, le=2_147_483_647)] | None = None
+    place: Place | None = None
 
 
 class Click(msgspec.Struct, gc=False):
+    """A checked click. user_id is the session id where the click named no user.
+
+    timestamp_ms: event time, epoch milliseconds. place_cell: see place_cell(); 0 for no place.
+    """
+
     user_id: str
     item_id: str
     event_type: str
@@ -38,27 +66,194 @@ class Click(msgspec.Struct, gc=False):
     place_cell: int = 0
 
 
-class Reject(msgspec.Struct, frozen=True):
-    reason: RejectReason
-    detail: str
-
-
-class ClickLimits(msgspec.Struct, frozen=True, kw_only=True):
-    max_record_bytes: int = 65_536
-    max_id_bytes: int = 256
-    max_age_ms: int
-    max_future_ms: int = 300_000
-    event_types: frozenset[str]
-
-
-def place_cell(lat: float, lon: float) -> int:
-    raise NotImplementedError
+_decode_message = msgspec.json.Decoder(ClickMessage).decode
 
 
 def decode_click(
-    value: bytes,
-    headers: Sequence[tuple[str, bytes | None]],
-    now_ms: int,
-    limits: ClickLimits,
+    value: bytes, headers: Headers, now_ms: int, limits: ClickLimits
 ) -> Click | Reject:
-    raise NotImplementedError
+    """The click in a record, or why there is none. Never raises.
+
+    headers: the record's; the CloudEvents ones stand in for fields that the body lacks.
+    now_ms: the record's timestamp, epoch milliseconds.
+    """
+    if len(value) > limits.max_record_bytes:
+        return too_large(value, limits)
+    try:
+        message = _decode_message(value)
+        if not value.isascii():
+            value.decode()  # the decoder skips ignored fields without looking at their bytes
+    except UNREADABLE:
+        diagnosis = _diagnose(value)
+        if isinstance(diagnosis, Reject):
+            return diagnosis
+        message = diagnosis
+    if headers:
+        _fill_from_headers(message, headers, limits.event_types)
+
+    item_id = message.item_id
+    user_id = message.user_id
+    if user_id is None:
+        user_id = message.session_id
+    timestamp = message.timestamp
+    if item_id is None or user_id is None or timestamp is None:
+        return _missing(message)
+
+    event_id = message.event_id
+    # Printable ids of so few characters are in order whatever their encoding.
+    short = limits.max_id_bytes >> 2
+    if not (
+        0 < len(item_id) <= short
+        and 0 < len(user_id) <= short
+        and item_id.isprintable()
+        and user_id.isprintable()
+        and message.recommendation_id is None
+        and (event_id is None or (0 < len(event_id) <= short and event_id.isprintable()))
+    ):
+        fault = _first_id_fault(message, limits)
+        if fault is not None:
+            return fault
+
+    event_type = message.event_type
+    if event_type is None:
+        event_type = "click"
+    if event_type not in limits.event_types:
+        return _unknown_event_type(event_type)
+    timestamp_ms = timestamp if isinstance(timestamp, int) else parse_instant(timestamp)
+    if timestamp_ms is None:
+        return bad_timestamp(timestamp)
+    if timestamp_ms < now_ms - limits.max_age_ms:
+        return _too_old(timestamp_ms, now_ms, limits)
+    if timestamp_ms > now_ms + limits.max_future_ms or timestamp_ms > MAX_INSTANT_MS:
+        return _in_future(limits)
+    value_given = message.value
+    place = message.place
+    return Click(
+        user_id,
+        item_id,
+        event_type,
+        timestamp_ms,
+        event_id,
+        1.0 if value_given is None else value_given,
+        message.recommendation_id,
+        message.position,
+        0 if place is None else place_cell(place.lat, place.lon),
+    )
+
+
+def _missing(message: ClickMessage) -> Reject:
+    if message.item_id is None:
+        field = "item_id"
+    elif message.timestamp is None:
+        field = "timestamp"
+    else:
+        field = "user_id (or session_id)"
+    return Reject(RejectReason.MISSING_FIELD, f"{field} is required")
+
+
+def _first_id_fault(message: ClickMessage, limits: ClickLimits) -> Reject | None:
+    named = message.user_id is not None
+    for field, text in (
+        ("item_id", message.item_id),
+        ("user_id" if named else "session_id", message.user_id if named else message.session_id),
+        ("event_id", message.event_id),
+        ("recommendation_id", message.recommendation_id),
+    ):
+        fault = None if text is None else id_fault(field, text, limits)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _unknown_event_type(event_type: str) -> Reject:
+    return Reject(
+        RejectReason.UNKNOWN_EVENT_TYPE,
+        f"event_type {event_type[:60]!r} is not configured: configure it or send a known one",
+    )
+
+
+def _in_future(limits: ClickLimits) -> Reject:
+    return Reject(
+        RejectReason.IN_FUTURE,
+        f"timestamp is more than {limits.max_future_ms / 1000:g} s after the record's own: "
+        "check the producer's clock, and that it sends milliseconds",
+    )
+
+
+def _too_old(timestamp_ms: int, now_ms: int, limits: ClickLimits) -> Reject:
+    hint = ""
+    if abs(timestamp_ms * 1000 - now_ms) < limits.max_age_ms + limits.max_future_ms:
+        hint = ": it looks like seconds, send milliseconds"
+    return Reject(
+        RejectReason.TOO_OLD,
+        f"timestamp is more than {limits.max_age_ms / 1000:g} s before the record's own{hint}",
+    )
+
+
+def _fill_from_headers(
+    message: ClickMessage, headers: Headers, event_types: frozenset[str]
+) -> None:
+    """CloudEvents binary mode: ce_id, ce_time and ce_type for what the body does not say.
+
+    A ce_type counts only where it is, or ends in ".", a configured event type: others name the
+    producer's own vocabulary. Of a repeated header the first counts. Bytes that are not UTF-8
+    become U+FFFD, which no timestamp or event type holds.
+    """
+    for name, raw in headers:
+        if raw is None or not name.startswith("ce_"):
+            continue
+        if name == "ce_id":
+            if message.event_id is None:
+                message.event_id = raw.decode(errors="replace")
+        elif name == "ce_time":
+            if message.timestamp is None:
+                message.timestamp = raw.decode(errors="replace")
+        elif name == "ce_type" and message.event_type is None:
+            text = raw.decode(errors="replace")
+            for event_type in (text, text.rpartition(".")[2]):
+                if event_type in event_types:
+                    message.event_type = event_type
+                    break
+
+
+class _RawMessage(msgspec.Struct):
+    """Every field unread, in the order in which a fault is looked for."""
+
+    item_id: Raw = Raw(b"null")
+    user_id: Raw = Raw(b"null")
+    session_id: Raw = Raw(b"null")
+    event_type: Raw = Raw(b"null")
+    event_id: Raw = Raw(b"null")
+    value: Raw = Raw(b"null")
+    recommendation_id: Raw = Raw(b"null")
+    position: Raw = Raw(b"null")
+    place: Raw = Raw(b"null")
+    timestamp: Raw = Raw(b"null")
+
+
+_decode_raw = msgspec.json.Decoder(_RawMessage).decode
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]*")
+
+
+def _diagnose(value: bytes) -> ClickMessage | Reject:
+    """What is wrong with a value the typed decoder refused.
+
+    A timestamp that is a number, but no 64-bit integer, is handed on as text: whether it is too
+    old, in the future or unreadable is judged where every timestamp is, after the other fields.
+    """
+    try:
+        value.decode()
+        raw = _decode_raw(value)
+    except msgspec.ValidationError as not_an_object:
+        return wrong_type(not_an_object)
+    except UNREADABLE as fault:
+        return malformed(fault)
+    timestamp = bytes(raw.timestamp)
+    if _NUMBER.fullmatch(timestamp):
+        raw.timestamp = Raw(b'"%b"' % timestamp)
+    try:
+        return _decode_message(msgspec.json.encode(raw))
+    except msgspec.ValidationError as fault:
+        return wrong_type(fault)
+    except UNREADABLE as fault:
+        return malformed(fault)

@@ -1,16 +1,9 @@
 """The three messages of the system: click and item in, recommendation out."""
 
-from streams.click import (
-    Click,
-    ClickLimits,
-    Place,
-    Reject,
-    RejectReason,
-    decode_click,
-    place_cell,
-)
+from streams.click import Click, ClickMessage, decode_click
 from streams.instant import iso_utc
-from streams.item import Item, decode_item
+from streams.item import Item, ItemMessage, decode_item
+from streams.place import Place, place_cell
 from streams.recommendation import (
     DegradedReason,
     Latency,
@@ -25,12 +18,15 @@ from streams.recommendation import (
     decode_recommendation,
     encode_recommendation,
 )
+from streams.reject import ClickLimits, Reject, RejectReason
 
 __all__ = [
     "Click",
     "ClickLimits",
+    "ClickMessage",
     "DegradedReason",
     "Item",
+    "ItemMessage",
     "Latency",
     "ModelInfo",
     "Place",
