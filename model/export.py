@@ -1,0 +1,269 @@
+"""Encoder to ONNX: the same function as `model.net`, arranged for serving.
+
+Only the last position of the last layer is computed. There, keys and values of the other positions
+are never formed: a query q and a state h score (Wq q)(Wk h) = (Wk^T Wq q) h, so the small side is
+multiplied; the key bias shifts all scores of a head alike and vanishes in the softmax. Top-k, log
+softmax and the gathering of candidates are inside the graph, so k ids leave it and not the whole
+catalogue. The top-k needs the catalogue's scores once and nothing else does.
+"""
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.features import FEATURE_INPUTS, FeatureSpec
+from model.net import SequenceEncoder
+from model.scorer import OUTPUTS
+
+OPSET = 20
+PARITY_BATCHES = (1, 2, 7, 64)
+# Largest difference of a log-probability between torch and ONNX Runtime that an export may have.
+PARITY_TOLERANCE = 1e-4
+_MASKED = -1e9
+
+
+class ExportError(RuntimeError):
+    """The exported graph is not the encoder; the message says how it differs."""
+
+
+class _Attention(nn.Module):
+    """One BERT layer's weights, fused for inference."""
+
+    def __init__(self, layer: Any, heads: int) -> None:
+        super().__init__()
+        attention = layer.attention.self
+        dim = attention.query.in_features
+        self.heads, self.head_dim, self.dim = heads, dim // heads, dim
+        self.scale = 1 / math.sqrt(self.head_dim)
+        self.output, self.after = layer.attention.output, layer
+        query, key, value = attention.query, attention.key, attention.value
+        self.query_weight, self.query_bias = query.weight, query.bias
+        self.value_bias = value.bias
+        self.fused_weight = torch.cat([query.weight, key.weight, value.weight])
+        self.fused_bias = torch.cat([query.bias, key.bias, value.bias])
+        self.key_weight = key.weight.reshape(heads, self.head_dim, dim)
+        self.value_weight = value.weight.reshape(heads, self.head_dim, dim).transpose(1, 2)
+
+    def _feed_forward(self, attended: Tensor, residual: Tensor) -> Tensor:
+        attended = self.output.LayerNorm(self.output.dense(attended) + residual)
+        inner = functional.gelu(self.after.intermediate.dense(attended))
+        result: Tensor = self.after.output.LayerNorm(self.after.output.dense(inner) + attended)
+        return result
+
+    def every_position(self, states: Tensor, causal: Tensor) -> Tensor:
+        """(B, L, d) from (B, L, d); causal: (L, L), 0 or _MASKED."""
+        size, length, _ = states.shape
+        fused = functional.linear(states, self.fused_weight, self.fused_bias)
+        query, key, value = (
+            part.reshape(size, length, self.heads, self.head_dim).transpose(1, 2)
+            for part in torch.split(fused, self.dim, dim=-1)
+        )  # each (B, H, L, d/H)
+        weights = torch.softmax(query @ key.transpose(2, 3) * self.scale + causal, dim=-1)
+        attended = (weights @ value).transpose(1, 2).reshape(size, length, self.dim)
+        return self._feed_forward(attended, states)
+
+    def last_position(self, states: Tensor, last: Tensor, beyond: Tensor) -> Tensor:
+        """(B, d) from states (B, L, d) and the last state (B, d); beyond: (B, 1, L)."""
+        query = functional.linear(last, self.query_weight, self.query_bias)
+        query = query.reshape(-1, self.heads, self.head_dim).transpose(0, 1)  # (H, B, d/H)
+        query = (query @ self.key_weight).transpose(0, 1)  # (B, H, d)
+        weights = torch.softmax(query @ states.transpose(1, 2) * self.scale + beyond, dim=-1)
+        mixed = (weights @ states).transpose(0, 1)  # (H, B, d)
+        value = (mixed @ self.value_weight).transpose(0, 1).reshape(-1, self.dim)
+        return self._feed_forward(value + self.value_bias, last)
+
+
+class ServingEncoder(nn.Module):
+    """Window inputs to top ids, their log-probabilities and those of the candidates."""
+
+    def __init__(self, encoder: SequenceEncoder, top_k: int) -> None:
+        super().__init__()
+        config = encoder.config
+        embeddings = encoder.bert.embeddings
+        self.top_k = min(top_k, config.items)
+        self.inputs = [FEATURE_INPUTS[name] for name in config.features]
+        self.feature_weights = nn.ParameterList(
+            embedding.weight for embedding in encoder.feature_embeddings.values()
+        )
+        self.item_weight = nn.Parameter(encoder.item_embeddings.detach().clone())
+        self.item_bias = encoder.item_bias
+        self.positions = nn.Parameter(
+            (embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0])
+            .detach()
+            .clone()
+        )
+        self.norm = embeddings.LayerNorm
+        layers = [_Attention(layer, config.heads) for layer in encoder.bert.encoder.layer]
+        self.full_layers, self.last_layer = layers[:-1], layers[-1]
+        self.modules_of_layers = nn.ModuleList(layers)  # registers them
+
+    def forward(
+        self, items: Tensor, features: Sequence[Tensor], lengths: Tensor, candidates: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Items and every feature (B, L), lengths (B,), candidates (B, C): all int64."""
+        length = items.shape[1]
+        # Padding takes the first item's embedding: nothing attends to it.
+        states = functional.embedding((items - 1).clamp(min=0), self.item_weight)
+        for weight, ids in zip(self.feature_weights, features, strict=True):
+            states = states + functional.embedding(ids, weight)
+        states = self.norm(states + self.positions[:length])
+        place = torch.arange(length)
+        causal = (place[None, :] > place[:, None]).to(states.dtype) * _MASKED
+        for layer in self.full_layers:
+            states = layer.every_position(states, causal)
+        index = (lengths - 1)[:, None, None].expand(-1, 1, states.shape[2])
+        last = states.gather(1, index).squeeze(1)
+        beyond = (place[None, None, :] >= lengths[:, None, None]).to(states.dtype) * _MASKED
+        last = self.last_layer.last_position(states, last, beyond)
+        log_probs = functional.log_softmax(
+            functional.linear(last, self.item_weight, self.item_bias), dim=-1
+        )  # (B, items)
+        top_log_probs, top = torch.topk(log_probs, self.top_k, dim=-1)
+        chosen = log_probs.gather(1, (candidates - 1).clamp(min=0))
+        chosen = torch.where(candidates == 0, -math.inf, chosen)
+        return top + 1, top_log_probs, chosen
+
+
+def example_inputs(
+    spec: FeatureSpec, items: int, batch: int, length: int, candidates: int, seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Random valid inputs: windows of 1 to `length` events, zeros behind them."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, length + 1, batch)
+    lengths[0] = length
+    padding = np.arange(length) >= lengths[:, None]
+    sizes = spec.vocabulary_sizes()
+    inputs: dict[str, NDArray[np.int64]] = {}
+    for name in spec.input_names():
+        if name == "lengths":
+            inputs[name] = lengths.astype(np.int64)
+        elif name == "candidates":
+            inputs[name] = random.integers(0, items + 1, (batch, candidates), np.int64)
+        else:
+            feature = next((f for f, i in FEATURE_INPUTS.items() if i == name), None)
+            high = items + 1 if feature is None else sizes[feature]
+            ids = random.integers(1, high, (batch, length), np.int64)
+            inputs[name] = np.where(padding, 0, ids)
+    return inputs
+
+
+def to_onnx(encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int) -> bytes:
+    """ONNX bytes of an encoder, weights inside; batch, length and candidates stay free.
+
+    ExportError where an axis came out frozen.
+    """
+    encoder = encoder.eval().cpu()
+    serving = ServingEncoder(encoder, top_k).eval()
+    # A batch of one would be taken for a constant, silently; so no example size is one.
+    example = example_inputs(spec, encoder.config.items, 3, max(2, spec.max_length - 1), 5, 0)
+    tensors = {name: torch.from_numpy(value) for name, value in example.items()}
+    batch, candidates = torch.export.Dim("batch"), torch.export.Dim("candidates")
+    length = torch.export.Dim("length", max=max(spec.max_length, 3))
+    window = {0: batch, 1: length}
+    feature_names = [FEATURE_INPUTS[name] for name in encoder.config.features]
+    arguments = (
+        tensors["items"],
+        [tensors[name] for name in feature_names],
+        tensors["lengths"],
+        tensors["candidates"],
+    )
+    # The exporter warns about its own deprecated calls, and that torchvision is not there.
+    exporter_log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = exporter_log.level
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        exporter_log.setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            serving,
+            arguments,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["items", *feature_names, "lengths", "candidates"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=(
+                window,
+                [window for _ in feature_names],
+                {0: batch},
+                {0: batch, 1: candidates},
+            ),
+            verbose=False,
+        )
+    exporter_log.setLevel(level)
+    if program is None:
+        message = "torch.onnx.export gave no program"
+        raise ExportError(message)
+    proto = program.model_proto
+    _strip(proto)
+    for value in (*proto.graph.input, *proto.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        free = [bool(axis.dim_param) for axis in axes]
+        allowed_fixed = value.name in OUTPUTS[:2]  # their second axis is k
+        if not all(free[:1] if allowed_fixed else free):
+            message = f"the export froze an axis of {value.name}"
+            raise ExportError(message)
+    onnx.checker.check_model(proto)
+    buffer = io.BytesIO()
+    onnx.save_model(proto, buffer)
+    return buffer.getvalue()
+
+
+def parity(
+    encoder: SequenceEncoder, spec: FeatureSpec, model: bytes, *, seed: int = 0
+) -> dict[str, float]:
+    """Largest difference of a log-probability from torch per batch size. ExportError if too large.
+
+    torch runs `SequenceEncoder` itself, every position of every layer.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    encoder = encoder.eval().cpu()
+    items = encoder.config.items
+    differences: dict[str, float] = {}
+    for batch in PARITY_BATCHES:
+        length = max(1, spec.max_length - batch % 3)
+        inputs = example_inputs(spec, items, batch, length, 9, seed + batch)
+        top_ids, top_log_probs, chosen = session.run(OUTPUTS, inputs)
+        tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        with torch.no_grad():
+            logits = encoder.last_logits(tensors, tensors["lengths"])
+        expected = functional.log_softmax(logits, dim=-1).numpy()
+        candidates = inputs["candidates"]
+        of_candidates = np.take_along_axis(expected, np.maximum(candidates - 1, 0), 1)
+        known = candidates > 0
+        gaps = [
+            np.abs(np.take_along_axis(expected, top_ids - 1, 1) - top_log_probs).max(),
+            np.abs(-np.sort(-expected, 1)[:, : top_ids.shape[1]] - top_log_probs).max(),
+            np.abs(of_candidates[known] - chosen[known]).max(initial=0),
+        ]
+        differences[str(batch)] = float(max(gaps))
+        if max(gaps) > PARITY_TOLERANCE or not np.isneginf(chosen[~known]).all():
+            message = f"ONNX and torch differ by {max(gaps):.2g} at batch {batch}"
+            raise ExportError(message)
+    return differences
+
+
+def _strip(proto: Any) -> None:
+    """Leave out stack traces and file names, which are large and name the exporting machine."""
+    proto.ClearField("metadata_props")
+    for node in proto.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    for value in proto.graph.value_info:
+        value.ClearField("metadata_props")
+    proto.graph.ClearField("metadata_props")
+    proto.ClearField("functions")

@@ -1,0 +1,89 @@
+"""The encoder: Hugging Face's BERT over a window of events, with a causal mask.
+
+One token per event: item embedding, plus an embedding of each feature that is on, plus position.
+The output embeddings are the item embeddings (tied), with a bias per item. Because attention is
+causal and padding is on the right, no position ever attends to padding and no mask is needed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from model.features import FEATURE_INPUTS
+
+
+class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes of one encoder; stored beside its checkpoint."""
+
+    items: int  # catalogue size; ids are 1..items, 0 is padding
+    dim: int = 64
+    layers: int = 2
+    heads: int = 2
+    max_length: int = 50  # events
+    dropout: float = 0.2
+    features: dict[str, int] = {}  # feature -> number of ids, padding included
+
+
+class SequenceEncoder(nn.Module):
+    """Windows of item ids to hidden states, and hidden states to scores of the catalogue."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert: Any = BertModel(  # type: ignore[no-untyped-call]
+            BertConfig(
+                vocab_size=config.items + 1,
+                hidden_size=config.dim,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=4 * config.dim,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=config.dropout,
+                max_position_embeddings=config.max_length,
+                type_vocab_size=1,
+                pad_token_id=0,
+                is_decoder=True,  # the causal mask
+                use_cache=False,
+            ),
+            add_pooling_layer=False,
+        )
+        self.bert.set_attn_implementation("sdpa")
+        self.feature_embeddings = nn.ModuleDict(
+            {
+                name: nn.Embedding(size, config.dim, padding_idx=0)
+                for name, size in config.features.items()
+            }
+        )
+        with torch.no_grad():
+            for weight in self.feature_embeddings.parameters():
+                weight.normal_(std=0.02)
+                weight[0] = 0  # padding
+        self.item_bias = nn.Parameter(torch.zeros(config.items))
+
+    @property
+    def item_embeddings(self) -> Tensor:
+        """(items, dim): row i belongs to encoder id i + 1."""
+        weight: Tensor = self.bert.embeddings.word_embeddings.weight[1:]
+        return weight
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Hidden states (B, L, dim) of right-padded ids, each input (B, L)."""
+        embedded = self.bert.embeddings.word_embeddings(inputs["items"])  # (B, L, d)
+        for name, embedding in self.feature_embeddings.items():
+            embedded = embedded + embedding(inputs[FEATURE_INPUTS[name]])
+        hidden: Tensor = self.bert(inputs_embeds=embedded).last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (N, items) of hidden states (N, dim); column i belongs to encoder id i + 1."""
+        return nn.functional.linear(hidden, self.item_embeddings, self.item_bias)
+
+    def last_logits(self, inputs: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
+        """Scores (B, items) of what follows each window; lengths: (B,) events, at least 1."""
+        hidden = self.forward(inputs)
+        rows = torch.arange(len(lengths), device=hidden.device)
+        return self.logits(hidden[rows, lengths - 1])
