@@ -1,8 +1,8 @@
 """Development brokers: `freshrec broker`, and the classes that tests, demo and benchmarks use.
 
 Two kinds. `embedded` installs with pip and lives in memory (`EmbeddedBroker`); `kafka` is real
-Apache Kafka on the machine's Java (`KafkaCluster`). Neither is meant for production, and both listen
-on loopback only.
+Apache Kafka on the machine's Java (`KafkaCluster`). Neither is meant for production, and both
+listen on loopback only.
 """
 
 import json
