@@ -20,13 +20,14 @@ class EraseError(RuntimeError):
 class Receipt(msgspec.Struct, frozen=True):
     """What a worker writes once a user's state and list are gone.
 
-    `source_partition` and `source_offset` are those of the request on the clicks topic.
+    The source is the record of the request.
     """
 
     user_id: str
     erased_at: str
     source_partition: int
     source_offset: int
+    source_topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ def receipt_for(user: str, request: Position, records: Iterator[Record]) -> Rece
             continue  # not ours to judge; the wait goes on
         if (
             receipt.user_id == user
+            and receipt.source_topic in (None, request.topic)
             and receipt.source_partition == request.partition
             and receipt.source_offset >= request.offset
         ):

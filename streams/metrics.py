@@ -25,6 +25,7 @@ from streams.events import DegradedReason, RejectReason, ServedBy
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
+DEFAULT_VARIANT = "A"
 NO_VARIANT = "none"  # the variant label of a list that no model took part in
 TABLES = ("windows", "graph", "lists")
 EVICTIONS = (("windows", "full"), ("windows", "expired"), ("graph", "neighbour_cap"))
@@ -71,7 +72,7 @@ class Metrics:
     def __init__(
         self,
         event_types: Iterable[str] = tuple(t.name for t in DEFAULT_EVENT_TYPES),
-        variants: Iterable[str] = (NO_VARIANT, "A"),
+        variants: Iterable[str] = (NO_VARIANT, DEFAULT_VARIANT),
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
@@ -98,6 +99,19 @@ class Metrics:
         """Initialise the inference series of an engine, one for a bucket such as `64x50`."""
         for bucket in buckets:
             self.inference_seconds.labels(engine, bucket)
+
+    def judged(self, rank: int, served_by: str, variant: str | None = None) -> None:
+        """Count a list that the user's next click judged; `rank` counts from 1, 0 is a miss.
+
+        Without a `variant` the list counts for the default one, or for none where no model ranked.
+        """
+        if variant is None:
+            variant = DEFAULT_VARIANT if served_by == ServedBy.BERT_GRAPH else NO_VARIANT
+        self.next_click_total.inc()
+        self.next_click_reciprocal_rank_sum.observe(1 / rank if rank else 0)
+        for k in HIT_RANKS:
+            if 0 < rank <= k:
+                self.next_click_hits_total.labels(str(k), served_by, variant).inc()
 
     def _ingest(self, event_types: tuple[str, ...]) -> None:
         self.events_total = self._counter(

@@ -75,7 +75,7 @@ class Simulation:
         config, rng = self._config, self._random
         starts_per_second = config.clicks_per_second / config.mean_session_clicks
         next_start = 0.0
-        open_sessions: list[tuple[float, int, _Session]] = []
+        open_sessions = self._already_open()
         for row in itertools.count():
             while not open_sessions or next_start <= open_sessions[0][0]:
                 session = self._open(next_start)
@@ -90,6 +90,19 @@ class Simulation:
             session.item = self._next_item(session, seconds)
             later = seconds + rng.expovariate(1 / config.mean_gap_seconds)
             heapq.heapreplace(open_sessions, (later, number, session))
+
+    def _already_open(self) -> list[tuple[float, int, _Session]]:
+        """The sessions that are open at the start of a stream that has long been running."""
+        config = self._config
+        count = config.clicks_per_second * config.mean_gap_seconds
+        count *= 1 - 1 / max(config.mean_session_clicks, 1)
+        sessions = []
+        for _ in range(int(count)):
+            session = self._open(0.0)
+            seconds = self._random.expovariate(1 / config.mean_gap_seconds)
+            sessions.append((seconds, session.number, session))
+        heapq.heapify(sessions)
+        return sessions
 
     def _open(self, seconds: float) -> _Session:
         config, rng = self._config, self._random
