@@ -1,0 +1,352 @@
+"""Agents: what happens to a delivered batch, in the order that the delivery guarantee needs.
+
+For a batch of clicks:
+
+1. fold it (pure), 2. send the changelog of the changed windows, 3. send the transitions, dead
+letters and rekeyed clicks, 4. hand the changed users to the batcher, which sends their lists,
+5. await the broker's acknowledgement of all of these, 6. move the windows into the local store,
+7. finish the delivery, so that its offset may be committed.
+
+Steps 1 to 4 of a batch run while earlier batches of its partition are still at step 5; steps 6
+and 7 are taken in order. A send that the client gave up on ends the process: nothing after it
+was finished, so a restart replays it.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from streams.batcher import Batcher, Ticket
+from streams.metrics import Metrics
+from streams.offsets import Delivery
+from streams.partition import Partition
+from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, GraphPipeline
+from streams.publisher import Header, Publisher, Sent
+from streams.quality import NextClick
+from streams.recommendation import iso_utc
+from streams.settings import Settings
+from streams.stores import Change
+from streams.topics import changelog_topic
+from streams.transitions import CHAIN_KEY, encode_transitions
+
+log = logging.getLogger(__name__)
+
+RawRecord = Any
+"""An aiokafka ConsumerRecord."""
+
+ORIGIN_HEADER = "ce_id"
+"""A rekeyed click without an event id gets its origin as one, so that a replayed forward is
+recognised as a duplicate."""
+
+
+class ClickAgent:
+    """Handles batches of the clicks topic and of the rekeyed topic."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: ClickPipeline,
+        publisher: Publisher,
+        batcher: Batcher,
+        quality: NextClick,
+        metrics: Metrics,
+        *,
+        partition_of: Callable[[bytes], int],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._batcher = batcher
+        self._quality = quality
+        self._metrics = metrics
+        self._partition_of = partition_of
+        self._fail = fail
+        self._windows_changelog = changelog_topic(settings, "windows")
+        self._events = {
+            name: metrics.events_total.labels(name) for name in settings.event_type_registry().names
+        }
+        # A replay must still find the predecessors of every click whose transitions may not
+        # have left, so a user has at most this many clicks in flight.
+        self._user_limit = max(1, settings.window_events - settings.predecessors)
+
+    async def handle(
+        self, partition: Partition, topic: str, records: Sequence[RawRecord], delivery: Delivery
+    ) -> None:
+        """Take one delivered batch through steps 1 to 4; the rest happens in the background."""
+        await partition.recovered.wait()
+        keys = Counter([record.key for record in records])
+        in_flight = partition.in_flight
+        limit = self._user_limit
+        if max(keys.values()) + (max(in_flight.values()) if in_flight else 0) <= limit:
+            await self._handle(partition, topic, records, keys, delivery)
+            return
+        parts = list(_cut(records, limit))
+        for part in parts:
+            await partition.drain()
+            last = part is parts[-1]
+            part_keys = Counter([record.key for record in part])
+            await self._handle(partition, topic, part, part_keys, delivery if last else None)
+
+    async def _handle(
+        self,
+        partition: Partition,
+        topic: str,
+        records: Sequence[RawRecord],
+        keys: Counter[bytes | None],
+        delivery: Delivery | None,
+    ) -> None:
+        await partition.slots.acquire()
+        if partition.closed:
+            return
+        partition.in_flight.update(keys)
+        is_clicks = topic == self._settings.clicks
+        sent_positions = partition.clicks_sent if is_clicks else partition.rekeyed_sent
+        effects = self._pipeline.process(
+            records, partition.windows, sent_positions, rekey=is_clicks
+        )
+        changes = partition.windows.take_changes()
+        self._count(effects)
+        number = partition.number
+        send = self._publisher.send
+        changelog = await send(self._windows_changelog, number, changes)
+        others: list[Sent] = []
+        for graph_partition, batch in effects.transitions.items():
+            others.append(
+                await send(
+                    self._settings.transitions_topic,
+                    graph_partition,
+                    [(None, encode_transitions(batch))],
+                )
+            )
+        if effects.dead_letters:
+            others += await self._send_dead_letters(partition, topic, effects.dead_letters)
+        for key, record in effects.rekeyed:
+            others.append(await self._forward(topic, number, key, record))
+        for user_id, offset in effects.erased.items():
+            others += await self._erase(partition, topic, user_id, offset)
+        ticket = self._batcher.submit(partition, topic, effects.changed)
+        partition.last_task = asyncio.create_task(
+            self._finish(
+                partition, partition.last_task, changes, changelog, others, ticket, keys, delivery
+            )
+        )
+
+    async def _finish(
+        self,
+        partition: Partition,
+        previous: asyncio.Task[None] | None,
+        changes: list[Change],
+        changelog: Sent,
+        others: list[Sent],
+        ticket: Ticket,
+        keys: Counter[bytes | None],
+        delivery: Delivery | None,
+    ) -> None:
+        """Steps 5 to 7."""
+        try:
+            next_offset = await changelog.acknowledged()
+            for sent in others:
+                await sent.acknowledged()
+            await ticket.published()
+            if not await _succeeded(previous) or partition.closed:
+                return
+            if changes:
+                partition.windows.acknowledge(changes, next_offset)
+            in_flight = partition.in_flight
+            in_flight.subtract(keys)
+            for key in keys:
+                if in_flight[key] <= 0:
+                    del in_flight[key]
+            if delivery is not None:
+                delivery.finish()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._fail(error)
+            raise
+        finally:
+            partition.slots.release()
+
+    async def _send_dead_letters(
+        self, partition: Partition, topic: str, letters: list[DeadLetter]
+    ) -> list[Sent]:
+        already = await partition.dead_letters_sent(topic)
+        sent: list[Sent] = []
+        for letter in letters:
+            if letter.offset in already:
+                already.discard(letter.offset)
+                continue
+            headers: list[Header] = [
+                *letter.headers,
+                ("reason", letter.reject.reason.value.encode()),
+                ("detail", letter.reject.detail.encode()),
+                ("source-topic", topic.encode()),
+                ("source-partition", str(partition.number).encode()),
+                ("source-offset", str(letter.offset).encode()),
+            ]
+            sent.append(
+                await self._publisher.send_one(
+                    self._settings.dead_letter_topic,
+                    partition.number,
+                    letter.key,
+                    letter.value,
+                    headers,
+                )
+            )
+        return sent
+
+    async def _forward(self, topic: str, number: int, key: bytes, record: RawRecord) -> Sent:
+        headers: list[Header] = list(record.headers)
+        if not any(name == ORIGIN_HEADER for name, _ in headers):
+            headers.append((ORIGIN_HEADER, f"{topic}/{number}/{record.offset}".encode()))
+        return await self._publisher.send_one(
+            self._settings.rekeyed_topic,
+            self._partition_of(key),
+            key,
+            record.value,
+            headers,
+            record.timestamp,
+        )
+
+    async def _erase(
+        self, partition: Partition, topic: str, user_id: str, offset: int
+    ) -> list[Sent]:
+        """Tombstone for the published list and for the last list, and a receipt."""
+        settings = self._settings
+        self._batcher.cancel(user_id)
+        self._quality.forget(user_id)
+        key = user_id.encode()
+        receipt = {
+            "user_id": user_id,
+            "erased_at": iso_utc(self._batcher.now_ms()),
+            "source_topic": topic,
+            "source_partition": partition.number,
+            "source_offset": offset,
+        }
+        list_sent = await self._batcher.forget_last_list(partition, user_id)
+        return [
+            await self._publisher.send(settings.recommendations, partition.number, [(key, None)]),
+            await self._publisher.send_one(
+                settings.receipts_topic, None, key, msgspec.json.encode(receipt)
+            ),
+            list_sent,
+        ]
+
+    def _count(self, effects: ClickEffects) -> None:
+        metrics = self._metrics
+        for event_type, count in effects.events.items():
+            self._events[event_type].inc(count)
+        if effects.duplicates:
+            metrics.duplicates_total.inc(effects.duplicates)
+        if effects.replayed:
+            metrics.replayed_total.inc(effects.replayed)
+        if effects.late:
+            metrics.late_events_total.inc(effects.late)
+        if effects.rekeyed:
+            metrics.rekeyed_total.inc(len(effects.rekeyed))
+        for letter in effects.dead_letters:
+            metrics.rejects_total.labels(letter.reject.reason.value).inc()
+        for _ in effects.erased:
+            metrics.erasures_total.labels("erased").inc()
+        for trial in effects.trials:
+            verdict = self._quality.on_click(trial.user_id, trial.item_id)
+            if verdict is not None:
+                metrics.judged(verdict.rank, verdict.served_by)
+
+
+class GraphAgent:
+    """Handles batches of the transitions topic: fold, changelog, acknowledge, finish."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: GraphPipeline,
+        publisher: Publisher,
+        metrics: Metrics,
+        *,
+        on_items: Callable[[int, list[Change], int], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._metrics = metrics
+        self._on_items = on_items
+        self._fail = fail
+        self._changelog = changelog_topic(settings, "graph")
+        self._last: dict[int, asyncio.Task[None]] = {}
+
+    async def handle(
+        self, partition: Partition, records: Sequence[RawRecord], delivery: Delivery
+    ) -> None:
+        """Take one delivered batch of transitions through fold and changelog."""
+        await partition.recovered.wait()
+        await partition.graph_slots.acquire()
+        if partition.closed:
+            return
+        effects = self._pipeline.process(records, partition.graph, partition.received)
+        if effects.evicted:
+            self._metrics.evictions_total.labels("graph", "neighbour_cap").inc(effects.evicted)
+        if effects.damaged:
+            log.error(
+                "%d damaged transition records in partition %d were skipped; something else than "
+                "freshrec writes to that topic",
+                effects.damaged,
+                partition.number,
+            )
+        changes = partition.graph.take_changes()
+        # The chain goes last: a position that outlives its items would hide a hole.
+        changes.append((CHAIN_KEY.encode(), partition.received.encode()))
+        changelog = await self._publisher.send(self._changelog, partition.number, changes)
+        partition.last_graph_task = asyncio.create_task(
+            self._finish(partition, partition.last_graph_task, changes, changelog, delivery)
+        )
+
+    async def _finish(
+        self,
+        partition: Partition,
+        previous: asyncio.Task[None] | None,
+        changes: list[Change],
+        changelog: Sent,
+        delivery: Delivery,
+    ) -> None:
+        try:
+            next_offset = await changelog.acknowledged()
+            if not await _succeeded(previous) or partition.closed:
+                return
+            partition.graph.acknowledge(changes, next_offset)
+            self._on_items(partition.number, changes, next_offset)
+            delivery.finish()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._fail(error)
+            raise
+        finally:
+            partition.graph_slots.release()
+
+
+async def _succeeded(previous: asyncio.Task[None] | None) -> bool:
+    """Wait for the batch before; False when it failed, and so must not be passed over."""
+    if previous is None:
+        return True
+    await asyncio.wait([previous])
+    return not previous.cancelled() and previous.exception() is None
+
+
+def _cut(records: Sequence[RawRecord], limit: int) -> Iterator[list[RawRecord]]:
+    """Cut a batch where a key would have more than `limit` records in one part."""
+    part: list[RawRecord] = []
+    counts: Counter[bytes | None] = Counter()
+    for record in records:
+        counts[record.key] += 1
+        if counts[record.key] > limit:
+            yield part
+            part = []
+            counts = Counter((record.key,))
+        part.append(record)
+    yield part

@@ -1,0 +1,101 @@
+"""Run a worker in the foreground.
+
+`run_worker` blocks until SIGTERM or SIGINT and returns an exit code. After a fault that could
+lose a click the process ends at once, without committing; whoever supervises it starts it again,
+and the replay loses nothing.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from streams.connection import BrokerUnavailableError, connect_admin
+from streams.serving import ServingError
+from streams.settings import Settings
+from streams.stores import StoreError
+from streams.topics import TopicMismatchError, ensure_topics
+from streams.worker import Worker
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+
+_STOP_SECONDS = 30.0
+
+
+async def _serve(settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        worker, item_partitions = await _build(settings)
+        await worker.start(item_partitions)
+    except (BrokerUnavailableError, TopicMismatchError, StoreError, ServingError) as error:
+        log.error("%s", error)
+        return EXIT_FAILED
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopping, worker.failure], return_when=asyncio.FIRST_COMPLETED)
+    if worker.failure.done():
+        failure = worker.failure.result()
+        log.error("the worker ends: %s", failure, exc_info=failure)
+        _exit_now(EXIT_FAILED)
+    log.info("stopping")
+    stopped = asyncio.create_task(worker.stop())
+    await asyncio.wait(
+        [stopped, worker.failure], timeout=_STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED
+    )
+    if not stopped.done() or stopped.exception() is not None:
+        log.error("the worker did not stop in order; what was in flight will be replayed")
+        _exit_now(EXIT_FAILED)
+    log.info("stopped")
+    return EXIT_OK
+
+
+async def _build(settings: Settings) -> tuple[Worker, int]:
+    admin = await connect_admin(settings)
+    try:
+        partitions = await ensure_topics(admin, settings)
+        described = await admin.describe_topics([settings.items])
+        item_partitions = len(described[0]["partitions"])
+    finally:
+        await admin.close()
+    return Worker(settings, partitions), item_partitions
+
+
+def _exit_now(code: int) -> None:
+    """Leave without running anything that might commit or wait."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, int]], int]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+def configure_logging(level: str) -> None:
+    """One line a message on standard error; client libraries speak only of trouble."""
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for name in ("aiokafka", "faust", "mode"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker in the foreground until SIGTERM or SIGINT; returns the exit code."""
+    configure_logging(settings.log_level)
+    return _runner()(_serve(settings))

@@ -1,0 +1,168 @@
+"""Look-ups: what the HTTP server may read of a running worker.
+
+The server's threads must not touch the event loop's state, so every look-up runs on the loop and
+the thread waits for its result.
+"""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import networkx as nx
+
+from streams.graph import ItemState, decode_item_state
+from streams.recommendation import iso_utc
+from streams.snapshot import ego_snapshot, graph_snapshot, graphml
+from streams.window import Window, history
+
+if TYPE_CHECKING:
+    from streams.worker import Worker
+
+Result = TypeVar("Result")
+
+_WAIT_SECONDS = 8.0
+_EGO_NEIGHBOURS = 10
+
+
+class Lookups:
+    """`StateReader` of a worker."""
+
+    def __init__(self, worker: "Worker", loop: asyncio.AbstractEventLoop) -> None:
+        self._worker = worker
+        self._loop = loop
+
+    def item_json(self, item_id: str) -> Mapping[str, Any] | None:
+        """Neighbours, popularity and catalogue entry of an item."""
+        return self._on_loop(lambda: self._item(item_id))
+
+    def ego_json(self, user_id: str) -> Mapping[str, Any] | None:
+        """A user's window and the graph around it, as node-link data."""
+        return self._on_loop(lambda: self._ego(user_id))
+
+    def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
+        """What was last published for a user."""
+        return self._on_loop(lambda: self._last_list(user_id))
+
+    def graphml(self) -> bytes:
+        """The whole graph as GraphML; decoded off the loop from a copy of its blobs."""
+        worker = self._worker
+        blobs = self._on_loop(lambda: list(worker.replica.blobs()))
+        now_ms = worker.batcher.now_ms()
+        items = [(item_id, decode_item_state(blob)) for item_id, blob in blobs]
+        return graphml(graph_snapshot(items, now_ms, worker.settings.graph_config()))
+
+    def status(self) -> Mapping[str, Any]:
+        """Partitions, model, counts."""
+        return self._on_loop(self._status)
+
+    def _on_loop(self, read: Callable[[], Result]) -> Result:
+        future: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                future.set_result(read())
+            except Exception as error:  # noqa: BLE001  (raised again where it is awaited)
+                future.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return future.result(_WAIT_SECONDS)
+
+    def _item_state(self, item_id: str) -> ItemState | None:
+        blob = self._worker.replica.blob(item_id)
+        return None if blob is None else decode_item_state(blob)
+
+    def _item(self, item_id: str) -> Mapping[str, Any] | None:
+        worker = self._worker
+        state = self._item_state(item_id)
+        known = worker.catalogue.get(item_id)
+        if state is None and known is None:
+            return None
+        now_ms = worker.batcher.now_ms()
+        edges: list[dict[str, Any]] = []
+        if state is not None:
+            graph = graph_snapshot([(item_id, state)], now_ms, worker.settings.graph_config())
+            edges = [
+                {
+                    "item_id": destination,
+                    "title": worker.catalogue.title(destination),
+                    "event_type": event_type,
+                    "weight": data["weight"],
+                    "count": data["count"],
+                    "last": iso_utc(data["last_ms"]),
+                }
+                for _, destination, event_type, data in graph.out_edges(
+                    item_id, keys=True, data=True
+                )
+            ]
+            edges.sort(key=lambda edge: (-edge["weight"], edge["item_id"]))
+        return {
+            "item_id": item_id,
+            "title": worker.catalogue.title(item_id),
+            "available": worker.catalogue.available(item_id),
+            "categories": list(worker.catalogue.categories(item_id)),
+            "neighbours": edges,
+        }
+
+    def _window(self, user_id: str) -> Window | None:
+        for partition in self._worker.owned.values():
+            window = partition.windows.get(user_id)
+            if window is not None:
+                return window
+        return None
+
+    def _ego(self, user_id: str) -> Mapping[str, Any] | None:
+        worker = self._worker
+        window = self._window(user_id)
+        if window is None:
+            return None
+        config = worker.settings.graph_config()
+        graph = ego_snapshot(user_id, window, self._item_state, worker.batcher.now_ms(), config)
+        seen = history(window, config.event_types)
+        return {
+            "user_id": user_id,
+            "window": [
+                {"item_id": item, "title": worker.catalogue.title(item), "event_type": kind,
+                 "timestamp": iso_utc(time_ms)}
+                for item, kind, time_ms in zip(
+                    seen.items, seen.event_types, seen.times_ms, strict=True
+                )
+            ],
+            "graph": nx.node_link_data(graph, edges="edges"),
+        }  # fmt: skip
+
+    def _last_list(self, user_id: str) -> Mapping[str, Any] | None:
+        worker = self._worker
+        for partition in worker.owned.values():
+            last = partition.lists.get(user_id)
+            if last is not None:
+                return {
+                    "user_id": user_id,
+                    "recommendation_id": last.recommendation_id,
+                    "generated_at": iso_utc(last.generated_at_ms),
+                    "items": [
+                        {"item_id": item, "title": worker.catalogue.title(item)}
+                        for item in last.items
+                    ],
+                }
+        return None
+
+    def _status(self) -> Mapping[str, Any]:
+        worker = self._worker
+        scorer = worker.batcher.scorer
+        return {
+            "ready": not worker.health.reasons,
+            "not_ready": worker.health.reasons,
+            "group": worker.settings.group,
+            "partitions": sorted(worker.owned),
+            "partitions_total": worker.partitions,
+            "model": None
+            if scorer is None
+            else {"name": scorer.name, "version": scorer.version, "engine": scorer.provider},
+            "model_refusal": worker.model.refusal,
+            "graph_items": len(worker.replica),
+            "graph_edges": worker.replica.edges,
+            "catalogue_items": len(worker.catalogue),
+            "queue": len(worker.batcher),
+            "next_click": worker.quality.as_dict(),
+        }

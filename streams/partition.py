@@ -1,0 +1,168 @@
+"""A worker's partition: the state of one partition number over all tables.
+
+Clicks, rekeyed clicks, transitions and changelogs have the same number of partitions, and the
+consumer assigns partition i of all of them to one worker. So partition i is one unit: recovered
+together, drained together, closed together.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+
+from streams.codec import CodecError, frame, unframe
+from streams.follower import read_to_end
+from streams.graph import ItemState, decode_item_state, encode_item
+from streams.settings import Settings
+from streams.stores import Change, StoreFactory
+from streams.tables import TablePartition
+from streams.topics import TABLES, changelog_topic
+from streams.transitions import CHAIN_KEY, ReceivedPositions, SentPositions
+from streams.window import Window, decode_window, encode_window
+
+log = logging.getLogger(__name__)
+
+_LIST_FORMAT = 1
+_DEAD_LETTERS_REREAD = 50_000
+
+
+class LastList(msgspec.Struct, array_like=True, gc=False):
+    """What was last published for a user."""
+
+    recommendation_id: str
+    generated_at_ms: int
+    items: list[str]
+
+
+_list_encoder = msgspec.msgpack.Encoder()
+_list_decoder = msgspec.msgpack.Decoder(LastList)
+
+
+def encode_last_list(last: LastList) -> bytes:
+    """Bytes of a last list."""
+    return frame(_LIST_FORMAT, _list_encoder.encode(last))
+
+
+def decode_last_list(blob: bytes) -> LastList:
+    """Read a last list; raises `CodecError` when the bytes are damaged."""
+    try:
+        return _list_decoder.decode(unframe(blob, _LIST_FORMAT, "last list"))
+    except msgspec.MsgspecError as error:
+        raise CodecError(f"last list: {error}") from error
+
+
+class Partition:
+    """State of one partition number on this worker."""
+
+    def __init__(self, number: int, settings: Settings, stores: StoreFactory) -> None:
+        self.number = number
+        self._settings = settings
+        self.windows: TablePartition[Window] = TablePartition(
+            stores.open("windows", number), encode_window, decode_window
+        )
+        self.graph: TablePartition[ItemState] = TablePartition(
+            stores.open("graph", number), encode_item, decode_item_state
+        )
+        self.lists: TablePartition[LastList] = TablePartition(
+            stores.open("lists", number), encode_last_list, decode_last_list
+        )
+        self.clicks_sent = SentPositions(2 * number)
+        self.rekeyed_sent = SentPositions(2 * number + 1)
+        self.received = ReceivedPositions()
+        self.recovered = asyncio.Event()
+        self.closed = False
+        self.slots = asyncio.Semaphore(settings.max_in_flight_batches)
+        self.graph_slots = asyncio.Semaphore(settings.max_in_flight_batches)
+        self.in_flight: Counter[bytes | None] = Counter()
+        """Clicks of a user whose effects are not yet acknowledged, by record key."""
+        self.last_task: asyncio.Task[None] | None = None
+        """Finishing batches in order: each waits for the one before."""
+        self.last_graph_task: asyncio.Task[None] | None = None
+        self.last_list_task: asyncio.Task[None] | None = None
+        self._dead_letters: dict[str, set[int]] | None = None
+
+    def table(self, name: str) -> TablePartition[Any]:
+        """A table by name."""
+        table: TablePartition[Any] = getattr(self, name)
+        return table
+
+    async def drain(self) -> None:
+        """Wait until everything in flight is acknowledged."""
+        for task in (self.last_task, self.last_graph_task, self.last_list_task):
+            if task is not None:
+                await asyncio.wait([task])
+
+    def close(self) -> None:
+        """Release stores. What is still in flight is left to a replay."""
+        self.closed = True
+        for name in TABLES:
+            self.table(name).close()
+
+    async def dead_letters_sent(self, topic: str) -> set[int]:
+        """Offsets of `topic` in this partition whose dead letter was already written.
+
+        Dead letters stand in the partition of their record, so the ones that a crash left
+        uncommitted are near the end. Read once, when the first bad record comes.
+        """
+        if self._dead_letters is None:
+            self._dead_letters = await self._read_dead_letters()
+        return self._dead_letters.setdefault(topic, set())
+
+    async def _read_dead_letters(self) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+
+        def collect(_tp: TopicPartition, records: list[Any]) -> None:
+            for record in records:
+                headers = dict(record.headers)
+                try:
+                    topic = headers["source-topic"].decode()
+                    offset = int(headers["source-offset"])
+                except (KeyError, ValueError):
+                    continue
+                found.setdefault(topic, set()).add(offset)
+
+        tp = TopicPartition(self._settings.dead_letter_topic, self.number)
+        await read_to_end(self._settings, {tp: -_DEAD_LETTERS_REREAD}, collect)
+        return found
+
+
+async def recover(settings: Settings, partitions: Sequence[Partition]) -> float:
+    """Bring partitions up to the ends of their changelogs; returns the seconds it took."""
+    started = time.monotonic()
+    tables: dict[TopicPartition, TablePartition[Any]] = {}
+    for partition in partitions:
+        for name in TABLES:
+            tables[TopicPartition(changelog_topic(settings, name), partition.number)] = (
+                partition.table(name)
+            )
+    count = 0
+
+    def apply(tp: TopicPartition, records: list[Any]) -> None:
+        nonlocal count
+        changes: list[Change] = [(record.key, record.value) for record in records]
+        tables[tp].recover(changes, records[-1].offset + 1)
+        count += len(records)
+
+    ends = await read_to_end(
+        settings, {tp: table.next_offset for tp, table in tables.items()}, apply
+    )
+    for tp, end in ends.items():
+        tables[tp].recover([], end)
+    for partition in partitions:
+        chain = partition.graph.raw(CHAIN_KEY)
+        if chain is not None:
+            partition.received = ReceivedPositions.decode(chain)
+        partition.recovered.set()
+    seconds = time.monotonic() - started
+    log.info(
+        "recovered partitions %s: %d changelog records in %.2f s",
+        [partition.number for partition in partitions],
+        count,
+        seconds,
+    )
+    return seconds

@@ -1,0 +1,334 @@
+"""Pipelines: a batch of records of one partition becomes state changes and effects.
+
+Pure: a pipeline reads and changes table partitions that it is given, and returns everything
+else as values. It sends nothing, reads no clock (a record's own timestamp is "now") and so gives
+the same result whenever a batch is replayed, however the records are cut into batches.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from streams.codec import CodecError
+from streams.event_types import EventTypes
+from streams.events import Click, ClickLimits, Reject, RejectReason, decode_click
+from streams.graph import GraphConfig, ItemState, fold_edge, fold_popularity, new_item_state
+from streams.transitions import (
+    ReceivedPositions,
+    SentPositions,
+    Transition,
+    TransitionBatch,
+    decode_transitions,
+    owner_of,
+)
+from streams.window import Outcome, Window, WindowConfig, fold, is_late
+
+Headers = Sequence[tuple[str, bytes]]
+
+_OWNER_CACHE_ITEMS = 200_000
+
+
+class Record(Protocol):
+    """What a pipeline reads of a Kafka record (an aiokafka ConsumerRecord fits)."""
+
+    offset: int
+    timestamp: int
+    """Milliseconds since the epoch: the pipeline's "now"."""
+    key: bytes | None
+    value: bytes | None
+    """Click JSON; None asks for the erasure of the user in `key`."""
+    headers: Headers
+
+
+State = TypeVar("State")
+
+
+class Table(Protocol[State]):
+    """What a pipeline needs of a table partition."""
+
+    def get(self, key: str) -> State | None:
+        """State of a key, or None."""
+
+    def put(self, key: str, state: State) -> None:
+        """Set the state of a key."""
+
+    def delete(self, key: str) -> None:
+        """Remove a key."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """A record that cannot be used, as it came, and why."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    reject: Reject
+
+
+class Change(msgspec.Struct, gc=False):
+    """A user whose list is to be made anew, and the newest click that asks for it."""
+
+    window: Window
+    event_id: str | None
+    offset: int
+    event_time_ms: int
+    record_time_ms: int
+
+
+class Trial(msgspec.Struct, frozen=True, gc=False):
+    """A click folded for the first time, to be judged against the list they had."""
+
+    user_id: str
+    item_id: str
+
+
+class ClickEffects(msgspec.Struct):
+    """What a batch of clicks asks the shell to do, and what is to be counted."""
+
+    transitions: dict[int, TransitionBatch]
+    """By graph partition."""
+    changed: dict[str, Change]
+    """By user, the latest change only."""
+    erased: dict[str, int]
+    """User -> offset of the erasure request."""
+    dead_letters: list[DeadLetter]
+    rekeyed: list[tuple[bytes, Record]]
+    """Clicks whose key is not their user: the right key and the record."""
+    trials: list[Trial]
+    events: Counter[str]
+    duplicates: int = 0
+    replayed: int = 0
+    late: int = 0
+
+
+class PipelineConfig(msgspec.Struct, frozen=True):
+    """Everything the folds need to know."""
+
+    window: WindowConfig
+    graph: GraphConfig
+    limits: ClickLimits
+    event_types: EventTypes
+    partitions: int
+    """Of the transitions topic: decides who owns an item."""
+
+
+class ClickPipeline:
+    """Decode, validate, fold into windows, derive transitions."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._config = config
+        self._owners: dict[str, int] = {}
+
+    def process(
+        self,
+        records: Sequence[Record],
+        windows: Table[Window],
+        sent: SentPositions,
+        *,
+        rekey: bool,
+    ) -> ClickEffects:
+        """Fold one batch of one source (`sent.source`), in offset order.
+
+        With `rekey`, a click whose key is not its user id is handed back instead of folded
+        (its user's window lives in another partition).
+        """
+        config = self._config
+        limits = config.limits
+        window_config = config.window
+        weigh = config.event_types.weight
+        source = sent.source
+        events: Counter[str] = Counter()
+        effects = ClickEffects({}, {}, {}, [], [], [], events)
+        changed = effects.changed
+        by_partition: dict[int, list[Transition]] = {}
+        get_window = windows.get
+        put_window = windows.put
+        for record in records:
+            value = record.value
+            if value is None:
+                self._erase(record, windows, effects)
+                continue
+            now_ms = record.timestamp
+            click = decode_click(value, record.headers, now_ms, limits)
+            if isinstance(click, Reject):
+                effects.dead_letters.append(
+                    DeadLetter(record.offset, record.key, value, record.headers, click)
+                )
+                continue
+            user_id = click.user_id
+            if rekey:
+                key = user_id.encode()
+                if record.key != key:
+                    effects.rekeyed.append((key, record))
+                    continue
+            offset = record.offset
+            window, outcome, predecessors = fold(
+                get_window(user_id), click, source, offset, now_ms, window_config
+            )
+            # A replayed click changes nothing, but its effects may never have left: the window
+            # goes to the changelog again, its transitions and its list are sent again.
+            put_window(user_id, window)
+            if outcome is Outcome.DUPLICATE:
+                effects.duplicates += 1
+                continue
+            if outcome is Outcome.REPLAYED:
+                effects.replayed += 1
+            else:
+                events[click.event_type] += 1
+                if is_late(window, click):
+                    effects.late += 1
+            changed[user_id] = Change(window, click.event_id, offset, click.timestamp_ms, now_ms)
+            if weigh(click.event_type) > 0.0:
+                if outcome is Outcome.APPLIED:
+                    effects.trials.append(Trial(user_id, click.item_id))
+                if predecessors is not None:
+                    self._route(click, offset, predecessors, by_partition)
+        for partition, transitions in by_partition.items():
+            effects.transitions[partition] = sent.batch(partition, transitions)
+        return effects
+
+    def _route(
+        self,
+        click: Click,
+        offset: int,
+        predecessors: list[str | None],
+        by_partition: dict[int, list[Transition]],
+    ) -> None:
+        """Give every graph partition concerned its part of one click."""
+        item_id = click.item_id
+        owner = self._owner(item_id)
+        parts: dict[int, list[str | int]] = {owner: []}
+        distance = 0
+        for source_item in predecessors:
+            distance += 1
+            if source_item is None:
+                continue
+            partition = self._owner(source_item)
+            part = parts.get(partition)
+            if part is None:
+                parts[partition] = [source_item, distance]
+            else:
+                part.append(source_item)
+                part.append(distance)
+        for partition, sources in parts.items():
+            transition = Transition(
+                offset, click.timestamp_ms, click.event_type, item_id, sources, partition == owner
+            )
+            waiting = by_partition.get(partition)
+            if waiting is None:
+                by_partition[partition] = [transition]
+            else:
+                waiting.append(transition)
+
+    def _owner(self, item_id: str) -> int:
+        owners = self._owners
+        owner = owners.get(item_id)
+        if owner is None:
+            if len(owners) >= _OWNER_CACHE_ITEMS:
+                owners.clear()
+            owner = owners[item_id] = owner_of(item_id, self._config.partitions)
+        return owner
+
+    def _erase(self, record: Record, windows: Table[Window], effects: ClickEffects) -> None:
+        """A null value: forget the user named by the key."""
+        try:
+            user_id = (record.key or b"").decode()
+        except UnicodeDecodeError:
+            user_id = ""
+        if not user_id or len(user_id) > self._config.limits.max_id_bytes:
+            reject = Reject(
+                RejectReason.BAD_ID, "an erasure (null value) needs the user id as record key"
+            )
+            effects.dead_letters.append(
+                DeadLetter(record.offset, record.key, None, record.headers, reject)
+            )
+            return
+        windows.delete(user_id)
+        effects.changed.pop(user_id, None)
+        effects.erased[user_id] = record.offset
+
+
+class GraphEffects(msgspec.Struct):
+    """What a batch of transition records did."""
+
+    edges: int = 0
+    evicted: int = 0
+    replayed: int = 0
+    set_aside: int = 0
+    """Records whose predecessor in the sender's chain never arrived; they come again."""
+    damaged: int = 0
+
+
+class GraphPipeline:
+    """Fold transitions into the items that this graph partition owns."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._config = config.graph
+
+    def process(
+        self,
+        records: Sequence[Record],
+        graph: Table[ItemState],
+        received: ReceivedPositions,
+    ) -> GraphEffects:
+        """Fold one batch of records of one graph partition, in offset order."""
+        effects = GraphEffects()
+        for record in records:
+            if record.value is None:
+                effects.damaged += 1
+                continue
+            try:
+                batch = decode_transitions(record.value)
+            except CodecError:
+                effects.damaged += 1
+                continue
+            if received.accept(batch):
+                self._fold(batch, graph, effects)
+            else:
+                effects.set_aside += 1
+        return effects
+
+    def _fold(self, batch: TransitionBatch, graph: Table[ItemState], effects: GraphEffects) -> None:
+        config = self._config
+        source = batch.source
+        get_item = graph.get
+        put_item = graph.put
+        edges = 0
+        for transition in batch.transitions:
+            offset = transition.offset
+            time_ms = transition.time_ms
+            event_type = transition.event_type
+            item_id = transition.item_id
+            sources = iter(transition.sources)
+            for source_item, distance in zip(sources, sources, strict=True):
+                state = get_item(source_item)  # type: ignore[arg-type]
+                if state is None:
+                    state = new_item_state()
+                evicted = fold_edge(
+                    state,
+                    source,
+                    offset,
+                    item_id,
+                    event_type,
+                    distance,
+                    time_ms,
+                    config,  # type: ignore[arg-type]
+                )
+                # A replay changes nothing, but its changelog record may never have left.
+                put_item(source_item, state)  # type: ignore[arg-type]
+                if evicted < 0:
+                    effects.replayed += 1
+                else:
+                    edges += 1
+                    effects.evicted += evicted
+            if transition.counts_popularity:
+                state = get_item(item_id)
+                if state is None:
+                    state = new_item_state()
+                if not fold_popularity(state, source, offset, event_type, time_ms, config):
+                    effects.replayed += 1
+                put_item(item_id, state)
+        effects.edges += edges

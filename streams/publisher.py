@@ -1,0 +1,114 @@
+"""Publisher: packed batches to exact partitions, each with a future for its acknowledgement."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+
+from streams.connection import client_options
+from streams.settings import Settings
+
+Header = tuple[str, bytes]
+
+_BATCH_BYTES = 512 * 1024
+_REQUEST_BYTES = 1024 * 1024
+
+
+class PublishError(RuntimeError):
+    """A send that the client gave up on; nothing after it may be committed."""
+
+
+class Sent:
+    """What one call sent: acknowledged when every batch of it is."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self, futures: list[tuple[asyncio.Future[RecordMetadata], int]]) -> None:
+        self._futures = futures
+
+    async def acknowledged(self) -> int:
+        """Wait for the broker; returns the offset after the last record (-1 if none was sent).
+
+        Raises `PublishError` when the client gave up.
+        """
+        next_offset = -1
+        for future, count in self._futures:
+            try:
+                metadata = await future
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                raise PublishError(
+                    f"the broker did not acknowledge a send: {error!r}; nothing unacknowledged "
+                    "is committed, a restart replays it"
+                ) from error
+            next_offset = metadata.offset + count
+        return next_offset
+
+
+class Publisher:
+    """An idempotent aiokafka producer that keeps the order within a partition."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._producer = AIOKafkaProducer(
+            **client_options(settings),
+            client_id="freshrec",
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=_REQUEST_BYTES,
+            request_timeout_ms=int(settings.request_timeout_seconds * 1000),
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is queued and disconnect."""
+        await self._producer.stop()
+
+    async def send(
+        self,
+        topic: str,
+        partition: int,
+        records: Iterable[tuple[bytes | None, bytes | None]],
+    ) -> Sent:
+        """Queue keys and values, packed as full batches, in order."""
+        producer = self._producer
+        futures: list[tuple[asyncio.Future[Any], int]] = []
+        batch = producer.create_batch()
+        append = batch.append
+        for key, value in records:
+            if append(timestamp=None, key=key, value=value) is None:
+                count = batch.record_count()
+                if count:
+                    futures.append(
+                        (await producer.send_batch(batch, topic, partition=partition), count)
+                    )
+                batch = producer.create_batch()
+                append = batch.append
+                if append(timestamp=None, key=key, value=value) is None:
+                    futures.append((await producer.send(topic, value, key, partition=partition), 1))
+        if batch.record_count():
+            count = batch.record_count()
+            futures.append((await producer.send_batch(batch, topic, partition=partition), count))
+        return Sent(futures)
+
+    async def send_one(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+        timestamp_ms: int | None = None,
+    ) -> Sent:
+        """Queue one record with headers."""
+        future = await self._producer.send(
+            topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
+        )
+        return Sent([(future, 1)])

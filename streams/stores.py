@@ -1,0 +1,169 @@
+"""Stores: one partition of one table on this machine, memory or RocksDB.
+
+A store holds only what the broker has acknowledged in the changelog, together with the
+changelog offset that it reflects, written in one step. So a store is always a prefix of its
+changelog, and recovery is the rest of it.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+
+log = logging.getLogger(__name__)
+
+Change = tuple[bytes, bytes | None]
+"""A key and its new value; None deletes."""
+
+_OFFSET_KEY = b"\x00next-offset"
+_MIB = 1024 * 1024
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be opened, with what to do about it."""
+
+
+class Store(Protocol):
+    """One partition of one table."""
+
+    next_offset: int
+    """Changelog offset of the first record that this store does not reflect."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def apply(self, changes: Iterable[Change], next_offset: int) -> None:
+        """Write changes and the offset they bring the store to, atomically."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value, in no promised order."""
+
+    def close(self) -> None:
+        """Release files; the contents stay."""
+
+
+class StoreFactory(Protocol):
+    """Opens the store of a partition."""
+
+    def open(self, table: str, partition: int) -> Store:
+        """Open or create; raises `StoreError`."""
+
+
+class MemoryStore:
+    """Contents live as long as the process; recovery reads the whole changelog."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        self._data: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self._data.get(key)
+
+    def apply(self, changes: Iterable[Change], next_offset: int) -> None:
+        """Write changes and the offset they bring the store to."""
+        data = self._data
+        for key, value in changes:
+            if value is None:
+                data.pop(key, None)
+            else:
+                data[key] = value
+        self.next_offset = next_offset
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value."""
+        return iter(self._data.items())
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class MemoryStores:
+    """Memory stores, kept while the process lives, so that a partition that returns is warm."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], MemoryStore] = {}
+
+    def open(self, table: str, partition: int) -> MemoryStore:
+        """The store of a partition."""
+        return self._open.setdefault((table, partition), MemoryStore())
+
+
+class RocksStore:
+    """RocksDB through rocksdict; survives the process."""
+
+    def __init__(self, path: Path, cache: Cache) -> None:
+        self._db = Rdict(str(path), _options(cache), access_type=AccessType.read_write())
+        self._write = WriteOptions()
+        stored = self._db.get(_OFFSET_KEY)
+        self.next_offset = int.from_bytes(stored, "big") if stored is not None else 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def apply(self, changes: Iterable[Change], next_offset: int) -> None:
+        """One write batch: changes and offset, or neither."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(_OFFSET_KEY, next_offset.to_bytes(8, "big"))
+        self._db.write(batch, self._write)
+        self.next_offset = next_offset
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key and value."""
+        for key, value in self._db.items():
+            if key != _OFFSET_KEY:
+                yield key, value
+
+    def close(self) -> None:
+        """Flush and release the directory."""
+        self._db.close()
+
+
+class RocksStores:
+    """One RocksDB directory a partition under `state_dir`, with a shared block cache."""
+
+    def __init__(self, state_dir: Path, cache_bytes: int = 64 * _MIB) -> None:
+        self._state_dir = state_dir
+        self._cache = Cache(cache_bytes)
+
+    def open(self, table: str, partition: int) -> RocksStore:
+        """Open or create; a damaged directory is thrown away, since the changelog has it all."""
+        path = self._state_dir / table / str(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return RocksStore(path, self._cache)
+        except Exception as error:  # rocksdict raises bare Exception
+            if "lock" in str(error).lower():
+                raise StoreError(
+                    f"state directory {path} is in use by another worker; "
+                    "give each worker its own --state directory"
+                ) from error
+            if not path.is_dir():
+                raise StoreError(f"cannot open state directory {path}: {error}") from error
+            log.warning("state in %s is damaged and is rebuilt from the changelog: %s", path, error)
+            shutil.rmtree(path)
+            return RocksStore(path, self._cache)
+
+
+def _options(cache: Cache) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(16 * _MIB)
+    options.set_max_write_buffer_number(2)
+    options.set_keep_log_file_num(2)
+    options.increase_parallelism(2)
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_bloom_filter(10.0, False)
+    options.set_block_based_table_factory(table)
+    return options

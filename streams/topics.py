@@ -1,0 +1,153 @@
+"""Topics: which ones a worker needs, made where missing, refused where they do not fit."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TABLES = ("windows", "graph", "lists")
+
+_COMPACT = {"cleanup.policy": "compact"}
+# A changelog keeps every record for an hour before compaction may drop older ones of its key:
+# what a worker that was thrown out of the group still wrote late is then sorted out by watermark.
+_CHANGELOG = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": "3600000",
+    "segment.ms": "86400000",
+}
+_TRANSITIONS = {"cleanup.policy": "delete", "retention.ms": str(3 * 86_400_000)}
+_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
+_WAIT_SECONDS = 30.0
+
+
+class TopicMismatchError(RuntimeError):
+    """Topics that cannot work together, with what to do about it."""
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """One topic of the worker."""
+
+    name: str
+    config: dict[str, str] = field(default_factory=dict)
+    copartitioned: bool = True
+    """Needs as many partitions as the clicks topic."""
+
+
+def changelog_topic(settings: Settings, table: str) -> str:
+    """Name of a table's changelog."""
+    return f"{settings.topic_prefix}freshrec-{table}-changelog"
+
+
+def plan(settings: Settings) -> list[TopicPlan]:
+    """Every topic that a worker reads or writes, the clicks topic first."""
+    return [
+        TopicPlan(settings.clicks),
+        TopicPlan(settings.rekeyed_topic),
+        TopicPlan(settings.transitions_topic, _TRANSITIONS),
+        TopicPlan(settings.recommendations, _COMPACT),
+        TopicPlan(settings.dead_letter_topic, _FOREVER),
+        *(TopicPlan(changelog_topic(settings, table), _CHANGELOG) for table in TABLES),
+        TopicPlan(settings.items, _COMPACT, copartitioned=False),
+        TopicPlan(settings.receipts_topic, _FOREVER, copartitioned=False),
+    ]
+
+
+async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+    """Create what is missing, check partition counts; returns the partitions of `clicks`.
+
+    Raises `TopicMismatchError` when an existing topic has another partition count than `clicks`, or
+    a topic cannot be created.
+    """
+    topics = plan(settings)
+    counts = await _partition_counts(admin, [topic.name for topic in topics])
+    partitions = counts.get(settings.clicks) or settings.partitions
+    missing = [topic for topic in topics if topic.name not in counts]
+    if missing:
+        await _create(admin, missing, partitions, settings)
+        counts = await _wait_for(admin, [topic.name for topic in topics])
+        partitions = counts[settings.clicks]
+    for topic in topics:
+        if topic.copartitioned and counts[topic.name] != partitions:
+            raise TopicMismatchError(
+                _mismatch(topic.name, counts[topic.name], settings, partitions)
+            )
+    return partitions
+
+
+def _mismatch(topic: str, count: int, settings: Settings, partitions: int) -> str:
+    return (
+        f"topic {topic} has {count} partitions but {settings.clicks} has {partitions}; "
+        "they must have the same number. Was the clicks topic enlarged? Stop all workers and "
+        f"either start a new group with another --topic-prefix, or delete the freshrec-* topics "
+        f"and {topic} and let a worker rebuild them from {settings.clicks}"
+    )
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: list[TopicPlan], partitions: int, settings: Settings
+) -> None:
+    new = [
+        NewTopic(
+            topic.name,
+            num_partitions=partitions,
+            replication_factor=settings.replication_factor,
+            topic_configs=topic.config,
+        )
+        for topic in topics
+    ]
+    try:
+        response = await admin.create_topics(new, timeout_ms=20_000)
+    except IncompatibleBrokerVersion:
+        # A development broker without CreateTopics makes a topic when its metadata is asked for.
+        return
+    for name, code, *rest in response.topic_errors:
+        error = for_code(code)
+        if code == 0 or error is TopicAlreadyExistsError:
+            continue
+        detail = rest[0] if rest and rest[0] else error.description
+        raise TopicMismatchError(
+            f"topic {name} cannot be created: {detail}; create it yourself with "
+            f"{partitions} partitions, or allow this worker to"
+        )
+    log.info("created topics %s with %d partitions", ", ".join(t.name for t in topics), partitions)
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    described = await admin.describe_topics(names)
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["error_code"] == 0 and topic["partitions"]
+    }
+
+
+async def _wait_for(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Metadata follows a creation after a moment."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            counts = await _partition_counts(admin, names)
+        except KafkaError:
+            counts = {}
+        if len(counts) == len(names):
+            return counts
+        if time.monotonic() > deadline:
+            absent = ", ".join(sorted(set(names) - set(counts)))
+            raise TopicMismatchError(
+                f"topics {absent} did not appear within {_WAIT_SECONDS:.0f} s of being created; "
+                "check the brokers' log and that this worker may create topics"
+            )
+        await asyncio.sleep(0.1)

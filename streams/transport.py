@@ -1,0 +1,221 @@
+"""Transport: Faust's Kafka consumer, delivering one event per fetched batch of a partition.
+
+Stock Faust starts four tasks per message and commits over unacknowledged work in several
+corner cases. This transport hands every agent the raw records of one (fetch, partition) as
+one event, decodes nothing, and commits only what `OffsetTracker` reports.
+
+It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
+`_drain_messages`, `_wait_next_records`, `_new_offset`, `_filter_tps_with_pending_acks`,
+`wait_empty`, `on_partitions_revoked`, `on_partitions_assigned` and
+`AIOKafkaConsumerThread._create_worker_consumer`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust.transport import drivers
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from streams.connection import client_options
+from streams.offsets import Delivery, OffsetTracker
+
+SCHEME = "freshrec"
+"""URL scheme under which the transport is registered with Faust."""
+
+_FETCH_WAIT_MS = 500
+_IDLE_SECONDS = 0.05
+_DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
+
+
+class RecordBatch(ConsumerMessage):
+    """The records of one fetch of one partition, and the delivery to finish when done."""
+
+    __slots__ = ("delivery", "records")
+
+    records: list[Any]
+    delivery: Delivery
+
+
+class Lifecycle(Protocol):
+    """Callbacks of the consumer into the shell (set once by the app before it starts)."""
+
+    async def drain(self) -> None:
+        """Finish what is in flight."""
+
+    async def revoked(self, partitions: set[TP]) -> None:
+        """These partitions go away."""
+
+    def assigned(self, partitions: set[TP]) -> None:
+        """These partitions are ours now: all of them, not only new ones."""
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Consumer in its own thread, so that a busy event loop does not cost the membership."""
+
+    def _create_worker_consumer(
+        self,
+        transport: Any,  # noqa: ARG002
+    ) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        # Faust's assignor only matters for Faust's own tables. Range keeps partition i of every
+        # topic with the same number of partitions on one member, which is what ours need.
+        self._assignor = RangePartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000.0),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000.0),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000.0),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000.0),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **client_options(self.app.settings),
+        )
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers batches; commits by `OffsetTracker`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.tracker = OffsetTracker()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        lifecycle: Lifecycle = self.app.lifecycle
+        return lifecycle
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- offsets
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.tracker.committable(tp)
+
+    def _filter_tps_with_pending_acks(
+        self,
+        topics: Any = None,  # noqa: ARG002  (all partitions commit together)
+    ) -> Iterator[TP]:
+        return iter(self.tracker.partitions())  # type: ignore[arg-type]
+
+    async def wait_empty(self) -> None:
+        """Before a rebalance and at shutdown: finish what is in flight, then commit it."""
+        seconds = self.app.conf.broker_rebalance_timeout * _DRAIN_SHARE_OF_REBALANCE_TIMEOUT
+        try:
+            await asyncio.wait_for(self.lifecycle.drain(), seconds)
+        except TimeoutError:
+            self.log.warning(
+                "work in flight did not finish within %.0f s; it will be replayed", seconds
+            )
+        await self.commit_and_end_transactions()
+
+    # -- rebalance
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self.tracker.drop(ensure_TP(tp))
+        await self.lifecycle.revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.lifecycle.assigned(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    # -- fetch and delivery
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        if self.app.rebalancing or not active:
+            # Until the rebalance is over and every partition stands at its committed offset,
+            # a fetch could deliver records of a position that is about to change.
+            await self.sleep(_IDLE_SECONDS)
+            return {}, active
+        return await self._getmany(active_partitions=set(active), timeout=timeout), active
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        stopped: Callable[[], bool] = self._stopped.is_set
+        fetcher_stopped: Callable[[], bool] = fetcher._stopped.is_set
+        app = self.app
+        try:
+            while not (stopped() or fetcher_stopped()):
+                generation = app.consumer_generation_id
+                records, _ = await self._wait_next_records(1.0)
+                if not records or self.should_stop:
+                    continue
+                if not self.flow_active or app.consumer_generation_id != generation:
+                    # Fetched across the start of a rebalance: the new assignment begins at the
+                    # committed offsets and brings these records again.
+                    continue
+                for tp, batch in records.items():
+                    if not self.flow_active or app.consumer_generation_id != generation:
+                        break
+                    await self._deliver(ensure_TP(tp), batch, generation)
+                await asyncio.sleep(0)
+        except self.consumer_stopped_errors:
+            if not app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not app.should_stop:
+                raise
+
+    async def _deliver(self, tp: TP, records: list[Any], generation: int) -> None:
+        read_offset = self._read_offset[tp]
+        if read_offset is not None and records[0].offset < read_offset:
+            records = [record for record in records if record.offset >= read_offset]
+            if not records:
+                return
+        last = records[-1]
+        message = RecordBatch(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            0,
+            (),
+            b"",
+            None,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
+        message.records = records
+        channels = self.app.topics._tp_index[tp]
+        await self.app.flow_control.acquire()
+        if not self.flow_active or self.app.consumer_generation_id != generation:
+            return
+        message.delivery = self.tracker.deliver(tp, last.offset)
+        message.refcount += len(channels)
+        self._read_offset[tp] = last.offset + 1
+        for channel in channels:
+            await channel.queue.put(self.app.create_event(None, records, None, message))
+
+
+class BatchTransport(driver.Transport):
+    """Faust transport with `BatchConsumer`."""
+
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+
+
+def register() -> None:
+    """Make `freshrec://host:port` a broker URL that Faust understands."""
+    drivers.TRANSPORTS.aliases[SCHEME] = "streams.transport:BatchTransport"

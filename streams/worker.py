@@ -1,0 +1,338 @@
+"""Worker: everything of one worker process, wired together.
+
+A fault that could lose a click (a send that the client gave up on, a crashed agent) is reported
+through `failure`: the process then ends at once, without committing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import zlib
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+from faust.types import TP
+
+from streams.agents import ClickAgent, GraphAgent
+from streams.batcher import Batcher
+from streams.catalogue import Catalogue
+from streams.engine import ModelWatch
+from streams.events import Reject, decode_item
+from streams.faust_app import WorkerApp, faust_app
+from streams.follower import Follower
+from streams.health import Health
+from streams.lookups import Lookups
+from streams.metrics import Metrics
+from streams.partition import Partition, recover
+from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.publisher import Publisher
+from streams.quality import NextClick
+from streams.recommender import Recommender, RecommenderConfig
+from streams.replica import GraphReplica
+from streams.serving import Server
+from streams.settings import Settings
+from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
+from streams.topics import changelog_topic
+from streams.transitions import CHAIN_KEY
+from streams.transport import Lifecycle
+
+log = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 0.25
+_GAUGE_SECONDS = 1.0
+_CHAIN = CHAIN_KEY.encode()
+
+
+class Worker(Lifecycle):
+    """Everything of one worker process, wired together."""
+
+    def __init__(self, settings: Settings, partitions: int) -> None:
+        self.settings = settings
+        self.partitions = partitions
+        self.metrics = Metrics(settings.event_type_registry().names)
+        self.health = Health()
+        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.quality = NextClick()
+        self.replica = GraphReplica(settings.graph_config())
+        self.catalogue = Catalogue(self.replica.ids)
+        self.publisher = Publisher(settings)
+        self.recommender = Recommender(
+            self.replica, self.catalogue, self._recommender_config(RecommenderConfig())
+        )
+        self.batcher = Batcher(
+            settings,
+            self.recommender,
+            self.publisher,
+            self.quality,
+            self.metrics,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            fail=self.fail,
+        )
+        config = PipelineConfig(
+            window=settings.window_config(),
+            graph=settings.graph_config(),
+            limits=settings.click_limits(),
+            event_types=settings.event_type_registry(),
+            partitions=partitions,
+        )
+        self.clicks = ClickAgent(
+            settings,
+            ClickPipeline(config),
+            self.publisher,
+            self.batcher,
+            self.quality,
+            self.metrics,
+            partition_of=self._partition_of,
+            fail=self.fail,
+        )
+        self.graph = GraphAgent(
+            settings,
+            GraphPipeline(config),
+            self.publisher,
+            self.metrics,
+            on_items=self._on_own_items,
+            fail=self.fail,
+        )
+        self.model = ModelWatch(settings, self.batcher, self.metrics, self._on_model)
+        self.graph_follower = Follower(
+            settings, changelog_topic(settings, "graph"), self._on_graph_records
+        )
+        self.items_follower = Follower(settings, settings.items, self._on_item_records)
+        self.stores: StoreFactory = (
+            MemoryStores() if settings.store == "memory" else RocksStores(settings.state_dir)
+        )
+        self.owned: dict[int, Partition] = {}
+        self._replica_offsets = dict.fromkeys(range(partitions), 0)
+        self.app: WorkerApp = faust_app(settings, self)
+        self.server = Server(
+            settings.metrics_host,
+            settings.metrics_port,
+            metrics=self.metrics,
+            health=self.health,
+            reader=Lookups(self, asyncio.get_running_loop()),
+            lookup_token=settings.lookup_token,
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- life
+
+    async def start(self, item_partitions: int) -> None:
+        """Start everything; returns when the consumer has joined or is about to."""
+        for part in ("partitions", "model", "graph replica", "catalogue"):
+            self.health.not_ready(part, "starting")
+        self.server.start()
+        await self.publisher.start()
+        await self.model.load()
+        self.health.ready("model")
+        self.graph_follower.follow(self._replica_offsets)
+        self.items_follower.follow(dict.fromkeys(range(item_partitions), 0))
+        self._spawn(self._beat())
+        self._spawn(self._gauges())
+        self._spawn(self.batcher.run())
+        self._spawn(self.model.run())
+        self._spawn(self.graph_follower.run())
+        self._spawn(self.items_follower.run())
+        self._spawn(self._ready_when(self.graph_follower, "graph replica"))
+        self._spawn(self._ready_when(self.items_follower, "catalogue"))
+        await self.app.start()
+        self._spawn(self._watch_faust())
+
+    async def stop(self) -> None:
+        """Finish what is in flight, commit, leave the group, release everything."""
+        self.health.not_ready("worker", "stopping")
+        await self.app.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.publisher.stop()
+        for partition in self.owned.values():
+            partition.close()
+        self.server.stop()
+
+    def fail(self, error: BaseException) -> None:
+        """End the process: something happened after which nothing may be committed."""
+        if not self.failure.done():
+            self.failure.set_result(error)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    async def _watch_faust(self) -> None:
+        """Faust notes a crash and stops its services; the process must end with it."""
+        await self.app.wait_until_stopped()
+        if self.app.crashed:
+            self.fail(self.app.crash_reason or RuntimeError("Faust crashed without a reason"))
+
+    # -- partitions (called by the consumer)
+
+    async def drain(self) -> None:
+        await asyncio.gather(*(partition.drain() for partition in self.owned.values()))
+
+    async def revoked(self, partitions: set[TP]) -> None:
+        for partition in self.owned.values():
+            self.batcher.abandon(partition)
+            partition.close()
+        if partitions:
+            self.health.not_ready("partitions", "rebalancing")
+        self.owned = {}
+
+    def assigned(self, partitions: set[TP]) -> None:
+        settings = self.settings
+        self.metrics.rebalances_total.inc()
+        numbers = {tp.partition for tp in partitions if tp.topic == settings.clicks}
+        self.health.not_ready("partitions", f"recovering partitions {sorted(numbers)}")
+        try:
+            self.owned = {
+                number: Partition(number, settings, self.stores) for number in sorted(numbers)
+            }
+        except StoreError as error:
+            self.fail(error)
+            return
+        self.graph_follower.follow(
+            {p: o for p, o in self._replica_offsets.items() if p not in self.owned}
+        )
+        self._spawn(self._recover(list(self.owned.values())))
+
+    async def _recover(self, partitions: list[Partition]) -> None:
+        while True:
+            try:
+                seconds = await recover(self.settings, partitions)
+                break
+            except KafkaError as error:
+                log.warning("recovery was interrupted, trying again: %r", error)
+                await asyncio.sleep(1.0)
+            if any(partition.closed for partition in partitions):
+                return
+        if any(partition.closed for partition in partitions):
+            return
+        for partition in partitions:
+            for key, blob in partition.graph.blobs():
+                if key != _CHAIN:
+                    self.replica.apply(key.decode(), blob)
+            self._replica_offsets[partition.number] = partition.graph.next_offset
+        self.metrics.table_recovery_seconds.set(seconds)
+        self.health.ready("partitions")
+
+    def _partition_of(self, key: bytes) -> int:
+        """Where keyed producers of the clicks topic put this key."""
+        if self.settings.producer_partitioner == "crc32":
+            return zlib.crc32(key) % self.partitions
+        return int((murmur2(key) & 0x7FFFFFFF) % self.partitions)
+
+    # -- read models
+
+    def _on_own_items(self, number: int, changes: list[Change], next_offset: int) -> None:
+        for key, blob in changes:
+            if key != _CHAIN:
+                self.replica.apply(key.decode(), blob)
+        self._replica_offsets[number] = next_offset
+
+    def _on_graph_records(self, number: int, records: list[Any]) -> None:
+        for record in records:
+            if record.key != _CHAIN:
+                self.replica.apply(record.key.decode(), record.value)
+        self._replica_offsets[number] = records[-1].offset + 1
+
+    def _on_item_records(self, _number: int, records: list[Any]) -> None:
+        limits = self.settings.click_limits()
+        for record in records:
+            if record.value is None:
+                with contextlib.suppress(UnicodeDecodeError):
+                    self.catalogue.withdraw((record.key or b"").decode())
+                continue
+            item = decode_item(record.value, record.key, limits)
+            if isinstance(item, Reject):
+                log.warning(
+                    "item record %d/%d is not used: %s (%s)",
+                    record.partition,
+                    record.offset,
+                    item.reason.value,
+                    item.detail,
+                )
+                continue
+            self.catalogue.apply(item)
+
+    def _on_model(self, scorer: Any) -> None:
+        blend = scorer.manifest.blend
+        config = RecommenderConfig.from_manifest(blend, scorer.manifest.repeat_policy)
+        self.recommender.configure(self._recommender_config(config))
+
+    def _recommender_config(self, base: RecommenderConfig) -> RecommenderConfig:
+        settings = self.settings
+        changes: dict[str, Any] = {
+            "list_size": settings.list_size,
+            "event_types": settings.event_type_registry(),
+        }
+        if settings.repeat_policy is not None:
+            changes["repeat_policy"] = settings.repeat_policy
+        return msgspec.structs.replace(base, **changes)
+
+    # -- watching
+
+    async def _ready_when(self, follower: Follower, part: str) -> None:
+        await follower.caught_up.wait()
+        self.health.ready(part)
+
+    async def _beat(self) -> None:
+        """Tell that the event loop is alive, and how late it wakes."""
+        while True:
+            due = time.monotonic() + _BEAT_SECONDS
+            await asyncio.sleep(_BEAT_SECONDS)
+            self.health.beat()
+            self.metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
+
+    async def _gauges(self) -> None:
+        while True:
+            await asyncio.sleep(_GAUGE_SECONDS)
+            metrics = self.metrics
+            metrics.queue_size.set(len(self.batcher))
+            metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
+            metrics.window_users.set(sum(len(p.windows) for p in self.owned.values()))
+            metrics.graph_items.set(len(self.replica))
+            metrics.graph_edges.set(self.replica.edges)
+            metrics.catalogue_items.set(len(self.catalogue))
+            metrics.ready.set(not self.health.reasons)
+            if len(self.replica):
+                metrics.catalogue_coverage_ratio.set(
+                    self.quality.distinct_items() / len(self.replica)
+                )
+            for number, records in self.graph_follower.lag_records().items():
+                metrics.consumer_lag_records.labels(
+                    changelog_topic(self.settings, "graph"), str(number)
+                ).set(records)
+            self._consumer_lag()
+
+    def _consumer_lag(self) -> None:
+        consumer = self.app.consumer
+        for tp in consumer.assignment():
+            highwater = consumer.highwater(tp)
+            position = consumer._read_offset[tp]
+            if highwater is not None and position is not None:
+                self.metrics.consumer_lag_records.labels(tp.topic, str(tp.partition)).set(
+                    max(0, highwater - position)
+                )
+
+    # -- batches (called by the agents)
+
+    async def on_clicks(self, message: Any, records: list[Any]) -> None:
+        """A batch of the clicks or the rekeyed topic."""
+        partition = self.owned.get(message.partition)
+        if partition is not None:
+            await self.clicks.handle(partition, message.topic, records, message.delivery)
+
+    async def on_transitions(self, message: Any, records: list[Any]) -> None:
+        """A batch of the transitions topic."""
+        partition = self.owned.get(message.partition)
+        if partition is not None:
+            await self.graph.handle(partition, records, message.delivery)
