@@ -4,40 +4,33 @@ Every node is broker and controller in one JVM. Settings favour a quick start an
 over anything a production cluster would want; `overrides` changes any of them.
 """
 
-import base64
 import contextlib
-import re
-import shutil
 import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.broker_jars import KafkaUnavailable, find_java, kafka_jars
+from streams.broker_node import (
+    format_storage,
+    jvm_flags,
+    node_settings,
+    start_process,
+    what_went_wrong,
+    write_configuration,
+)
 from streams.broker_reaper import Reaper
 
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 0.05
-
-_LOGGING = """\
-status = error
-appender.file.type = File
-appender.file.name = file
-appender.file.fileName = ${sys:freshrec.log}
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{ISO8601} %p %m (%c)%n
-rootLogger.level = warn
-rootLogger.appenderRef.file.ref = file
-"""
 
 
 class KafkaCluster:
@@ -75,7 +68,7 @@ class KafkaCluster:
         self.brokers = brokers
         self.listeners = dict(listeners or {"PLAINTEXT": "PLAINTEXT"})
         self.overrides = dict(overrides or {})
-        self.data_dir = data_dir
+        self.data_dir = data_dir.resolve() if data_dir is not None else None
         self._keep_data = data_dir is not None
         self._heap_mb = heap_mb
         self._java = Path()
@@ -133,7 +126,7 @@ class KafkaCluster:
             if self.data_dir is None:
                 self.data_dir = Path(tempfile.mkdtemp(prefix="freshrec-kafka-"))
                 self._reaper.made_directory(self.data_dir)
-            self._format(self.data_dir)
+            self._format()
             for broker in range(self.brokers):
                 self._launch(broker)
             self.wait_until_ready()
@@ -222,18 +215,18 @@ class KafkaCluster:
             if process is not None and process.poll() is not None:
                 raise KafkaUnavailable(
                     f"broker {broker} ended with exit status {process.returncode}: "
-                    + _last_lines(self._log(broker), self._output(broker))
+                    + what_went_wrong(self._log(broker), self._output(broker))
                 )
 
     def _launch(self, broker: int) -> None:
         assert self._reaper is not None
-        command = [str(self._java), *_jvm_flags(self._heap_mb)]
+        command = [str(self._java), *jvm_flags(self._heap_mb)]
         command += [f"-Dfreshrec.log={self._log(broker)}"]
         command += [f"-Dlog4j2.configurationFile={self._node(broker) / 'log4j2.properties'}"]
         command += ["-cp", self._class_path, "kafka.Kafka"]
         command += [str(self._node(broker) / "server.properties")]
         with self._output(broker).open("ab") as output:
-            process = _start(command, output, self._node(broker))
+            process = start_process(command, output, self._node(broker))
         self._reaper.started(process.pid)
         self._processes[broker] = process
 
@@ -245,77 +238,14 @@ class KafkaCluster:
                 self._reaper.reaped(process.pid)
             self._processes[broker] = None
 
-    def _format(self, data_dir: Path) -> None:
-        """Write every node's settings and format its storage, with one JVM for all of them.
-
-        A formatted directory differs between nodes in two lines of `meta.properties` only, so
-        broker 0 is formatted by Kafka's own tool and the others get its files with these changed.
-        """
-        for broker in range(self.brokers):
-            node = self._node(broker)
-            (node / "data").mkdir(parents=True, exist_ok=True)
-            settings = self._settings(broker)
-            (node / "server.properties").write_text(
-                "".join(f"{k}={v}\n" for k, v in settings.items()), encoding="utf-8"
+    def _format(self) -> None:
+        nodes = [self._node(broker) for broker in range(self.brokers)]
+        for broker, node in enumerate(nodes):
+            settings = node_settings(
+                broker, node / "data", self._ports, self.listeners, self.overrides
             )
-            (node / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-        first = self._node(0) / "data"
-        if not (first / "meta.properties").exists():
-            command = [str(self._java), *_jvm_flags(256), "-cp", self._class_path]
-            command += ["kafka.tools.StorageTool", "format", "--cluster-id", _kafka_uuid()]
-            command += ["--config", str(self._node(0) / "server.properties")]
-            with self._output(0).open("ab") as output:
-                status = _start(command, output, data_dir).wait()
-            if status != 0:
-                raise KafkaUnavailable(
-                    "Apache Kafka could not format its storage: " + _last_lines(self._output(0))
-                )
-        for broker in range(1, self.brokers):
-            data = self._node(broker) / "data"
-            if not (data / "meta.properties").exists():
-                shutil.copytree(first, data, dirs_exist_ok=True)
-                meta = (first / "meta.properties").read_text(encoding="utf-8")
-                meta = re.sub(r"(?m)^node\.id=.*$", f"node.id={broker}", meta)
-                meta = re.sub(r"(?m)^directory\.id=.*$", f"directory.id={_kafka_uuid()}", meta)
-                (data / "meta.properties").write_text(meta, encoding="utf-8")
-
-    def _settings(self, broker: int) -> dict[str, str]:
-        ports = self._ports[broker]
-        copies = str(min(3, self.brokers))
-        client = ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in self.listeners)
-        protocols = {**self.listeners, "CONTROLLER": "PLAINTEXT"}
-        voters = (f"{i}@127.0.0.1:{p['CONTROLLER']}" for i, p in enumerate(self._ports))
-        return {
-            "process.roles": "broker,controller",
-            "node.id": str(broker),
-            "controller.quorum.voters": ",".join(voters),
-            "controller.listener.names": "CONTROLLER",
-            "listeners": f"{client},CONTROLLER://127.0.0.1:{ports['CONTROLLER']}",
-            "advertised.listeners": client,
-            "listener.security.protocol.map": ",".join(f"{k}:{v}" for k, v in protocols.items()),
-            "inter.broker.listener.name": next(iter(self.listeners)),
-            "log.dirs": str(self._node(broker) / "data"),
-            "auto.create.topics.enable": "false",
-            "group.initial.rebalance.delay.ms": "0",
-            "default.replication.factor": copies,
-            # With three copies an acknowledged record is on two brokers, so one may be lost.
-            "min.insync.replicas": "2" if self.brokers >= 3 else "1",
-            "num.partitions": "4",
-            "offsets.topic.num.partitions": "4",
-            "offsets.topic.replication.factor": copies,
-            "transaction.state.log.num.partitions": "4",
-            "transaction.state.log.replication.factor": copies,
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": copies,
-            "share.coordinator.state.topic.min.isr": "1",
-            # A killed broker is missed, and may register again, after this long.
-            "broker.session.timeout.ms": "4000",
-            "broker.heartbeat.interval.ms": "500",
-            "log.retention.check.interval.ms": "30000",
-            "log.cleaner.dedupe.buffer.size": str(8 << 20),
-            "log.index.size.max.bytes": str(1 << 20),
-            **self.overrides,
-        }
+            write_configuration(node, settings)
+        format_storage(self._java, self._class_path, nodes)
 
     def _node(self, broker: int) -> Path:
         assert self.data_dir is not None
@@ -328,35 +258,6 @@ class KafkaCluster:
         return self._node(broker) / "broker.out"
 
 
-def _start(command: list[str], output: IO[bytes], directory: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        cwd=directory,
-        # A terminal's Ctrl-C is for the owner, which then stops its brokers in order.
-        start_new_session=True,
-    )
-
-
-def _jvm_flags(heap_mb: int) -> list[str]:
-    return [
-        f"-Xmx{heap_mb}m",
-        "-Xshare:auto",
-        "-XX:+UseSerialGC" if heap_mb < 512 else "-XX:+UseG1GC",
-        "-Djava.awt.headless=true",
-    ]
-
-
-def _kafka_uuid() -> str:
-    """A random id in Kafka's form: 16 bytes, URL-safe base64 without padding, no leading dash."""
-    while True:
-        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        if not text.startswith("-"):
-            return text
-
-
 def _free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now; held together while they are chosen, so all differ."""
     with contextlib.ExitStack() as held:
@@ -364,10 +265,3 @@ def _free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def _last_lines(*files: Path, count: int = 3) -> str:
-    for file in files:
-        if file.exists() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
-            return " ".join(text.splitlines()[-count:])
-    return "it wrote no log"

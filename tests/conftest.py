@@ -1,0 +1,45 @@
+"""What every test gets: a clean environment, steady property tests, Kafka where there is one."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from streams.broker_jars import KafkaUnavailable, find_java, kafka_jars
+
+# No deadlines: a shared machine's pauses are not the code's. CI runs the same examples every time.
+_SUPPRESS = [HealthCheck.too_slow]
+settings.register_profile("local", deadline=None, suppress_health_check=_SUPPRESS)
+settings.register_profile(
+    "ci", deadline=None, suppress_health_check=_SUPPRESS, derandomize=True, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "local"))
+
+REQUIRE_KAFKA = "FRESHREC_REQUIRE_KAFKA"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the caller's own FRESHREC_* settings out of the environment."""
+    for name in list(os.environ):
+        if name.startswith("FRESHREC_") and name != REQUIRE_KAFKA:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def kafka_installed() -> None:
+    """Skip where Apache Kafka cannot run, or fail there if FRESHREC_REQUIRE_KAFKA=1."""
+    try:
+        find_java()
+        kafka_jars()
+    except KafkaUnavailable as error:
+        if os.environ.get(REQUIRE_KAFKA) == "1":
+            pytest.fail(f"{REQUIRE_KAFKA}=1, but: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def marked_tests_need_kafka(request: pytest.FixtureRequest) -> None:
+    """Apply `kafka_installed` to every test with the marker `kafka`."""
+    if request.node.get_closest_marker("kafka") is not None:
+        request.getfixturevalue("kafka_installed")
