@@ -5,8 +5,8 @@ score = encoder * log p_encoder + sum over priors of weight * log(1 + p / PRIOR_
 The priors are shares (0..1): transitions from the user's last items, the user's own history,
 popularity. Without an encoder the first term is absent and the rest is the whole score.
 
-All arrays are `[users, columns]`; every row is computed on its own, so a user's scores do not
-depend on who else is in the batch. An absent candidate has the score -inf.
+Every element is computed on its own, so a user's scores do not depend on who else is in the
+batch. A candidate that must not be picked has the score -inf.
 """
 
 import math
@@ -78,25 +78,34 @@ def known_or(log_probs: NDArray[np.float32], floor: Floats) -> Floats:
     return np.where(np.isfinite(log_probs), log_probs, floor[:, None])
 
 
-def select_top(scores: Floats, tie_keys: NDArray[np.uint64], n: int) -> Integers:
-    """Columns of the `n` best scores per row, best first, `[users, n]`; -1 where a row has fewer.
+def select_top(
+    scores: Floats, start: Integers, items: Integers, tie_keys: NDArray[np.uint64], n: int
+) -> Integers:
+    """Positions of the `n` best scores of every user, best first, `[users, n]`; -1 = no more.
 
-    Equal scores are ordered by tie key, so the choice depends on the items alone and never on
-    their order in the array.
+    `scores` and `items` (numbers, the index into `tie_keys`) are flat, the users one after the
+    other; those of user `u` are `start[u]` up to `start[u + 1]`. Equal scores are ordered by tie
+    key, so the choice depends on the items alone and never on their order in the array.
     """
-    rows, width = scores.shape
-    chosen = np.full((rows, n), -1, dtype=np.int64)
-    if not rows or not width or not n:
+    users = len(start) - 1
+    chosen = np.full((users, n), -1, dtype=np.int64)
+    sizes = np.diff(start)
+    width = int(sizes.max(initial=0))
+    if not width or not n:
         return chosen
+    row = np.repeat(np.arange(users), sizes)
     keep = scores > -np.inf
     if width > n:
-        threshold = np.partition(scores, width - n, axis=1)[:, width - n]
-        keep &= scores >= threshold[:, None]
-    row, column = np.nonzero(keep)
-    order = np.lexsort((tie_keys[row, column], -scores[row, column], row))
-    row, column = row[order], column[order]
-    start = np.searchsorted(row, np.arange(rows))
-    rank = np.arange(row.size) - start[row]
+        table = np.full((users, width), -np.inf)
+        table[row, np.arange(len(scores)) - start[row]] = scores
+        threshold = np.partition(table, width - n, axis=1)[:, width - n]
+        keep &= scores >= threshold[row]
+    kept = np.flatnonzero(keep)
+    row = row[kept]
+    order = np.lexsort((tie_keys[items[kept]], -scores[kept], row))
+    kept = kept[order]
+    row = row[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
     within = rank < n
-    chosen[row[within], rank[within]] = column[within]
+    chosen[row[within], rank[within]] = kept[within]
     return chosen

@@ -12,8 +12,14 @@ from streams.blend import (
 )
 
 
-def keys(*rows):
-    return np.array(rows, dtype=np.uint64)
+def pick(rows, ties, n):
+    """Columns picked in each row of a rectangular or ragged table of scores."""
+    start = np.cumsum([0, *map(len, rows)])
+    scores = np.array([score for row in rows for score in row], dtype=float)
+    tie_keys = np.array(ties, dtype=np.uint64)
+    chosen = select_top(scores, start, np.arange(len(scores)), tie_keys, n)
+    assert chosen.shape == (len(rows), n)
+    return [[c - start[r] for c in row if c >= 0] for r, row in enumerate(chosen)]
 
 
 def test_an_absent_share_scores_zero_and_a_whole_share_about_eleven_and_a_half():
@@ -50,36 +56,37 @@ def test_a_row_without_any_finite_log_probability_gets_the_floor_zero():
     assert lowest_log_prob(np.zeros((1, 0), dtype=np.float32)).tolist() == [0.0]
 
 
-def test_the_best_columns_come_best_first():
-    scores = np.array([[0.1, 0.9, 0.5], [3.0, 1.0, 2.0]])
-    assert select_top(scores, keys([0, 1, 2], [0, 1, 2]), 2).tolist() == [[1, 2], [0, 2]]
+def test_the_best_come_best_first():
+    assert pick([[0.1, 0.9, 0.5], [3.0, 1.0, 2.0]], range(6), 2) == [[1, 2], [0, 2]]
+
+
+def test_users_may_have_different_numbers_of_candidates():
+    assert pick([[1.0], [], [1.0, 5.0, 3.0]], range(4), 2) == [[0], [], [1, 2]]
 
 
 def test_equal_scores_are_ordered_by_tie_key_even_at_the_cut():
-    scores = np.array([[1.0, 1.0, 1.0, 0.0]])
-    assert select_top(scores, keys([9, 3, 5, 0]), 2).tolist() == [[1, 2]]
+    assert pick([[1.0, 1.0, 1.0, 0.0]], [9, 3, 5, 0], 2) == [[1, 2]]
 
 
-def test_a_short_row_is_padded_and_an_absent_candidate_is_never_picked():
-    scores = np.array([[-np.inf, 2.0, -np.inf], [-np.inf] * 3])
-    assert select_top(scores, keys([1, 2, 3], [1, 2, 3]), 3).tolist() == [[1, -1, -1], [-1] * 3]
-    assert select_top(scores, keys([1, 2, 3], [1, 2, 3]), 5).tolist()[0] == [1, -1, -1, -1, -1]
+def test_a_candidate_with_the_score_minus_infinity_is_never_picked():
+    low = -np.inf
+    assert pick([[low, 2.0, low], [low, low, low]], range(6), 2) == [[1], []]
+    assert pick([[low, 2.0, low]], range(3), 9) == [[1]]
 
 
-def test_empty_batches_and_empty_rows_give_empty_choices():
-    assert select_top(np.zeros((0, 4)), np.zeros((0, 4), dtype=np.uint64), 3).shape == (0, 3)
-    assert select_top(np.zeros((2, 0)), np.zeros((2, 0), dtype=np.uint64), 1).tolist() == [
-        [-1],
-        [-1],
-    ]
+def test_empty_batches_give_empty_choices():
+    assert pick([], [], 3) == []
+    assert pick([[], []], [], 3) == [[], []]
 
 
 def test_selection_agrees_with_sorting_each_row():
     random = np.random.default_rng(7)
-    scores = random.integers(0, 5, size=(40, 30)).astype(float)
-    scores[random.random(scores.shape) < 0.2] = -np.inf
-    ties = random.permutation(scores.size).reshape(scores.shape).astype(np.uint64)
-    for row, chosen in enumerate(select_top(scores, ties, 10)):
-        present = [column for column in range(30) if scores[row, column] > -np.inf]
-        expected = sorted(present, key=lambda c: (-scores[row, c], ties[row, c]))[:10]
-        assert [c for c in chosen if c >= 0] == expected
+    rows = [random.integers(0, 5, size=size).astype(float) for size in random.integers(0, 40, 50)]
+    for row in rows:
+        row[random.random(len(row)) < 0.2] = -np.inf
+    ties = random.permutation(sum(map(len, rows)))
+    start = np.cumsum([0, *map(len, rows)])
+    for r, chosen in enumerate(pick(rows, ties, 10)):
+        present = [c for c, score in enumerate(rows[r]) if score > -np.inf]
+        expected = sorted(present, key=lambda c: (-rows[r][c], ties[start[r] + c]))[:10]
+        assert chosen == expected

@@ -1,0 +1,261 @@
+"""Candidates: which items a list can be made of, and what the graph says of each.
+
+A batch of users is gathered at once. Every out-edge of a user's last items is one *entry*, and so
+is every item of the user's history and every popular item that fills up; the entries of one user
+and item form one *candidate*, which holds the sums. Entries are brought together by sorting, so
+nothing depends on the size of the catalogue, and each user's sums are made of that user's
+entries alone, in a fixed order: the same alone as in any batch.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.replica import GraphReplica, Neighbours
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_ITEM_BITS = 32
+_ITEM_MASK = (1 << _ITEM_BITS) - 1
+_NO_SOURCE = -1
+_TINY = 1e-300
+
+
+class UserEvidence(msgspec.Struct, gc=False):
+    """What one user's candidates come from."""
+
+    now_ms: int
+    sources: list[str]
+    """Last distinct items of interest, newest first: where the graph is entered."""
+    own_items: list[str]
+    """Items of the user's history, newest first, repeats included; empty to leave them out."""
+    fill_items: Sequence[int]
+    """Numbers of items that are candidates whatever the graph says: popular ones."""
+
+
+class Candidates(msgspec.Struct, frozen=True, gc=False):
+    """The candidates of a batch, ordered by (user, item number)."""
+
+    users: int
+    start: Integers
+    """`[users + 1]`: the candidates of user `u` are `start[u]` up to `start[u + 1]`."""
+    keys: Integers
+    """`[candidates]`: user << 32 | item number, ascending."""
+    rows: Integers
+    """`[candidates]`: user."""
+    items: Integers
+    """`[candidates]`: item number."""
+    graph: Floats
+    """`[candidates]`: share of the user's graph evidence; a user's shares sum to 1, or are 0."""
+    own: Floats | None
+    """`[candidates]`: share of the user's own history; None where nobody's was asked for."""
+    entry_start: Integers
+    """`[candidates + 1]`: the entries of candidate `c` are `entry_start[c]` up to the next."""
+    entry_source: Integers
+    """`[entries]`: position in the user's `sources`; -1 where the graph is not the origin."""
+    entry_share: Floats
+    """`[entries]`: decayed share of the source item's out-edges that this edge has."""
+    entry_last_ms: Integers
+    """`[entries]`: when the edge was last strengthened."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, keys: Integers) -> Integers:
+        """Positions of candidates by key, -1 where there is none."""
+        return find_sorted(self.keys, keys)
+
+    def find_present(self, keys: Integers) -> Integers:
+        """Positions of those keys that are candidates."""
+        positions = self.find(keys)
+        return positions[positions >= 0]
+
+    def items_at(self, positions: Integers) -> Integers:
+        """Item numbers of positions; -1 where the position is -1."""
+        items = np.full(positions.shape, -1, dtype=np.int64)
+        present = positions >= 0
+        items[present] = self.items[positions[present]]
+        return items
+
+
+def make_keys(rows: Integers, items: Integers) -> Integers:
+    """Keys of candidates; ascending keys are ordered by user, then item number."""
+    return (rows << _ITEM_BITS) | items
+
+
+def sorted_keys(per_user: Iterable[Iterable[int]]) -> Integers:
+    """Ascending keys of sets of item numbers, one set a user."""
+    keys = [user << _ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
+    array = np.array(keys, dtype=np.int64)
+    array.sort()
+    return array
+
+
+def find_sorted(ascending: Integers, keys: Integers) -> Integers:
+    """Positions of `keys` in an ascending array, -1 where absent."""
+    if not len(ascending):
+        return np.full(keys.shape, -1, dtype=np.int64)
+    positions = np.searchsorted(ascending, keys)
+    positions = np.minimum(positions, len(ascending) - 1)
+    return np.where(ascending[positions] == keys, positions, -1)
+
+
+def gather(
+    replica: GraphReplica,
+    users: Sequence[UserEvidence],
+    *,
+    window_decay: float,
+    own_decay: float,
+) -> Candidates:
+    """Candidates of a batch of users.
+
+    A source counts `window_decay` times its newer neighbour in the window, and an event of the
+    user's own history `own_decay` times the next newer one.
+    """
+    edges = _graph_entries(replica, users, window_decay)
+    own = _own_entries(replica, users, own_decay)
+    filled = [len(user.fill_items) for user in users]
+    fill_rows = np.repeat(np.arange(len(users)), filled)
+    fill = np.array([item for user in users for item in user.fill_items], dtype=np.int64)
+    keys = np.concatenate((edges.keys, own.keys, make_keys(fill_rows, fill)))
+    order, keys = _grouped(keys, len(users))
+
+    first = np.ones(len(keys), dtype=np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    entry_start = np.append(np.flatnonzero(first), len(keys))
+    count = len(entry_start) - 1
+    group = np.cumsum(first) - 1
+    keys = keys[entry_start[:-1]]
+
+    def spread(values: NDArray[Any], before: int, default: float) -> NDArray[Any]:
+        """Values of one kind of entry on all entries, in the order of the candidates."""
+        padded = np.full(len(order), default, dtype=values.dtype)
+        padded[before : before + len(values)] = values
+        return padded[order]
+
+    graph = _sums(group, spread(edges.contributions, 0, 0.0), count)
+    own_share = None
+    if len(own.keys):
+        own_share = _sums(group, spread(own.contributions, len(edges.keys), 0.0), count)
+    rows = keys >> _ITEM_BITS
+    return Candidates(
+        users=len(users),
+        start=np.searchsorted(rows, np.arange(len(users) + 1)),
+        keys=keys,
+        rows=rows,
+        items=keys & _ITEM_MASK,
+        graph=graph,
+        own=own_share,
+        entry_start=entry_start,
+        entry_source=spread(edges.sources, 0, _NO_SOURCE),
+        entry_share=spread(edges.shares, 0, 0.0),
+        entry_last_ms=spread(edges.last_ms, 0, 0),
+    )
+
+
+class _GraphEntries(msgspec.Struct, gc=False):
+    keys: Integers
+    contributions: Floats
+    shares: Floats
+    sources: Integers
+    last_ms: Integers
+
+
+class _OwnEntries(msgspec.Struct, gc=False):
+    keys: Integers
+    contributions: Floats
+
+
+_NO_INTEGERS = np.empty(0, dtype=np.int64)
+_NO_FLOATS = np.empty(0)
+
+
+def _graph_entries(
+    replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float
+) -> _GraphEntries:
+    """One entry for each out-edge of each user's sources."""
+    find = replica.neighbours
+    # A pair is one source item of one user.
+    pairs: list[Neighbours] = []
+    pair_rows: list[int] = []
+    pair_sources: list[int] = []
+    for row, user in enumerate(users):
+        for position, source in enumerate(user.sources):
+            neighbours = find(source)
+            if neighbours is not None:
+                pairs.append(neighbours)
+                pair_rows.append(row)
+                pair_sources.append(position)
+    if not pairs:
+        return _GraphEntries(_NO_INTEGERS, _NO_FLOATS, _NO_FLOATS, _NO_INTEGERS, _NO_INTEGERS)
+    rows = np.array(pair_rows, dtype=np.int64)
+    sources = np.array(pair_sources, dtype=np.int64)
+    now_ms = np.array([user.now_ms for user in users], dtype=np.float64)
+
+    # Segments (one event type of one pair): scale that turns weights into shares of the pair.
+    sizes, bases, half_lives, totals = np.concatenate([pair.segments for pair in pairs], axis=1)
+    segments = np.array([pair.segments.shape[1] for pair in pairs])
+    segment_start = np.cumsum(segments) - segments
+    exponents = bases - np.repeat(now_ms[rows], segments) / half_lives
+    # Only the proportions within a pair matter; its largest power is taken out, so that edges
+    # of any age neither vanish nor overflow.
+    exponents -= np.repeat(np.maximum.reduceat(exponents, segment_start), segments)
+    factors = np.exp2(exponents)
+    factors /= np.repeat(np.add.reduceat(factors * totals, segment_start), segments)
+
+    # Pairs: how much each source counts, all of a user's sources together 1.
+    importance = np.power(window_decay, sources)
+    importance /= np.maximum(_sums(rows, importance, len(users)), _TINY)[rows]
+
+    degrees = np.array([len(pair.destinations) for pair in pairs])
+    shares = np.concatenate([pair.weights for pair in pairs])
+    shares *= np.repeat(factors, sizes.astype(np.int64))
+    keys = np.concatenate([pair.destinations for pair in pairs])
+    keys |= np.repeat(rows << _ITEM_BITS, degrees)
+    return _GraphEntries(
+        keys=keys,
+        contributions=shares * np.repeat(importance, degrees),
+        shares=shares,
+        sources=np.repeat(sources, degrees),
+        last_ms=np.concatenate([pair.last_ms for pair in pairs]),
+    )
+
+
+def _own_entries(
+    replica: GraphReplica, users: Sequence[UserEvidence], own_decay: float
+) -> _OwnEntries:
+    """One entry for each event of each user's own history."""
+    lengths = np.array([len(user.own_items) for user in users], dtype=np.int64)
+    if not lengths.any():
+        return _OwnEntries(_NO_INTEGERS, _NO_FLOATS)
+    index = replica.index
+    items = np.array([index(item) for user in users for item in user.own_items], dtype=np.int64)
+    rows = np.repeat(np.arange(len(users)), lengths)
+    age = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    weights = np.power(own_decay, age)
+    weights /= _sums(rows, weights, len(users))[rows]
+    return _OwnEntries(make_keys(rows, items), weights)
+
+
+def _sums(groups: Integers, values: Floats, count: int) -> Floats:
+    """Sum of the values of each group `[count]`, added in their order."""
+    return np.bincount(groups, values, count).astype(np.float64, copy=False)
+
+
+def _grouped(keys: Integers, users: int) -> tuple[Integers, Integers]:
+    """Stable order that sorts `keys`, and the sorted keys.
+
+    Key and position packed into one number sort three times faster than an indirect sort.
+    """
+    bits = max(1, len(keys) - 1).bit_length()
+    if max(1, users - 1).bit_length() + _ITEM_BITS + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return order, keys[order]
+    packed = keys << bits
+    packed |= np.arange(len(keys))
+    packed.sort()
+    return packed & ((1 << bits) - 1), packed >> bits

@@ -1,0 +1,272 @@
+"""Recommender: from the state of a batch of users to one ranked list each.
+
+Two pure steps around the encoder, which runs elsewhere and may fail:
+
+1. `prepare` reads windows, graph, popularity and catalogue, gathers candidates and the encoder's
+   inputs. The windows are not needed afterwards, so they may change while the encoder runs.
+2. `finish` blends the encoder's scores in, if there are any, ranks, applies the rules and
+   explains.
+
+A list depends on its user's state, the replica and the catalogue, never on the rest of the batch.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.blend import log_prior, prior_score, select_top
+from streams.candidates import UserEvidence, gather, sorted_keys
+from streams.catalogue import Catalogue
+from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
+from streams.list_writer import write_lists
+from streams.lists import ListRequest, RankedList, RecommenderConfig
+from streams.popularity_table import PopularitySnapshot, take
+from streams.ranking import Prepared, PreparedUser, rank_by_prior, rank_with_encoder
+from streams.replica import GraphReplica
+from streams.scoring import EncoderIndex, Scorer
+from streams.window import HistoryView, history, negatives
+
+if TYPE_CHECKING:
+    from model.scorer import Scores
+
+__all__ = ["ListRequest", "Prepared", "RankedList", "Recommender", "RecommenderConfig", "Scorer"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+YARDSTICK_SIZE = 10
+_EVENTS_A_SOURCE = 4
+_KEPT_ENCODER_INDEXES = 4
+_NO_HISTORY = HistoryView([], [], [], [])
+
+
+class _Read(NamedTuple):
+    """What a window and the catalogue say of a user, before candidates are gathered."""
+
+    history: HistoryView
+    sources: list[str]
+    excluded: set[int]
+    repeated: set[int]
+
+
+class Recommender:
+    """Makes lists from a replica of the graph and the catalogue.
+
+    `config` may be replaced at any time: a prepared batch is finished as it was begun.
+    """
+
+    def __init__(
+        self, replica: GraphReplica, catalogue: Catalogue, config: RecommenderConfig
+    ) -> None:
+        self.config = config
+        self._replica = replica
+        self._catalogue = catalogue
+        self._indexes: dict[int, tuple[Scorer, EncoderIndex]] = {}
+        self._log_shares: tuple[PopularitySnapshot | None, Floats] = (None, np.zeros(0))
+
+    def prepare(self, requests: Sequence[ListRequest], scorer: Scorer | None) -> Prepared:
+        """Gather candidates of a batch and, with a scorer, its inputs (`Prepared.batch`)."""
+        config = self.config
+        encoder = None if scorer is None else self._index_of(scorer)
+        at_ms = max((request.now_ms for request in requests), default=0)
+        popularity = self._replica.popularity(at_ms)
+        log_shares = self._log_prior(popularity)
+        reads = [self._read(request, whole=scorer is not None) for request in requests]
+        popular = self._popular(popularity, [read.excluded for read in reads])
+        users = [
+            self._user(request, read, most_popular)
+            for request, read, most_popular in zip(requests, reads, popular, strict=True)
+        ]
+        candidates = gather(
+            self._replica,
+            [user.evidence for user in users],
+            window_decay=config.window_decay,
+            own_decay=config.own_decay,
+        )
+        excluded_keys = sorted_keys(user.excluded for user in users)
+        repeated_keys = sorted_keys(user.repeated for user in users)
+        prior = prior_score(
+            candidates.graph, candidates.own, take(log_shares, candidates.items), config.weights
+        )
+        prior[candidates.find_present(repeated_keys)] -= config.repeat_penalty
+        prior[candidates.find_present(excluded_keys)] = -np.inf
+        prior[self._catalogue.unavailable_mask()[candidates.items]] = -np.inf
+        size = max(config.rules.ranking_size(config.list_size), YARDSTICK_SIZE)
+        columns = size if encoder is None else max(size, config.max_candidates)
+        prepared = Prepared(
+            config=config,
+            users=users,
+            candidates=candidates,
+            prior=prior,
+            chosen=select_top(
+                prior, candidates.start, candidates.items, self._replica.ids.tie_keys, columns
+            ),
+            popularity=popularity,
+            log_shares=log_shares,
+            excluded_keys=excluded_keys,
+            repeated_keys=repeated_keys,
+        )
+        if scorer is not None and encoder is not None:
+            self._prepare_scoring(prepared, scorer, encoder)
+        return prepared
+
+    def finish(
+        self,
+        prepared: Prepared,
+        scores: "Scores | None",
+        *,
+        degraded_reason: DegradedReason | None,
+        model: ModelInfo | None,
+    ) -> list[RankedList]:
+        """One list a request, in order.
+
+        `scores`: of `prepared.batch`; None when there are none, for `degraded_reason`. `model`:
+        what scored; it is named on the lists that it had a say in.
+        """
+        config = prepared.config
+        ids = self._replica.ids
+        size = config.rules.ranking_size(config.list_size)
+        yardstick = rank_by_prior(prepared, YARDSTICK_SIZE).items
+        if scores is None:
+            ranking = rank_by_prior(prepared, size)
+        else:
+            unavailable = self._catalogue.unavailable_mask()
+            ranking = rank_with_encoder(prepared, scores, size, unavailable, ids.tie_keys)
+            degraded_reason = DegradedReason.COLD_USER
+        lists = []
+        for user, items, encoded, best in zip(
+            prepared.users,
+            write_lists(prepared, ranking, ids, self._catalogue),
+            ranking.encoded.tolist(),
+            yardstick.tolist(),
+            strict=True,
+        ):
+            if encoded:
+                served_by, reason = ServedBy.BERT_GRAPH, None
+            else:
+                personal = any(r.code in _PERSONAL for item in items for r in item.reasons)
+                served_by = ServedBy.GRAPH if personal else ServedBy.POPULAR
+                reason = degraded_reason if user.history.items else DegradedReason.COLD_USER
+            lists.append(
+                RankedList(
+                    request=user.request,
+                    items=items,
+                    served_by=served_by,
+                    degraded_reason=reason,
+                    model=model if encoded else None,
+                    window=user.window,
+                    graph_ids=[ids.item_id(item) for item in best if item >= 0],
+                    popularity_ids=list(map(ids.item_id, user.popular[:YARDSTICK_SIZE])),
+                )
+            )
+        return lists
+
+    def _read(self, request: ListRequest, *, whole: bool) -> _Read:
+        """Everything that is needed of a window, at once."""
+        config, window = self.config, request.window
+        find_all = self._replica.ids.find_all
+        wanted = config.graph_window
+        whole = whole or config.repeat_policy != "allow" or config.weights.own > 0.0
+        limit = None if whole else _EVENTS_A_SOURCE * wanted
+        view = history(window, config.window, limit)
+        sources = _last_distinct(view.items, wanted)
+        if len(sources) < wanted and limit is not None and len(view.items) == limit:
+            view = history(window, config.window)
+            sources = _last_distinct(view.items, wanted)
+        excluded = find_all(negatives(window, config.window))
+        if request.hidden_items:
+            excluded |= find_all(request.hidden_items)
+        repeated: set[int] = set()
+        if config.repeat_policy == "exclude":
+            excluded |= find_all(view.items)
+        elif config.repeat_policy == "discount":
+            repeated = find_all(view.items)
+        return _Read(view, sources, excluded, repeated)
+
+    def _user(self, request: ListRequest, read: _Read, popular: list[int]) -> PreparedUser:
+        config, window = self.config, request.window
+        own = config.weights.own > 0.0 and config.repeat_policy != "exclude"
+        evidence = UserEvidence(
+            now_ms=request.now_ms,
+            sources=read.sources,
+            own_items=read.history.items[::-1] if own else [],
+            fill_items=popular,
+        )
+        events = len(window)
+        info = WindowInfo(0)
+        if events:
+            info = WindowInfo(events, iso_utc(window.oldest_ms), iso_utc(window.newest_ms))
+        return PreparedUser(
+            request, read.history, evidence, read.excluded, read.repeated, popular, info
+        )
+
+    def _popular(
+        self, popularity: PopularitySnapshot, excluded: Sequence[set[int]]
+    ) -> list[list[int]]:
+        """Per user, the most popular items that may be on the list."""
+        size = max(self.config.rules.ranking_size(self.config.list_size), YARDSTICK_SIZE)
+        unavailable = self._catalogue.unavailable_mask()
+        most_excluded = max(map(len, excluded), default=0)
+        wanted = asked = size + most_excluded
+        while True:
+            top = popularity.top_popular(asked)
+            usable = top[~unavailable[top]].tolist()
+            if len(usable) >= wanted or len(top) < asked:
+                break
+            asked *= 2
+        return [
+            list(islice((item for item in usable if item not in of_user), size))
+            if of_user
+            else usable[:size]
+            for of_user in excluded
+        ]
+
+    def _prepare_scoring(self, prepared: Prepared, scorer: Scorer, encoder: EncoderIndex) -> None:
+        # The scorer's module is loaded wherever there is a scorer.
+        from model.scorer import History
+
+        rows = [row for row, user in enumerate(prepared.users) if user.history.items]
+        if not rows:
+            return
+        prepared.encoder = encoder
+        prepared.scored_rows = np.array(rows, dtype=np.int64)
+        positions = prepared.chosen[prepared.scored_rows]
+        items = prepared.candidates.items_at(positions)
+        histories = [History(*prepared.users[row].history) for row in rows]
+        prepared.batch = scorer.prepare(histories, encoder.encoder_ids(items))
+
+    def _index_of(self, scorer: Scorer) -> EncoderIndex:
+        """Translation of a scorer's ids; a few are kept, because variants take turns."""
+        known = self._indexes.get(id(scorer))
+        if known is not None:
+            return known[1]
+        if len(self._indexes) >= _KEPT_ENCODER_INDEXES:
+            del self._indexes[next(iter(self._indexes))]
+        index = EncoderIndex(scorer, self._replica.ids)
+        # The scorer is kept with it, so that its identity cannot be taken over by another.
+        self._indexes[id(scorer)] = (scorer, index)
+        return index
+
+    def _log_prior(self, popularity: PopularitySnapshot) -> Floats:
+        """Popularity prior of all items, made once a snapshot."""
+        of, log_shares = self._log_shares
+        if of is not popularity:
+            log_shares = log_prior(popularity.shares)
+            self._log_shares = (popularity, log_shares)
+        return log_shares
+
+
+_PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
+
+
+def _last_distinct(items: Sequence[str], n: int) -> list[str]:
+    """The last `n` different items, newest first."""
+    found: dict[str, None] = {}
+    for item in reversed(items):
+        found[item] = None
+        if len(found) == n:
+            break
+    return list(found)

@@ -1,0 +1,182 @@
+"""Replica: the whole temporal graph on one worker, read-only, fed with raw item blobs.
+
+Every worker follows the graph's changelog into a replica, so candidates come from the whole
+graph whoever owns an item. Blobs stay packed; an item's neighbours are unpacked to arrays when a
+list first needs them and kept until the item changes.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.codec import CodecError
+from streams.graph import GraphConfig, ItemState, decode_item_state, peek_popularity
+from streams.item_index import ItemIndex
+from streams.popularity_table import PopularitySnapshot, PopularityTable
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_MAX_AGE_MS = 60_000
+_CHANGED_SHARE = 100
+
+
+class Neighbours(msgspec.Struct, frozen=True, gc=False):
+    """Out-edges of one item as arrays, in segments: one segment an event type."""
+
+    destinations: Integers
+    """Item numbers `[edges]`; an item occurs at most once a segment."""
+    weights: Floats
+    """Forward-decayed weights `[edges]`, relative to the base of their segment."""
+    last_ms: Integers
+    counts: Integers
+    segments: Floats
+    """`[4, segments]`: edges, base, half-life in ms, sum of the weights."""
+
+
+class GraphReplica:
+    """Read model of the graph: neighbours of any item, popularity of all items.
+
+    Not thread-safe: one thread applies and reads. What it hands out stays valid and unchanged
+    when later blobs arrive.
+    """
+
+    def __init__(
+        self, config: GraphConfig, *, refresh_ms: int = 1_000, cached_items: int = 20_000
+    ) -> None:
+        """`refresh_ms`: age at which a popularity snapshot that misses changes is made anew.
+        `cached_items`: most items kept unpacked, about 4 KB each with 100 neighbours.
+        """
+        self.ids = ItemIndex()
+        self.damaged = 0
+        """Blobs that could not be read; what was known of their item stayed."""
+        self._refresh_ms = refresh_ms
+        self._cached_items = cached_items
+        self._blobs: dict[str, bytes] = {}
+        self._neighbours: OrderedDict[str, Neighbours | None] = OrderedDict()
+        self._popularity = PopularityTable(
+            self.ids,
+            config.popularity_half_life_seconds * 1000.0,
+            config.trending_half_life_seconds * 1000.0,
+        )
+        self._snapshot = self._popularity.snapshot(0)
+        self._changes = 0
+
+    def __len__(self) -> int:
+        """Items that have a state."""
+        return len(self._blobs)
+
+    def apply(self, item_id: str, blob: bytes | None) -> None:
+        """Take over an item's new packed state; None removes the item.
+
+        A blob that cannot be read is counted in `damaged` and changes nothing.
+        """
+        if blob is None:
+            if self._blobs.pop(item_id, None) is None:
+                return
+            self._popularity.remove(self.ids.index(item_id))
+        else:
+            try:
+                popularity = peek_popularity(blob)
+            except CodecError:
+                self.damaged += 1
+                return
+            self._blobs[item_id] = blob
+            self._popularity.put(self.ids.index(item_id), popularity)
+        self._neighbours.pop(item_id, None)
+        self._changes += 1
+
+    def index(self, item_id: str) -> int:
+        """Number of an item, a new one if it has none; stable for the process."""
+        return self.ids.index(item_id)
+
+    def item_id(self, index: int) -> str:
+        """Id of a number that `index` gave."""
+        return self.ids.item_id(index)
+
+    def item_ids(self) -> list[str]:
+        """Ids of all items that have a state, as of now."""
+        return list(self._blobs)
+
+    def state(self, item_id: str) -> ItemState | None:
+        """An item's state, unpacked anew; None if there is none or it cannot be read."""
+        blob = self._blobs.get(item_id)
+        if blob is None:
+            return None
+        try:
+            return decode_item_state(blob)
+        except CodecError:
+            self.damaged += 1
+            return None
+
+    def neighbours(self, item_id: str) -> Neighbours | None:
+        """Out-edges of an item, None if it has none."""
+        cache = self._neighbours
+        if item_id in cache:
+            cache.move_to_end(item_id)
+            return cache[item_id]
+        state = self.state(item_id)
+        if state is None:
+            return None
+        neighbours = cache[item_id] = self._unpack(state)
+        if len(cache) > self._cached_items:
+            cache.popitem(last=False)
+        return neighbours
+
+    def popularity(self, at_ms: int) -> PopularitySnapshot:
+        """Popularity of all items at about `at_ms`.
+
+        Made anew when it misses changes and is `refresh_ms` old, when it misses one change for
+        every hundred items (so a small or fast changing catalogue is exact, and a snapshot costs
+        no more than the changes it takes in), or when a minute has passed.
+        """
+        age_ms = abs(at_ms - self._snapshot.at_ms)
+        changes = self._changes
+        if age_ms >= _MAX_AGE_MS or (
+            changes and (age_ms >= self._refresh_ms or changes * _CHANGED_SHARE >= len(self._blobs))
+        ):
+            self._snapshot = self._popularity.snapshot(at_ms)
+            self._changes = 0
+        return self._snapshot
+
+    def top_popular(self, n: int, at_ms: int) -> tuple[Integers, Floats]:
+        """The `n` most popular items: numbers and shares, best first."""
+        snapshot = self.popularity(at_ms)
+        items = snapshot.top_popular(n)
+        return items, snapshot.shares[items]
+
+    def top_trending(self, n: int, at_ms: int) -> tuple[Integers, Floats]:
+        """The `n` items that exceed their usual rate most: numbers and trends, best first."""
+        snapshot = self.popularity(at_ms)
+        items = snapshot.top_trending(n)
+        return items, snapshot.trends[items]
+
+    def _unpack(self, state: ItemState) -> Neighbours | None:
+        index = self.ids.index
+        destinations: list[int] = []
+        weights: list[float] = []
+        last_ms: list[int] = []
+        counts: list[int] = []
+        segments: list[tuple[float, float, float, float]] = []
+        for group in state.edges.values():
+            edges = group.edges.values()
+            of_group = [edge.weight for edge in edges]
+            total = sum(of_group)
+            if not total > 0.0:
+                continue
+            destinations += [index(item_id) for item_id in group.edges]
+            weights += of_group
+            last_ms += [edge.last_ms for edge in edges]
+            counts += [edge.count for edge in edges]
+            segments.append((len(of_group), group.base, group.half_life_ms, total))
+        if not segments:
+            return None
+        return Neighbours(
+            np.array(destinations, dtype=np.int64),
+            np.array(weights),
+            np.array(last_ms, dtype=np.int64),
+            np.array(counts, dtype=np.int64),
+            np.array(segments).T,
+        )
