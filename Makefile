@@ -86,3 +86,4 @@ lock:  ## resolve the dependencies again, into requirements/
 	$(call create_environment,$(VENV))
 	$(COMPILE) --all-extras -o requirements/all.txt
 	$(COMPILE) -c requirements/all.txt -o requirements/core.txt
+	$(COMPILE) -c requirements/all.txt --override requirements/cpu-overrides.in --no-emit-package onnxruntime-gpu -o requirements/cpu.txt
