@@ -187,7 +187,9 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         else:
             self._empty()
         for slot in set(dropped):
-            self._free_if_unused(slot)
+            if slot not in slots:
+                self._free(slot)
+        self._compact_if_sparse()
 
     def _evict_one(self) -> None:
         """evict_first(1) of a window that keeps at least one event: what every full one does."""
@@ -209,13 +211,14 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         if self.type_slots:
             del self.type_slots[0]
         if slot not in self.item_slots:
-            self._free_if_unused(slot)
+            self._free(slot)
+            self._compact_if_sparse()
 
-    def _free_if_unused(self, slot: int) -> None:
-        if slot in self.item_slots:
-            return
+    def _free(self, slot: int) -> None:
         self.items[slot] = FREE
         self.free += 1
+
+    def _compact_if_sparse(self) -> None:
         if self.free > _COMPACT_ABOVE and 2 * self.free > len(self.items):
             self._rebuild(range(len(self.item_slots)))
 
