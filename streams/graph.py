@@ -1,12 +1,34 @@
-"""The temporal item graph: per source item, decayed edges to its next items, and its popularity."""
+"""The temporal item graph: per source item, decayed edges to its next items, and its popularity.
+
+An item's state is a pure fold over its transitions. Edges are kept per event type, because each
+type has its own half-life; weights are forward-decayed (see popularity), so ranking the edges of
+a type needs no clock.
+"""
+
+from math import floor, ldexp, log2
+from struct import error as StructError
 
 import msgspec
 
+from streams.codec import HEADER_BYTES, CodecError, frame, unframe
 from streams.event_types import EventTypes
-from streams.popularity import Popularity
+from streams.popularity import (
+    POPULARITY_BYTES,
+    REBASE_HALF_LIVES,
+    Popularity,
+    add,
+    decayed_value,
+    pack,
+    unpack,
+)
+
+ITEM_FORMAT = 1
+REPLAYED = -1
 
 
 class GraphConfig(msgspec.Struct, frozen=True):
+    """Bounds and decay. max_neighbours: edges of one item over all event types, at least 1."""
+
     max_neighbours: int = 100
     event_types: EventTypes = msgspec.field(default_factory=EventTypes)
     popularity_half_life_seconds: float = 7 * 86_400.0
@@ -14,29 +36,52 @@ class GraphConfig(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, array_like=True, gc=False):
-    """weight: forward-decayed, relative to the base of its TypeEdges; last_ms: absolute epoch ms."""
+    """A transition to another item.
+
+    weight: forward-decayed, relative to the base of its TypeEdges. last_ms: newest event time,
+    epoch milliseconds. count: transitions that contributed.
+    """
 
     weight: float
     last_ms: int
     count: int
 
 
-class TypeEdges(msgspec.Struct, array_like=True):
-    """Edges of one event type. value at T = weight * 2^(base - T/half_life_ms)."""
+class TypeEdges(msgspec.Struct, array_like=True, gc=False):
+    """Edges of one event type, by destination item: value at T = weight * 2^(base - T / h).
+
+    base: whole half-lives since 1970. half_life_ms (h): the one the weights were accumulated
+    with, which may differ from the configured one until the next transition of this type.
+    """
 
     base: int
     half_life_ms: float
     edges: dict[str, Edge]
 
 
-class ItemState(msgspec.Struct, array_like=True):
+class ItemState(msgspec.Struct, array_like=True, gc=False):
+    """State of one item. watermarks: source to the last offset applied. edges: by event type."""
+
     popularity: Popularity
     watermarks: dict[int, int]
     edges: dict[str, TypeEdges]
 
 
+class _StoredItem(msgspec.Struct, array_like=True):
+    """What follows the packed popularity in a blob."""
+
+    watermarks: dict[int, int]
+    edges: dict[str, TypeEdges]
+
+
 def new_item_state() -> ItemState:
+    """State of an item that nothing has happened to."""
     return ItemState(Popularity(), {}, {})
+
+
+def degree(state: ItemState) -> int:
+    """Number of edges, over all event types."""
+    return sum([len(group.edges) for group in state.edges.values()])
 
 
 def fold_edge(
@@ -49,7 +94,47 @@ def fold_edge(
     time_ms: int,
     config: GraphConfig,
 ) -> int:
-    raise NotImplementedError
+    """Add a transition from this item to dst, in place, with weight(event_type) / distance.
+
+    source, offset: where the click on dst was read; it may touch an item only once. distance:
+    its position after this item, from 1. time_ms: its event time.
+
+    Returns the number of edges forgotten to keep the bound, or REPLAYED (-1) where the source
+    was applied up to this offset before: then nothing changed.
+    """
+    watermarks = state.watermarks
+    if offset <= watermarks.get(source, -1):
+        return REPLAYED
+    watermarks[source] = offset
+    effect = config.event_types.effects.get(event_type)
+    if effect is None:
+        return 0
+    weight, half_life_ms = effect
+    group = state.edges.get(event_type)
+    if group is None:
+        if not weight:
+            return 0
+        group = TypeEdges(floor(time_ms / half_life_ms), half_life_ms, {})
+        state.edges[event_type] = group
+    elif group.half_life_ms != half_life_ms:
+        _adopt(group, half_life_ms, time_ms)
+    ahead = time_ms / half_life_ms - group.base
+    if ahead > REBASE_HALF_LIVES:
+        shift = floor(ahead)
+        ahead -= shift
+        _rebase(group, shift)
+    contribution = weight / distance * 2.0**ahead
+    edge = group.edges.get(dst)
+    if edge is not None:
+        edge.weight += contribution
+        edge.count += 1
+        if time_ms > edge.last_ms:
+            edge.last_ms = time_ms
+        return 0
+    group.edges[dst] = Edge(contribution, time_ms, 1)
+    if degree(state) <= config.max_neighbours:
+        return 0
+    return _evict(state, config.max_neighbours)
 
 
 def fold_popularity(
@@ -60,25 +145,99 @@ def fold_popularity(
     time_ms: int,
     config: GraphConfig,
 ) -> bool:
-    raise NotImplementedError
+    """Count an event on this item, in place. False where it was applied before: nothing changed.
 
-
-def degree(state: ItemState) -> int:
-    """Edges over all event types."""
-    return sum(len(group.edges) for group in state.edges.values())
+    Shares its watermark with fold_edge: a click is either on this item or follows it.
+    """
+    watermarks = state.watermarks
+    if offset <= watermarks.get(source, -1):
+        return False
+    watermarks[source] = offset
+    effect = config.event_types.effects.get(event_type)
+    if effect is not None and effect[0]:
+        add(
+            state.popularity,
+            effect[0],
+            time_ms,
+            config.popularity_half_life_seconds * 1000.0,
+            config.trending_half_life_seconds * 1000.0,
+        )
+    return True
 
 
 def edge_value(weight: float, base: int, half_life_ms: float, at_ms: float) -> float:
-    raise NotImplementedError
+    """Decayed weight of an edge at an instant; base and half_life_ms of its TypeEdges."""
+    return decayed_value(weight, base, half_life_ms, at_ms)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_StoredItem).decode
 
 
 def encode_item(state: ItemState) -> bytes:
-    raise NotImplementedError
+    """Bytes to store: the packed popularity at a fixed place, then everything else."""
+    return frame(ITEM_FORMAT, pack(state.popularity) + _encode((state.watermarks, state.edges)))
 
 
 def decode_item_state(blob: bytes) -> ItemState:
-    raise NotImplementedError
+    """The state in stored bytes. Raises CodecError if they are not intact."""
+    payload = unframe(blob, ITEM_FORMAT, "item state")
+    try:
+        stored = _decode(payload[POPULARITY_BYTES:])
+        return ItemState(unpack(payload), stored.watermarks, stored.edges)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, StructError) as error:
+        raise CodecError(
+            f"stored item state cannot be read ({error}): rebuild it from the changelog"
+        ) from error
 
 
 def peek_popularity(blob: bytes) -> Popularity:
-    raise NotImplementedError
+    """The popularity in stored bytes, without decoding the edges. Raises CodecError as decoding.
+
+    Checks the whole blob's checksum: a damaged one must not enter the popular items.
+    """
+    payload = unframe(blob, ITEM_FORMAT, "item state")
+    if len(payload) < POPULARITY_BYTES:
+        raise CodecError("stored item state is too short: rebuild it from the changelog")
+    return unpack(blob, HEADER_BYTES)
+
+
+def _adopt(group: TypeEdges, half_life_ms: float, at_ms: int) -> None:
+    """Express the weights of a group, as of an instant, in another half-life."""
+    base = floor(at_ms / half_life_ms)
+    ahead = 2.0 ** (at_ms / half_life_ms - base)
+    for edge in group.edges.values():
+        edge.weight = ahead * edge_value(edge.weight, group.base, group.half_life_ms, at_ms)
+    group.base = base
+    group.half_life_ms = half_life_ms
+
+
+def _rebase(group: TypeEdges, shift: int) -> None:
+    """Move a group's base forward by whole half-lives; values stay what they are."""
+    group.base += shift
+    for edge in group.edges.values():
+        edge.weight = ldexp(edge.weight, -shift)
+
+
+def _evict(state: ItemState, max_neighbours: int) -> int:
+    """Forget the weakest edges, down to 90 % of the bound; return how many.
+
+    They are compared by value at the newest time of any of them. Ties go by age, then type and
+    item, so that the same transitions always leave the same edges.
+    """
+    groups = state.edges
+    at_ms = max([edge.last_ms for group in groups.values() for edge in group.edges.values()])
+    ranked = []
+    for event_type, group in groups.items():
+        scale = group.base - at_ms / group.half_life_ms
+        ranked += [
+            (log2(edge.weight) + scale if edge.weight else -1e300, edge.last_ms, event_type, dst)
+            for dst, edge in group.edges.items()
+        ]
+    ranked.sort()
+    surplus = len(ranked) - max(1, max_neighbours * 9 // 10)
+    for _, _, event_type, dst in ranked[:surplus]:
+        del groups[event_type].edges[dst]
+    for event_type in [name for name, group in groups.items() if not group.edges]:
+        del groups[event_type]
+    return surplus
