@@ -29,44 +29,25 @@ from streams.reject import (
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class ClickMessage(msgspec.Struct, gc=False):
+class _WireClick(msgspec.Struct, gc=False):
     """A click as it stands on the topic: only types are checked.
 
     Unknown fields are ignored, null means absent, and of a repeated key the last one counts.
     """
 
     item_id: str | None = None
-    timestamp: Annotated[
-        int | str | None, Meta(description="ISO-8601 with a zone, or epoch milliseconds")
-    ] = None
-    user_id: Annotated[str | None, Meta(description="the record key; or give session_id")] = None
+    timestamp: int | str | None = None
+    user_id: str | None = None
     session_id: str | None = None
-    event_type: Annotated[str | None, Meta(description="a configured type; default click")] = None
-    event_id: Annotated[str | None, Meta(description="deduplication key")] = None
+    event_type: str | None = None
+    event_id: str | None = None
     value: float | None = None
     recommendation_id: str | None = None
     position: Annotated[int, Meta(ge=0, le=2_147_483_647)] | None = None
     place: Place | None = None
 
 
-class Click(msgspec.Struct, gc=False):
-    """A checked click. user_id is the session id where the click named no user.
-
-    timestamp_ms: event time, epoch milliseconds. place_cell: see place_cell(); 0 for no place.
-    """
-
-    user_id: str
-    item_id: str
-    event_type: str
-    timestamp_ms: int
-    event_id: str | None = None
-    value: float = 1.0
-    recommendation_id: str | None = None
-    position: int | None = None
-    place_cell: int = 0
-
-
-_decode_message = msgspec.json.Decoder(ClickMessage).decode
+_decode_message = msgspec.json.Decoder(_WireClick).decode
 
 
 def decode_click(
@@ -141,7 +122,7 @@ def decode_click(
     )
 
 
-def _missing(message: ClickMessage) -> Reject:
+def _missing(message: _WireClick) -> Reject:
     if message.item_id is None:
         field = "item_id"
     elif message.timestamp is None:
@@ -151,7 +132,7 @@ def _missing(message: ClickMessage) -> Reject:
     return Reject(RejectReason.MISSING_FIELD, f"{field} is required")
 
 
-def _first_id_fault(message: ClickMessage, limits: ClickLimits) -> Reject | None:
+def _first_id_fault(message: _WireClick, limits: ClickLimits) -> Reject | None:
     named = message.user_id is not None
     for field, text in (
         ("item_id", message.item_id),
@@ -190,9 +171,7 @@ def _too_old(timestamp_ms: int, now_ms: int, limits: ClickLimits) -> Reject:
     )
 
 
-def _fill_from_headers(
-    message: ClickMessage, headers: Headers, event_types: frozenset[str]
-) -> None:
+def _fill_from_headers(message: _WireClick, headers: Headers, event_types: frozenset[str]) -> None:
     """CloudEvents binary mode: ce_id, ce_time and ce_type for what the body does not say.
 
     A ce_type counts only where it is, or ends in ".", a configured event type: others name the
@@ -235,7 +214,7 @@ _decode_raw = msgspec.json.Decoder(_RawMessage).decode
 _NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]*")
 
 
-def _diagnose(value: bytes) -> ClickMessage | Reject:
+def _diagnose(value: bytes) -> _WireClick | Reject:
     """What is wrong with a value the typed decoder refused.
 
     A timestamp that is a number, but no 64-bit integer, is handed on as text: whether it is too

@@ -36,7 +36,5 @@ def unframe(blob: bytes, format_byte: int, what: str) -> memoryview:
         )
     payload = memoryview(blob)[HEADER_BYTES:]
     if crc32(payload) != int.from_bytes(blob[1:HEADER_BYTES], "big"):
-        raise CodecError(
-            f"stored {what} fails its checksum: rebuild this state from the changelog"
-        )
+        raise CodecError(f"stored {what} fails its checksum: rebuild this state from the changelog")
     return payload

@@ -1,8 +1,8 @@
 """The three messages of the system: click and item in, recommendation out."""
 
-from streams.click import Click, ClickMessage, decode_click
+from streams.click import Click, decode_click
 from streams.instant import iso_utc
-from streams.item import Item, ItemMessage, decode_item
+from streams.item import Item, decode_item
 from streams.place import Place, place_cell
 from streams.recommendation import (
     DegradedReason,
@@ -23,10 +23,8 @@ from streams.reject import ClickLimits, Reject, RejectReason
 __all__ = [
     "Click",
     "ClickLimits",
-    "ClickMessage",
     "DegradedReason",
     "Item",
-    "ItemMessage",
     "Latency",
     "ModelInfo",
     "Place",

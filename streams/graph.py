@@ -6,7 +6,6 @@ a type needs no clock.
 """
 
 from math import floor, ldexp, log2
-from struct import error as StructError
 
 import msgspec
 
@@ -182,24 +181,31 @@ def encode_item(state: ItemState) -> bytes:
 def decode_item_state(blob: bytes) -> ItemState:
     """The state in stored bytes. Raises CodecError if they are not intact."""
     payload = unframe(blob, ITEM_FORMAT, "item state")
+    if len(payload) < POPULARITY_BYTES:
+        raise _unreadable("too short")
     try:
         stored = _decode(payload[POPULARITY_BYTES:])
-        return ItemState(unpack(payload), stored.watermarks, stored.edges)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, StructError) as error:
-        raise CodecError(
-            f"stored item state cannot be read ({error}): rebuild it from the changelog"
-        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(str(error)) from error
+    return ItemState(unpack(payload), stored.watermarks, stored.edges)
 
 
 def peek_popularity(blob: bytes) -> Popularity:
-    """The popularity in stored bytes, without decoding the edges. Raises CodecError as decoding.
+    """The popularity in stored bytes, read in place: for a blob that has just left Kafka.
 
-    Checks the whole blob's checksum: a damaged one must not enter the popular items.
+    Checks format and length and leaves the checksum to decode_item_state, because a follower
+    peeks at every blob it is sent and Kafka has checked those bytes. Raises CodecError.
     """
-    payload = unframe(blob, ITEM_FORMAT, "item state")
-    if len(payload) < POPULARITY_BYTES:
-        raise CodecError("stored item state is too short: rebuild it from the changelog")
+    if len(blob) < HEADER_BYTES + POPULARITY_BYTES or blob[0] != ITEM_FORMAT:
+        unframe(blob, ITEM_FORMAT, "item state")
+        raise _unreadable("too short")
     return unpack(blob, HEADER_BYTES)
+
+
+def _unreadable(cause: str) -> CodecError:
+    return CodecError(
+        f"stored item state cannot be read ({cause}): rebuild this state from the changelog"
+    )
 
 
 def _adopt(group: TypeEdges, half_life_ms: float, at_ms: int) -> None:

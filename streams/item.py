@@ -1,9 +1,6 @@
 """The item message: bytes of the items topic to a checked Item, or to a Reject."""
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta
 
 from streams.instant import MAX_INSTANT_MS, parse_instant
 from streams.reject import (
@@ -19,17 +16,15 @@ from streams.reject import (
 )
 
 
-class ItemMessage(msgspec.Struct):
+class _WireItem(msgspec.Struct):
     """An item as it stands on the topic: only types are checked, null means absent."""
 
-    item_id: Annotated[str | None, Meta(description="default: the record key")] = None
+    item_id: str | None = None
     title: str | None = None
     categories: list[str] | None = None
     available: bool | None = None
     price: float | None = None
-    timestamp: Annotated[
-        int | str | None, Meta(description="ISO-8601 with a zone, or epoch milliseconds")
-    ] = None
+    timestamp: int | str | None = None
 
 
 class Item(msgspec.Struct):
@@ -43,7 +38,7 @@ class Item(msgspec.Struct):
     timestamp_ms: int | None = None
 
 
-_decode_message = msgspec.json.Decoder(ItemMessage).decode
+_decode_message = msgspec.json.Decoder(_WireItem).decode
 
 
 def decode_item(value: bytes, key: bytes | None, limits: ClickLimits) -> Item | Reject:

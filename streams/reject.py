@@ -1,4 +1,4 @@
-"""Records that are refused: the reasons, the limits they are judged by, and what is said of them."""
+"""Records that are refused: the reasons, the limits they are judged by, and the words for it."""
 
 import re
 from enum import StrEnum
