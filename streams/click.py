@@ -47,6 +47,23 @@ class _WireClick(msgspec.Struct, gc=False):
     place: Place | None = None
 
 
+class Click(msgspec.Struct, gc=False):
+    """A checked click. user_id is the session id where the click named no user.
+
+    timestamp_ms: event time, epoch milliseconds. place_cell: see place_cell(); 0 for no place.
+    """
+
+    user_id: str
+    item_id: str
+    event_type: str
+    timestamp_ms: int
+    event_id: str | None = None
+    value: float = 1.0
+    recommendation_id: str | None = None
+    position: int | None = None
+    place_cell: int = 0
+
+
 _decode_message = msgspec.json.Decoder(_WireClick).decode
 
 
