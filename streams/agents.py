@@ -21,13 +21,13 @@ from typing import Any
 import msgspec
 
 from streams.batcher import Batcher, Ticket
+from streams.instant import iso_utc
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
 from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, GraphPipeline
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
-from streams.recommendation import iso_utc
 from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic

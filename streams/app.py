@@ -39,22 +39,25 @@ async def _serve(settings: Settings) -> int:
     except (BrokerUnavailableError, TopicMismatchError, StoreError, ServingError) as error:
         log.error("%s", error)
         return EXIT_FAILED
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopping, worker.failure], return_when=asyncio.FIRST_COMPLETED)
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    await _first(stopping, worker.failure)
     if worker.failure.done():
         failure = worker.failure.result()
         log.error("the worker ends: %s", failure, exc_info=failure)
         _exit_now(EXIT_FAILED)
     log.info("stopping")
-    stopped = asyncio.create_task(worker.stop())
-    await asyncio.wait(
-        [stopped, worker.failure], timeout=_STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED
-    )
+    stopped: asyncio.Future[Any] = asyncio.ensure_future(worker.stop())
+    await _first(stopped, worker.failure, timeout_seconds=_STOP_SECONDS)
     if not stopped.done() or stopped.exception() is not None:
         log.error("the worker did not stop in order; what was in flight will be replayed")
         _exit_now(EXIT_FAILED)
     log.info("stopped")
     return EXIT_OK
+
+
+async def _first(*futures: asyncio.Future[Any], timeout_seconds: float | None = None) -> None:
+    """Wait until one of them is done, or the time is up."""
+    await asyncio.wait(futures, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _build(settings: Settings) -> tuple[Worker, int]:

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from streams.instant import iso_utc
+from streams.lists import ListRequest, RankedList
 from streams.metrics import NO_VARIANT, Metrics
 from streams.partition import LastList, Partition
 from streams.pipeline import Change
 from streams.publisher import Publisher, Sent
 from streams.quality import NextClick
+from streams.ranking import Prepared
 from streams.recommendation import (
     DegradedReason,
     Latency,
@@ -28,9 +31,8 @@ from streams.recommendation import (
     Recommendation,
     Trigger,
     encode_recommendation,
-    iso_utc,
 )
-from streams.recommender import ListRequest, Prepared, RankedList, Recommender
+from streams.recommender import Recommender
 from streams.settings import Settings
 from streams.topics import changelog_topic
 
@@ -111,7 +113,7 @@ class Batcher:
         self._fail = fail
         self.scorer: EncoderScorer | None = None
         """Replaced between two batches when another model is loaded."""
-        self.missing_model_reason: DegradedReason | None = DegradedReason.MODEL_MISSING
+        self._without_model = DegradedReason.MODEL_MISSING if settings.encoder else None
         self._lists_changelog = changelog_topic(settings, "lists")
         self._waiting: dict[str, Waiting] = {}
         self._scoring: dict[str, list[Waiting]] = {}
@@ -212,7 +214,7 @@ class Batcher:
         now = time.monotonic()
         deadline = self._settings.list_deadline_seconds
         if scorer is None:
-            await self._serve(entries, None, self.missing_model_reason)
+            await self._serve(entries, None, self._without_model)
             await asyncio.sleep(0)
             return
         on_time = [entry for entry in entries if now - entry.since <= deadline]
@@ -241,7 +243,7 @@ class Batcher:
         requests = [self._request(entry) for entry in entries]
         prepared = self._recommender.prepare(requests, scorer)
         self._metrics.batch_size.observe(len(entries))
-        if scorer is None or prepared.scoring is None:
+        if scorer is None or prepared.batch is None:
             await self._finish(entries, prepared, None, taken, 0.0, degraded, None)
             return
         # This prepared batch stands ready behind the one that is being scored.
@@ -266,7 +268,7 @@ class Batcher:
         try:
             try:
                 scores = await asyncio.get_running_loop().run_in_executor(
-                    self._engine, scorer.run, prepared.scoring
+                    self._engine, scorer.run, prepared.batch
                 )
             except Exception:
                 log.exception("the encoder failed on a batch; its users get graph lists")
@@ -467,7 +469,7 @@ class Batcher:
             recommendation_id=f"{self._id_prefix}{self._sequence:x}",
             user_id=entry.user_id,
             generated_at=iso_utc(generated_ms),
-            trigger=chosen.trigger,
+            trigger=chosen.request.trigger,
             model=chosen.model,
             served_by=chosen.served_by,
             degraded_reason=chosen.degraded_reason,

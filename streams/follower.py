@@ -31,7 +31,7 @@ def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
+        fetch_max_wait_ms=int(settings.fetch_max_wait_seconds * 1000.0),
         max_partition_fetch_bytes=4 * 1024 * 1024,
         **options,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import networkx as nx
 
 from streams.graph import ItemState, decode_item_state
-from streams.recommendation import iso_utc
+from streams.instant import iso_utc
 from streams.snapshot import ego_snapshot, graph_snapshot, graphml
 from streams.window import Window, history
 
@@ -69,8 +69,7 @@ class Lookups:
         return future.result(_WAIT_SECONDS)
 
     def _item_state(self, item_id: str) -> ItemState | None:
-        blob = self._worker.replica.blob(item_id)
-        return None if blob is None else decode_item_state(blob)
+        return self._worker.replica.state(item_id)
 
     def _item(self, item_id: str) -> Mapping[str, Any] | None:
         worker = self._worker
@@ -118,7 +117,7 @@ class Lookups:
             return None
         config = worker.settings.graph_config()
         graph = ego_snapshot(user_id, window, self._item_state, worker.batcher.now_ms(), config)
-        seen = history(window, config.event_types)
+        seen = history(window, worker.settings.window_config())
         return {
             "user_id": user_id,
             "window": [
@@ -161,7 +160,7 @@ class Lookups:
             else {"name": scorer.name, "version": scorer.version, "engine": scorer.provider},
             "model_refusal": worker.model.refusal,
             "graph_items": len(worker.replica),
-            "graph_edges": worker.replica.edges,
+            "graph_edges": getattr(worker.replica, "edges", 0),
             "catalogue_items": len(worker.catalogue),
             "queue": len(worker.batcher),
             "next_click": worker.quality.as_dict(),

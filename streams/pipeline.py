@@ -165,8 +165,10 @@ class ClickPipeline:
                     effects.rekeyed.append((key, record))
                     continue
             offset = record.offset
+            before = get_window(user_id)
+            late = before is not None and is_late(before, click)
             window, outcome, predecessors = fold(
-                get_window(user_id), click, source, offset, now_ms, window_config
+                before, click, source, offset, now_ms, window_config
             )
             # A replayed click changes nothing, but its effects may never have left: the window
             # goes to the changelog again, its transitions and its list are sent again.
@@ -178,7 +180,7 @@ class ClickPipeline:
                 effects.replayed += 1
             else:
                 events[click.event_type] += 1
-                if is_late(window, click):
+                if late:
                     effects.late += 1
             changed[user_id] = Change(window, click.event_id, offset, click.timestamp_ms, now_ms)
             if weigh(click.event_type) > 0.0:
@@ -304,21 +306,17 @@ class GraphPipeline:
             item_id = transition.item_id
             sources = iter(transition.sources)
             for source_item, distance in zip(sources, sources, strict=True):
-                state = get_item(source_item)  # type: ignore[arg-type]
+                if not isinstance(source_item, str) or not isinstance(distance, int):
+                    effects.damaged += 1
+                    break
+                state = get_item(source_item)
                 if state is None:
                     state = new_item_state()
                 evicted = fold_edge(
-                    state,
-                    source,
-                    offset,
-                    item_id,
-                    event_type,
-                    distance,
-                    time_ms,
-                    config,  # type: ignore[arg-type]
+                    state, source, offset, item_id, event_type, distance, time_ms, config
                 )
                 # A replay changes nothing, but its changelog record may never have left.
-                put_item(source_item, state)  # type: ignore[arg-type]
+                put_item(source_item, state)
                 if evicted < 0:
                     effects.replayed += 1
                 else:

@@ -111,6 +111,13 @@ class Settings:
     )
     max_in_flight_batches: int = setting(8, "record batches in flight for a partition", 1, 256)
     max_poll_records: int = setting(2_000, "records of one fetched batch", 1, 100_000)
+    fetch_max_wait_seconds: float = setting(
+        0.5,
+        "longest wait of an empty fetch; Kafka answers at once when clicks arrive, the embedded"
+        " broker only then",
+        0.001,
+        30,
+    )
     commit_interval_seconds: float = setting(0.5, "time between offset commits", 0.01, 60)
     session_timeout_seconds: float = setting(15.0, "a silent worker is out after this", 1, 1_800)
     heartbeat_seconds: float = setting(3.0, "time between heartbeats", 0.1, 600)

@@ -9,7 +9,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
@@ -122,7 +122,7 @@ class RocksStore:
         """Every key and value."""
         for key, value in self._db.items():
             if key != _OFFSET_KEY:
-                yield key, value
+                yield cast("bytes", key), value
 
     def close(self) -> None:
         """Flush and release the directory."""
@@ -164,6 +164,6 @@ def _options(cache: Cache) -> Options:
     options.increase_parallelism(2)
     table = BlockBasedOptions()
     table.set_block_cache(cache)
-    table.set_bloom_filter(10.0, False)
+    table.set_bloom_filter(10, False)
     options.set_block_based_table_factory(table)
     return options

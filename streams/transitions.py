@@ -75,7 +75,7 @@ def decode_transitions(blob: bytes) -> TransitionBatch:
 
 def owner_of(item_id: str, partitions: int) -> int:
     """Graph partition that owns an item: a stable hash, the same in every process and release."""
-    return xxhash.xxh3_64_intdigest(item_id) % partitions
+    return xxhash.xxh3_64_intdigest(item_id.encode()) % partitions
 
 
 class SentPositions:

@@ -12,7 +12,7 @@ It overrides methods that faust-streaming does not promise to keep, hence the ex
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -24,11 +24,11 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.connection import client_options
 from streams.offsets import Delivery, OffsetTracker
+from streams.settings import Settings
 
 SCHEME = "freshrec"
 """URL scheme under which the transport is registered with Faust."""
 
-_FETCH_WAIT_MS = 500
 _IDLE_SECONDS = 0.05
 _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
 
@@ -63,6 +63,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         transport: Any,  # noqa: ARG002
     ) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
+        settings: Settings = cast("Any", self.app).settings
         # Faust's assignor only matters for Faust's own tables. Range keeps partition i of every
         # topic with the same number of partitions on one member, which is what ours need.
         self._assignor = RangePartitionAssignor
@@ -76,7 +77,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000.0),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_max_wait_ms=int(settings.fetch_max_wait_seconds * 1000.0),
             request_timeout_ms=int(conf.broker_request_timeout * 1000.0),
             check_crcs=conf.broker_check_crcs,
             session_timeout_ms=int(conf.broker_session_timeout * 1000.0),
@@ -84,7 +85,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
-            **client_options(self.app.settings),
+            **client_options(cast("Any", self.app).settings),
         )
 
 
@@ -97,8 +98,7 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def lifecycle(self) -> Lifecycle:
-        lifecycle: Lifecycle = self.app.lifecycle
-        return lifecycle
+        return cast("Lifecycle", cast("Any", self.app).lifecycle)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -141,7 +141,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.can_resume_flow.wait()
         active = self._get_active_partitions()
         if self.app.rebalancing or not active:
             # Until the rebalance is over and every partition stands at its committed offset,
@@ -189,7 +189,7 @@ class BatchConsumer(driver.Consumer):
             last.offset,
             last.timestamp / 1000.0,
             0,
-            (),
+            [],
             b"",
             None,
             None,
@@ -199,7 +199,7 @@ class BatchConsumer(driver.Consumer):
             generation_id=generation,
         )
         message.records = records
-        channels = self.app.topics._tp_index[tp]
+        channels = cast("Any", self.app.topics)._tp_index[tp]
         await self.app.flow_control.acquire()
         if not self.flow_active or self.app.consumer_generation_id != generation:
             return

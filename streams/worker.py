@@ -10,7 +10,7 @@ import logging
 import time
 import zlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -19,19 +19,21 @@ from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
+from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
 from streams.engine import ModelWatch
 from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
 from streams.follower import Follower
 from streams.health import Health
+from streams.lists import RecommenderConfig
 from streams.lookups import Lookups
 from streams.metrics import Metrics
 from streams.partition import Partition, recover
 from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
 from streams.publisher import Publisher
 from streams.quality import NextClick
-from streams.recommender import Recommender, RecommenderConfig
+from streams.recommender import Recommender
 from streams.replica import GraphReplica
 from streams.serving import Server
 from streams.settings import Settings
@@ -265,14 +267,16 @@ class Worker(Lifecycle):
 
     def _on_model(self, scorer: Any) -> None:
         blend = scorer.manifest.blend
-        config = RecommenderConfig.from_manifest(blend, scorer.manifest.repeat_policy)
-        self.recommender.configure(self._recommender_config(config))
+        weights = BlendWeights(blend.encoder, blend.graph, blend.own, blend.popularity)
+        self.recommender.config = self._recommender_config(
+            RecommenderConfig(weights=weights, repeat_policy=scorer.manifest.repeat_policy)
+        )
 
     def _recommender_config(self, base: RecommenderConfig) -> RecommenderConfig:
         settings = self.settings
         changes: dict[str, Any] = {
             "list_size": settings.list_size,
-            "event_types": settings.event_type_registry(),
+            "window": settings.window_config(),
         }
         if settings.repeat_policy is not None:
             changes["repeat_policy"] = settings.repeat_policy
@@ -300,7 +304,7 @@ class Worker(Lifecycle):
             metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
             metrics.window_users.set(sum(len(p.windows) for p in self.owned.values()))
             metrics.graph_items.set(len(self.replica))
-            metrics.graph_edges.set(self.replica.edges)
+            metrics.graph_edges.set(getattr(self.replica, 'edges', 0))
             metrics.catalogue_items.set(len(self.catalogue))
             metrics.ready.set(not self.health.reasons)
             if len(self.replica):
@@ -317,7 +321,7 @@ class Worker(Lifecycle):
         consumer = self.app.consumer
         for tp in consumer.assignment():
             highwater = consumer.highwater(tp)
-            position = consumer._read_offset[tp]
+            position = cast("Any", consumer)._read_offset[tp]
             if highwater is not None and position is not None:
                 self.metrics.consumer_lag_records.labels(tp.topic, str(tp.partition)).set(
                     max(0, highwater - position)

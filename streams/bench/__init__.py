@@ -1,0 +1,1 @@
+"""Benchmarks: figures that anyone can make again with one command."""

@@ -1,0 +1,252 @@
+"""Oracle: what state, lists and dead letters must be, from an offline replay of the topics.
+
+Windows and transitions come from the clicks topic alone. Edges of one item can come from clicks
+of several partitions, and which came first was decided when the worker wrote the transitions
+topic; the oracle takes that order, and nothing else, from there: what is applied is what the
+replay of the clicks says.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from streams.graph import ItemState, encode_item
+from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.settings import Settings
+from streams.topics import changelog_topic
+from streams.transitions import (
+    CHAIN_KEY,
+    ReceivedPositions,
+    SentPositions,
+    Transition,
+    TransitionBatch,
+    decode_transitions,
+    encode_transitions,
+)
+from streams.window import Window, encode_window
+
+_READ_SECONDS = 60.0
+
+
+class StoredRecord(NamedTuple):
+    """A record as it lies in a topic."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class Verdict(msgspec.Struct):
+    """What a comparison found; everything but the counts must be empty or zero."""
+
+    clicks: int
+    users: int
+    items: int
+    windows_differ: list[str]
+    items_differ: list[str]
+    missing_lists: list[str]
+    dead_letters_expected: int
+    dead_letters: int
+    dead_letters_differ: list[str]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is lost, doubled or missing."""
+        return not (
+            self.windows_differ
+            or self.items_differ
+            or self.missing_lists
+            or self.dead_letters_differ
+            or self.dead_letters != self.dead_letters_expected
+        )
+
+
+class Expected(NamedTuple):
+    """The replay of the clicks topic."""
+
+    windows: dict[str, Window]
+    transitions: dict[tuple[int, int], list[Transition]]
+    """By (graph partition, source), in offset order."""
+    newest: dict[str, int]
+    """User -> offset of the newest accepted click."""
+    dead_letters: dict[tuple[int, int], tuple[str, bytes | None]]
+    """(partition, offset) -> reason and original bytes."""
+    clicks: int
+
+
+class _States(dict[str, Any]):
+    """A table partition that is only a dictionary."""
+
+    def put(self, key: str, state: Any) -> None:
+        self[key] = state
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def pipeline_config(settings: Settings, partitions: int) -> PipelineConfig:
+    """The configuration that a worker with these settings uses."""
+    return PipelineConfig(
+        window=settings.window_config(),
+        graph=settings.graph_config(),
+        limits=settings.click_limits(),
+        event_types=settings.event_type_registry(),
+        partitions=partitions,
+    )
+
+
+def read_topic(settings: Settings, topic: str) -> list[list[StoredRecord]]:
+    """Every record of a topic as it is now, by partition. Raises RuntimeError when it stalls."""
+    consumer = Consumer(
+        settings.librdkafka(
+            **{"group.id": "oracle", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        )
+    )
+    try:
+        numbers = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        ends = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            for number in numbers
+        }
+        records: list[list[StoredRecord]] = [[] for _ in numbers]
+        unread = {number for number, (first, end) in ends.items() if end > first}
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
+        while unread:
+            messages = consumer.consume(10_000, timeout=_READ_SECONDS)
+            if not messages:
+                raise RuntimeError(f"{topic} cannot be read to its end")
+            for message in messages:
+                if message.error():
+                    raise RuntimeError(f"{topic}: {message.error()}")
+                number = message.partition()
+                records[number].append(
+                    StoredRecord(
+                        number,
+                        message.offset(),
+                        message.timestamp()[1],
+                        message.key(),
+                        message.value(),
+                        message.headers() or [],
+                    )
+                )
+                if message.offset() >= ends[number][1] - 1:
+                    unread.discard(number)
+        return records
+    finally:
+        consumer.close()
+
+
+def latest(records: list[list[StoredRecord]]) -> dict[bytes, bytes]:
+    """Last value of every key that was not deleted: what a compacted topic means."""
+    values: dict[bytes, bytes] = {}
+    for partition in records:
+        for record in partition:
+            if record.value is None:
+                values.pop(record.key or b"", None)
+            else:
+                values[record.key or b""] = record.value
+    return values
+
+
+def replay(config: PipelineConfig, clicks: list[list[StoredRecord]]) -> Expected:
+    """Fold the clicks topic offline, one partition after the other."""
+    expected = Expected({}, defaultdict(list), {}, {}, sum(map(len, clicks)))
+    for number, records in enumerate(clicks):
+        windows = _States()
+        effects = ClickPipeline(config).process(
+            records, windows, SentPositions(2 * number), rekey=True
+        )
+        if effects.rekeyed:
+            raise ValueError("the oracle replays topics whose keys are user ids")
+        expected.windows.update(windows)
+        for graph_partition, batch in effects.transitions.items():
+            expected.transitions[graph_partition, batch.source] = batch.transitions
+        for user_id, change in effects.changed.items():
+            expected.newest[user_id] = change.offset
+        for letter in effects.dead_letters:
+            expected.dead_letters[number, letter.offset] = (
+                letter.reject.reason.value,
+                letter.value,
+            )
+    return expected
+
+
+def expected_items(
+    config: PipelineConfig, expected: Expected, log: list[list[StoredRecord]]
+) -> Iterator[tuple[int, dict[str, ItemState]]]:
+    """Item states by graph partition: the replayed transitions in the order of the log."""
+    pipeline = GraphPipeline(config)
+    for graph_partition, records in enumerate(log):
+        items = _States()
+        received, replayed = ReceivedPositions(), ReceivedPositions()
+        taken: dict[int, int] = defaultdict(int)
+        for record in records:
+            arrived = decode_transitions(record.value or b"")
+            if not received.accept(arrived):
+                continue
+            waiting = expected.transitions[graph_partition, arrived.source]
+            start = end = taken[arrived.source]
+            while end < len(waiting) and waiting[end].offset <= arrived.transitions[-1].offset:
+                end += 1
+            taken[arrived.source] = end
+            part = TransitionBatch(arrived.source, -1, waiting[start:end])
+            pipeline.process([record._replace(value=encode_transitions(part))], items, replayed)
+        yield graph_partition, items
+
+
+def judge(settings: Settings, partitions: int) -> Verdict:
+    """Compare everything that a finished run left in the topics with the replay."""
+    config = pipeline_config(settings, partitions)
+    expected = replay(config, read_topic(settings, settings.clicks))
+    log = read_topic(settings, settings.transitions_topic)
+
+    windows = latest(read_topic(settings, changelog_topic(settings, "windows")))
+    wanted = {user.encode(): encode_window(w) for user, w in expected.windows.items()}
+    graph = latest(read_topic(settings, changelog_topic(settings, "graph")))
+    graph.pop(CHAIN_KEY.encode(), None)
+    items: dict[bytes, bytes] = {}
+    for _, states in expected_items(config, expected, log):
+        items.update({item.encode(): encode_item(state) for item, state in states.items()})
+
+    missing: list[str] = []
+    if settings.lists:
+        published = latest(read_topic(settings, settings.recommendations))
+        for user_id, offset in expected.newest.items():
+            body = published.get(user_id.encode())
+            if body is None or msgspec.json.decode(body)["trigger"]["offset"] < offset:
+                missing.append(user_id)
+    letters = [r for part in read_topic(settings, settings.dead_letter_topic) for r in part]
+    found: dict[tuple[int, int], tuple[str, bytes | None]] = {}
+    for letter in letters:
+        headers = dict(letter.headers)
+        place = (int(headers["source-partition"]), int(headers["source-offset"]))
+        found[place] = (headers["reason"].decode(), letter.value)
+    return Verdict(
+        clicks=expected.clicks,
+        users=len(wanted),
+        items=len(items),
+        windows_differ=_differences(wanted, windows),
+        items_differ=_differences(items, graph),
+        missing_lists=sorted(missing),
+        dead_letters_expected=len(expected.dead_letters),
+        dead_letters=len(letters),
+        dead_letters_differ=[
+            f"{place}"
+            for place in sorted(expected.dead_letters.keys() | found.keys())
+            if expected.dead_letters.get(place) != found.get(place)
+        ],
+    )
+
+
+def _differences(wanted: dict[bytes, bytes], found: dict[bytes, bytes]) -> list[str]:
+    return sorted(
+        key.decode(errors="replace")
+        for key in wanted.keys() | found.keys()
+        if wanted.get(key) != found.get(key)
+    )

@@ -1,0 +1,78 @@
+"""Only the unbroken run of finished deliveries at the head may be committed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.offsets import OffsetTracker
+
+
+def test_nothing_is_committable_before_the_first_delivery() -> None:
+    assert OffsetTracker().committable("p0") is None
+
+
+def test_a_finished_delivery_commits_the_offset_after_its_last_record() -> None:
+    tracker = OffsetTracker()
+    tracker.deliver("p0", 41).finish()
+    assert tracker.committable("p0") == 42
+
+
+def test_an_unfinished_head_holds_back_everything_behind_it() -> None:
+    tracker = OffsetTracker()
+    head = tracker.deliver("p0", 9)
+    tracker.deliver("p0", 19).finish()
+    tracker.deliver("p0", 29).finish()
+    assert tracker.committable("p0") is None
+    head.finish()
+    assert tracker.committable("p0") == 30
+
+
+def test_a_gap_of_one_offset_between_deliveries_is_not_skipped() -> None:
+    tracker = OffsetTracker()
+    tracker.deliver("p0", 9).finish()
+    waiting = tracker.deliver("p0", 10)
+    tracker.deliver("p0", 11).finish()
+    assert tracker.committable("p0") == 10
+    assert tracker.committable("p0") is None
+    waiting.finish()
+    assert tracker.committable("p0") == 12
+
+
+def test_partitions_do_not_hold_each_other_back() -> None:
+    tracker = OffsetTracker()
+    tracker.deliver("p0", 5)
+    tracker.deliver("p1", 7).finish()
+    assert tracker.committable("p1") == 8
+    assert tracker.pending() == 1
+
+
+def test_a_delivery_of_an_earlier_assignment_cannot_commit_what_is_read_again() -> None:
+    tracker = OffsetTracker()
+    stale = tracker.deliver("p0", 9)
+    tracker.drop("p0")
+    tracker.deliver("p0", 9)
+    stale.finish()
+    assert tracker.committable("p0") is None
+
+
+def test_only_partitions_with_deliveries_are_listed() -> None:
+    tracker = OffsetTracker()
+    tracker.deliver("p0", 1).finish()
+    tracker.deliver("p1", 1)
+    tracker.committable("p0")
+    assert tracker.partitions() == ["p1"]
+
+
+@given(st.permutations(range(12)))
+def test_in_whatever_order_batches_finish_no_unfinished_one_is_passed(order: list[int]) -> None:
+    tracker = OffsetTracker()
+    deliveries = [tracker.deliver("p0", 10 * (number + 1)) for number in range(12)]
+    committed = 0
+    finished: set[int] = set()
+    for number in order:
+        deliveries[number].finish()
+        finished.add(number)
+        offset = tracker.committable("p0")
+        if offset is not None:
+            committed = offset
+        head = next((n for n in range(12) if n not in finished), 12)
+        assert committed == (10 * head + 1 if head else 0)

@@ -1,0 +1,278 @@
+"""Pipelines: what a batch of records does to state, and what it asks the shell to do."""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.event_types import EventTypes
+from streams.events import ClickLimits, RejectReason
+from streams.graph import GraphConfig, ItemState, encode_item
+from streams.pipeline import ClickEffects, ClickPipeline, GraphPipeline, PipelineConfig
+from streams.transitions import (
+    ReceivedPositions,
+    SentPositions,
+    TransitionBatch,
+    encode_transitions,
+    owner_of,
+)
+from streams.window import Window, WindowConfig, encode_window
+
+NOW_MS = 1_770_000_000_000
+PARTITIONS = 3
+TYPES = EventTypes()
+CONFIG = PipelineConfig(
+    window=WindowConfig(max_events=8, event_types=TYPES),
+    graph=GraphConfig(max_neighbours=6, event_types=TYPES),
+    limits=ClickLimits(max_age_ms=30 * 86_400_000, event_types=TYPES.names),
+    event_types=TYPES,
+    partitions=PARTITIONS,
+)
+
+
+class FakeRecord(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class DictTable(dict[str, Any]):
+    """A table partition that is only a dictionary."""
+
+    def put(self, key: str, state: Any) -> None:
+        self[key] = state
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def _click(offset: int, user: str, item: str, **more: Any) -> FakeRecord:
+    body = {"user_id": user, "item_id": item, "timestamp": NOW_MS + offset * 1000, **more}
+    return FakeRecord(offset, NOW_MS + offset * 1000, user.encode(), json.dumps(body).encode())
+
+
+class World:
+    """Windows and graph of a one-worker deployment, fed through the transitions' bytes."""
+
+    def __init__(self) -> None:
+        self.windows = DictTable()
+        self.graph = [DictTable() for _ in range(PARTITIONS)]
+        self.received = [ReceivedPositions() for _ in range(PARTITIONS)]
+        self._clicks = ClickPipeline(CONFIG)
+        self._graph = GraphPipeline(CONFIG)
+
+    def run(
+        self, records: list[FakeRecord], sent: SentPositions, *, lose: bool = False
+    ) -> ClickEffects:
+        effects = self._clicks.process(records, self.windows, sent, rekey=True)
+        for number, batch in effects.transitions.items():
+            if not lose:
+                self.arrive(number, batch)
+        return effects
+
+    def arrive(self, number: int, batch: TransitionBatch) -> None:
+        record = FakeRecord(0, NOW_MS, None, encode_transitions(batch))
+        self._graph.process([record], self.graph[number], self.received[number])
+
+    def blobs(self) -> dict[str, bytes]:
+        """Every state, packed."""
+        windows = {f"user {u}": encode_window(w) for u, w in self.windows.items()}
+        for number, table in enumerate(self.graph):
+            windows |= {f"item {number} {i}": encode_item(s) for i, s in table.items()}
+        return windows
+
+
+streams = st.lists(
+    st.tuples(
+        st.sampled_from(["u1", "u2", "u3"]),
+        st.sampled_from([f"i{n}" for n in range(9)]),
+        st.sampled_from(["click", "purchase", "view", "dislike"]),
+        st.sampled_from([None, None, "e1", "e2"]),
+    ),
+    min_size=1,
+    max_size=40,
+).map(
+    lambda rows: [
+        _click(n, user, item, event_type=kind, **({"event_id": event} if event else {}))
+        for n, (user, item, kind, event) in enumerate(rows)
+    ]
+)
+
+
+@given(streams, st.data())
+def test_how_a_stream_is_cut_into_batches_makes_no_difference(
+    records: list[FakeRecord], data: st.DataObject
+) -> None:
+    whole, pieces = World(), World()
+    whole.run(records, SentPositions(0))
+    sent = SentPositions(0)
+    while records:
+        size = data.draw(st.integers(1, len(records)))
+        pieces.run(records[:size], sent)
+        records = records[size:]
+    assert pieces.blobs() == whole.blobs()
+
+
+@given(streams, st.data())
+def test_replaying_any_stretch_by_a_new_sender_changes_nothing(
+    records: list[FakeRecord], data: st.DataObject
+) -> None:
+    world, once = World(), World()
+    once.run(records, SentPositions(0))
+    world.run(records, SentPositions(0))
+    start = data.draw(st.integers(0, len(records) - 1))
+    world.run(records[start:], SentPositions(0))
+    assert world.blobs() == once.blobs()
+
+
+@given(streams, st.data())
+def test_transitions_lost_with_a_killed_sender_are_made_good_by_the_replay(
+    records: list[FakeRecord], data: st.DataObject
+) -> None:
+    """The windows survived, some transitions never left: the replay must send them again."""
+    # Within one window's reach, as the shell makes sure of.
+    reach = CONFIG.window.max_events - CONFIG.window.predecessors
+    records = records[:reach]
+    once, world = World(), World()
+    once.run(records, SentPositions(0))
+    cut = data.draw(st.integers(0, len(records)))
+    sent = SentPositions(0)
+    if records[:cut]:
+        world.run(records[:cut], sent)
+    if records[cut:]:
+        world.run(records[cut:], sent, lose=True)
+        world.run(records[cut:], SentPositions(0))
+    assert world.blobs() == once.blobs()
+
+
+@given(streams)
+def test_a_hole_is_never_passed_over(records: list[FakeRecord]) -> None:
+    """A lost batch, a later one that arrives, then the replay of both: as if nothing happened."""
+    reach = CONFIG.window.max_events - CONFIG.window.predecessors
+    records = records[:reach]
+    once, world = World(), World()
+    once.run(records, SentPositions(0))
+    middle = len(records) // 2
+    sent = SentPositions(0)
+    if records[:middle]:
+        world.run(records[:middle], sent, lose=True)
+    world.run(records[middle:], sent)
+    world.run(records, SentPositions(0))
+    assert world.blobs() == once.blobs()
+
+
+def test_a_click_reaches_every_owner_concerned_and_its_own_item_counts_once() -> None:
+    effects = World().run([_click(n, "u1", f"i{n}") for n in range(4)], SentPositions(0))
+    last = [
+        (partition, transition)
+        for partition, batch in effects.transitions.items()
+        for transition in batch.transitions
+        if transition.offset == 3
+    ]
+    told = {
+        item: (distance, partition)
+        for partition, transition in last
+        for item, distance in zip(transition.sources[::2], transition.sources[1::2], strict=True)
+    }
+    assert told == {f"i{3 - d}": (d, owner_of(f"i{3 - d}", PARTITIONS)) for d in (1, 2, 3)}
+    assert [p for p, t in last if t.counts_popularity] == [owner_of("i3", PARTITIONS)]
+
+
+def test_a_bad_record_is_handed_back_as_it_came_and_the_rest_goes_on() -> None:
+    world = World()
+    bad = FakeRecord(1, NOW_MS, b"u1", b"{not json", (("h", b"v"),))
+    effects = world.run([_click(0, "u1", "i1"), bad, _click(2, "u1", "i2")], SentPositions(0))
+    (letter,) = effects.dead_letters
+    assert (letter.offset, letter.key, letter.value, letter.headers) == (
+        1, b"u1", b"{not json", (("h", b"v"),),
+    )  # fmt: skip
+    assert letter.reject.reason is RejectReason.MALFORMED_JSON
+    assert effects.events == {"click": 2}
+
+
+@pytest.mark.parametrize("key", [None, b"", b"somebody else", b"\xff"])
+def test_a_click_under_a_foreign_key_is_forwarded_and_not_folded(key: bytes | None) -> None:
+    world = World()
+    record = _click(0, "u1", "i1")._replace(key=key)
+    effects = world.run([record], SentPositions(0))
+    assert effects.rekeyed == [(b"u1", record)]
+    assert world.windows == {}
+    assert not effects.changed
+
+
+def test_a_forwarded_click_is_folded_whatever_its_key() -> None:
+    windows = DictTable()
+    record = _click(0, "u1", "i1")._replace(key=None)
+    ClickPipeline(CONFIG).process([record], windows, SentPositions(1), rekey=False)
+    assert len(windows["u1"]) == 1
+
+
+def test_a_null_value_erases_the_window_and_a_later_click_starts_anew() -> None:
+    world = World()
+    erasure = FakeRecord(2, NOW_MS, b"u1", None)
+    records = [_click(0, "u1", "i1"), _click(1, "u1", "i2"), erasure, _click(3, "u1", "i3")]
+    effects = world.run(records, SentPositions(0))
+    assert effects.erased == {"u1": 2}
+    window: Window = world.windows["u1"]
+    assert len(window) == 1
+    assert effects.changed["u1"].offset == 3
+
+
+def test_an_erased_user_without_a_later_click_gets_no_list() -> None:
+    world = World()
+    effects = world.run(
+        [_click(0, "u1", "i1"), FakeRecord(1, NOW_MS, b"u1", None)], SentPositions(0)
+    )
+    assert effects.changed == {}
+    assert world.windows == {}
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff\xfe", b"x" * 300])
+def test_an_erasure_without_a_usable_user_id_is_a_dead_letter(key: bytes | None) -> None:
+    effects = World().run([FakeRecord(0, NOW_MS, key, None)], SentPositions(0))
+    assert [letter.reject.reason for letter in effects.dead_letters] == [RejectReason.BAD_ID]
+    assert effects.erased == {}
+
+
+def test_a_repeated_event_id_is_counted_and_changes_no_graph() -> None:
+    world = World()
+    first = [_click(0, "u1", "i1", event_id="a"), _click(1, "u1", "i2", event_id="b")]
+    world.run(first, SentPositions(0))
+    before = world.blobs()
+    effects = world.run([_click(2, "u1", "i2", event_id="b")], SentPositions(0))
+    assert effects.duplicates == 1
+    assert not effects.transitions
+    after = world.blobs()
+    assert {k: v for k, v in before.items() if k.startswith("item")} == {
+        k: v for k, v in after.items() if k.startswith("item")
+    }
+
+
+def test_a_click_older_than_the_users_newest_is_used_and_counted_late() -> None:
+    world = World()
+    records = [_click(5, "u1", "i1"), _click(6, "u1", "i2", timestamp=NOW_MS)]
+    effects = world.run(records, SentPositions(0))
+    assert effects.late == 1
+    assert effects.events == {"click": 2}
+
+
+def test_a_dislike_asks_for_a_new_list_but_links_nothing() -> None:
+    world = World()
+    effects = world.run(
+        [_click(0, "u1", "i1"), _click(1, "u1", "i2", event_type="dislike")], SentPositions(0)
+    )
+    assert effects.changed["u1"].offset == 1
+    assert all(t.offset == 0 for batch in effects.transitions.values() for t in batch.transitions)
+    assert [trial.item_id for trial in effects.trials] == ["i1"]
+
+
+def test_damaged_transition_records_are_counted_and_skipped() -> None:
+    graph: dict[str, ItemState] = DictTable()
+    records = [FakeRecord(0, NOW_MS, None, b"rubbish"), FakeRecord(1, NOW_MS, None, None)]
+    effects = GraphPipeline(CONFIG).process(records, graph, ReceivedPositions())  # type: ignore[arg-type]
+    assert effects.damaged == 2
+    assert graph == {}
