@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ET
+import zlib
 from pathlib import Path
 
 POM = Path(__file__).with_name("kafka_pom.xml")
@@ -90,6 +91,17 @@ def kafka_jars() -> list[Path]:
     if not jars:
         raise KafkaUnavailable(f"{directory} holds no jars: remove it and try again.")
     return jars
+
+
+def class_archive(java: Path) -> Path:
+    """File of loaded broker classes (class data sharing) that this Java can start from.
+
+    It may not exist yet. The name changes with the Java installation, because another one's archive
+    would be ignored.
+    """
+    target = java.resolve()
+    installation = zlib.crc32(f"{target} {target.stat().st_mtime_ns}".encode())
+    return cache_dir() / f"kafka-{kafka_version()}" / f"classes-{installation:08x}.jsa"
 
 
 def _resolve(directory: Path) -> None:

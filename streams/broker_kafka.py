@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.broker_jars import KafkaUnavailable, find_java, kafka_jars
+from streams.broker_jars import KafkaUnavailable, class_archive, find_java, kafka_jars
 from streams.broker_node import (
     format_storage,
     jvm_flags,
@@ -73,6 +74,9 @@ class KafkaCluster:
         self._heap_mb = heap_mb
         self._java = Path()
         self._class_path = ""
+        self._archive = Path()
+        # Where broker 0 writes the archive of its classes when it ends in order; None: it does not.
+        self._recording: Path | None = None
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * brokers
         self._reaper: Reaper | None = None
         names = [*self.listeners, "CONTROLLER"]
@@ -121,6 +125,7 @@ class KafkaCluster:
             raise RuntimeError("this cluster has been started already")
         self._java = find_java()
         self._class_path = ":".join(map(str, kafka_jars()))
+        self._archive = class_archive(self._java)
         self._reaper = Reaper()
         try:
             if self.data_dir is None:
@@ -139,10 +144,11 @@ class KafkaCluster:
         if self._reaper is None:
             return
         running = [(i, p) for i, p in enumerate(self._processes) if p is not None]
+        in_order = self._keep_data or self._recording is not None
         for _, process in running:
-            # Without data to keep there is nothing to shut down in order, and a whole cluster that
-            # shuts down in order waits for a quorum that is going away.
-            if self._keep_data:
+            # Without anything to keep there is nothing to shut down in order, and a whole cluster
+            # that shuts down in order waits for a quorum that is going away.
+            if in_order:
                 process.terminate()
             else:
                 process.kill()
@@ -152,7 +158,11 @@ class KafkaCluster:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+                self._discard_recording()
             self._reap(broker)
+        if self._recording is not None and self._recording.exists():
+            self._recording.replace(self._archive)
+        self._recording = None
         self._reaper.close()
         self._reaper = None
         if not self._keep_data:
@@ -165,6 +175,7 @@ class KafkaCluster:
             raise RuntimeError(f"broker {broker} is not running")
         process.kill()
         self._reap(broker)
+        self._discard_recording()
 
     def restart_broker(self, broker: int) -> None:
         """Start a killed broker again, on its port and data, and wait until it is back."""
@@ -220,7 +231,11 @@ class KafkaCluster:
 
     def _launch(self, broker: int) -> None:
         assert self._reaper is not None
-        command = [str(self._java), *jvm_flags(self._heap_mb)]
+        command = [str(self._java), *jvm_flags(self._heap_mb, self._archive)]
+        if self.brokers == 1 and not self._archive.exists():
+            # The first run on a machine makes the archive that lets later ones start faster.
+            self._recording = self._archive.with_name(f"recording-{uuid.uuid4().hex}.jsa")
+            command += [f"-XX:ArchiveClassesAtExit={self._recording}"]
         command += [f"-Dfreshrec.log={self._log(broker)}"]
         command += [f"-Dlog4j2.configurationFile={self._node(broker) / 'log4j2.properties'}"]
         command += ["-cp", self._class_path, "kafka.Kafka"]
@@ -229,6 +244,11 @@ class KafkaCluster:
             process = start_process(command, output, self._node(broker))
         self._reaper.started(process.pid)
         self._processes[broker] = process
+
+    def _discard_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.unlink(missing_ok=True)
+            self._recording = None
 
     def _reap(self, broker: int) -> None:
         process = self._processes[broker]
@@ -245,7 +265,7 @@ class KafkaCluster:
                 broker, node / "data", self._ports, self.listeners, self.overrides
             )
             write_configuration(node, settings)
-        format_storage(self._java, self._class_path, nodes)
+        format_storage(self._java, self._class_path, self._archive, nodes)
 
     def _node(self, broker: int) -> Path:
         assert self.data_dir is not None

@@ -85,7 +85,7 @@ def write_configuration(node: Path, settings: Mapping[str, str]) -> None:
     (node / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
 
 
-def format_storage(java: Path, class_path: str, nodes: Sequence[Path]) -> None:
+def format_storage(java: Path, class_path: str, archive: Path, nodes: Sequence[Path]) -> None:
     """Format the storage of configured nodes, with one JVM for all; a formatted node is left alone.
 
     A formatted directory differs between nodes in two lines of `meta.properties` only, so the first
@@ -93,7 +93,7 @@ def format_storage(java: Path, class_path: str, nodes: Sequence[Path]) -> None:
     """
     first = nodes[0] / "data"
     if not (first / "meta.properties").exists():
-        command = [str(java), *jvm_flags(256), "-cp", class_path]
+        command = [str(java), *jvm_flags(256, archive), "-cp", class_path]
         command += ["kafka.tools.StorageTool", "format", "--cluster-id", _kafka_uuid()]
         command += ["--config", str(nodes[0] / "server.properties")]
         log = nodes[0] / "format.out"
@@ -128,14 +128,17 @@ def start_process(
     )
 
 
-def jvm_flags(heap_mb: int) -> list[str]:
-    """Flags of a JVM with that heap, in MiB."""
-    return [
+def jvm_flags(heap_mb: int, archive: Path) -> list[str]:
+    """Flags of a JVM with that heap (MiB) that takes its classes from `archive` if that exists."""
+    flags = [
         f"-Xmx{heap_mb}m",
         "-Xshare:auto",
         "-XX:+UseSerialGC" if heap_mb < 512 else "-XX:+UseG1GC",
         "-Djava.awt.headless=true",
     ]
+    if archive.exists():
+        flags.append(f"-XX:SharedArchiveFile={archive}")
+    return flags
 
 
 def _kafka_uuid() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from streams.broker import EmbeddedBroker, KafkaCluster, run
+from streams.broker_jars import class_archive, find_java, kafka_jars
 
 DEADLINE_SECONDS = 30.0
 
@@ -303,3 +305,41 @@ def test_kafka_that_does_not_come_up_says_why_and_leaves_no_process() -> None:
     with pytest.raises(RuntimeError, match="log.segment.bytes"):
         cluster.start()
     assert cluster.pids == []
+
+
+@pytest.fixture
+def jars_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kafka_installed: None) -> Path:
+    """A cache of its own that holds the jars and no class archive; the directory of both."""
+    cached = kafka_jars()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    directory = tmp_path / "freshrec" / cached[0].parent.name
+    directory.mkdir(parents=True)
+    for jar in cached:
+        shutil.copy2(jar, directory)
+    return directory
+
+
+def command_line(pid: int) -> str:
+    return subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.kafka
+def test_the_first_kafka_of_a_machine_records_its_classes_and_the_next_starts_from_them(
+    jars_only: Path,
+) -> None:
+    archive = class_archive(find_java())
+
+    with KafkaCluster() as first:
+        assert "-XX:SharedArchiveFile" not in command_line(first.pids[0])
+    assert [p.name for p in jars_only.iterdir() if p.suffix == ".jsa"] == [archive.name]
+    with KafkaCluster() as second:
+        assert f"-XX:SharedArchiveFile={archive}" in command_line(second.pids[0])
+
+
+@pytest.mark.kafka
+def test_a_recording_that_was_cut_short_is_not_kept(jars_only: Path) -> None:
+    with KafkaCluster() as cluster:
+        cluster.kill_broker(0)
+    assert [p.name for p in jars_only.iterdir() if p.suffix == ".jsa"] == []
