@@ -41,7 +41,8 @@ class BlendWeights(msgspec.Struct, frozen=True):
 
 def log_prior(share: Floats) -> Floats:
     """log(1 + share / PRIOR_FLOOR): 0 for a share of 0, 11.5 for a share of 1."""
-    return np.log1p(share / PRIOR_FLOOR)
+    scaled = share / PRIOR_FLOOR
+    return np.log1p(scaled, out=scaled)
 
 
 def prior_score(
@@ -54,9 +55,13 @@ def prior_score(
     """
     score = weights.popularity * log_popularity
     if weights.graph:
-        score += weights.graph * log_prior(graph)
+        term = log_prior(graph)
+        term *= weights.graph
+        score += term
     if own is not None and weights.own:
-        score += weights.own * log_prior(own)
+        term = log_prior(own)
+        term *= weights.own
+        score += term
     return score
 
 
@@ -93,19 +98,38 @@ def select_top(
     width = int(sizes.max(initial=0))
     if not width or not n:
         return chosen
-    row = np.repeat(np.arange(users), sizes)
-    keep = scores > -np.inf
+    table = np.full((users, width), -np.inf)
+    table[np.arange(width) < sizes[:, None]] = scores
+    keep = table > -np.inf
     if width > n:
-        table = np.full((users, width), -np.inf)
-        table[row, np.arange(len(scores)) - start[row]] = scores
         threshold = np.partition(table, width - n, axis=1)[:, width - n]
-        keep &= scores >= threshold[row]
-    kept = np.flatnonzero(keep)
-    row = row[kept]
-    order = np.lexsort((tie_keys[items[kept]], -scores[kept], row))
+        keep &= table >= threshold[:, None]
+    row, column = np.nonzero(keep)
+    kept = start[row] + column
+    order = _order(row, scores[kept], tie_keys[items[kept]])
     kept = kept[order]
     row = row[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
     within = rank < n
     chosen[row[within], rank[within]] = kept[within]
     return chosen
+
+
+def _order(rows: Integers, scores: Floats, ties: NDArray[np.uint64]) -> Integers:
+    """Order by (row, falling score, tie key).
+
+    Ties are few, so scores are sorted alone and only runs of equals are looked at again.
+    """
+    order = np.argsort(-scores)
+    narrow = rows.astype(np.uint16) if rows[-1:].max(initial=0) < 1 << 16 else rows
+    order = order[np.argsort(narrow[order], kind="stable")]
+    row, score = rows[order], scores[order]
+    same = (row[1:] == row[:-1]) & (score[1:] == score[:-1])
+    if same.any():
+        run = np.concatenate(([0], np.cumsum(~same)))
+        tied = np.zeros(len(order), dtype=np.bool_)
+        tied[1:] = same
+        tied[:-1] |= same
+        among = order[tied]
+        order[tied] = among[np.lexsort((ties[among], run[tied]))]
+    return order

@@ -8,7 +8,6 @@ entries alone, in a fixed order: the same alone as in any batch.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +20,6 @@ Integers = NDArray[np.int64]
 
 _ITEM_BITS = 32
 _ITEM_MASK = (1 << _ITEM_BITS) - 1
-_NO_SOURCE = -1
 _TINY = 1e-300
 
 
@@ -40,13 +38,10 @@ class UserEvidence(msgspec.Struct, gc=False):
 class Candidates(msgspec.Struct, frozen=True, gc=False):
     """The candidates of a batch, ordered by (user, item number)."""
 
-    users: int
     start: Integers
     """`[users + 1]`: the candidates of user `u` are `start[u]` up to `start[u + 1]`."""
     keys: Integers
     """`[candidates]`: user << 32 | item number, ascending."""
-    rows: Integers
-    """`[candidates]`: user."""
     items: Integers
     """`[candidates]`: item number."""
     graph: Floats
@@ -54,13 +49,11 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
     own: Floats | None
     """`[candidates]`: share of the user's own history; None where nobody's was asked for."""
     entry_start: Integers
-    """`[candidates + 1]`: the entries of candidate `c` are `entry_start[c]` up to the next."""
-    entry_source: Integers
-    """`[entries]`: position in the user's `sources`; -1 where the graph is not the origin."""
-    entry_share: Floats
-    """`[entries]`: decayed share of the source item's out-edges that this edge has."""
-    entry_last_ms: Integers
-    """`[entries]`: when the edge was last strengthened."""
+    """`[candidates + 1]`: the entries of candidate `c` are `entries[entry_start[c]]` up to the
+    next candidate's."""
+    entries: Integers
+    """Numbers of entries. Below `len(edges.contributions)` an entry is that edge."""
+    edges: "Edges"
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -80,6 +73,23 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         present = positions >= 0
         items[present] = self.items[positions[present]]
         return items
+
+
+class Edges(msgspec.Struct, frozen=True, gc=False):
+    """The out-edges of all sources of a batch, the users and their sources in order."""
+
+    keys: Integers
+    """`[edges]`: user and destination."""
+    contributions: Floats
+    """`[edges]`: what the edge adds to the user's graph evidence."""
+    last_ms: Integers
+    """`[edges]`: when the edge was last strengthened."""
+    pair_start: Integers
+    """`[pairs]`: first edge of each pair of a user and a source."""
+    pair_source: Integers
+    """`[pairs]`: position in the user's `sources`."""
+    pair_importance: Floats
+    """`[pairs]`: share of the user's graph evidence that this source gives."""
 
 
 def make_keys(rows: Integers, items: Integers) -> Integers:
@@ -116,53 +126,36 @@ def gather(
     A source counts `window_decay` times its newer neighbour in the window, and an event of the
     user's own history `own_decay` times the next newer one.
     """
-    edges = _graph_entries(replica, users, window_decay)
+    edges = _edges(replica, users, window_decay)
     own = _own_entries(replica, users, own_decay)
     filled = [len(user.fill_items) for user in users]
-    fill_rows = np.repeat(np.arange(len(users)), filled)
     fill = np.array([item for user in users for item in user.fill_items], dtype=np.int64)
-    keys = np.concatenate((edges.keys, own.keys, make_keys(fill_rows, fill)))
-    order, keys = _grouped(keys, len(users))
+    fill |= np.repeat(np.arange(len(users)) << _ITEM_BITS, filled)
+    entries, keys = _grouped(np.concatenate((edges.keys, own.keys, fill)), len(users))
 
     first = np.ones(len(keys), dtype=np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=first[1:])
     entry_start = np.append(np.flatnonzero(first), len(keys))
-    count = len(entry_start) - 1
-    group = np.cumsum(first) - 1
+    candidate = np.cumsum(first)
+    candidate -= 1
     keys = keys[entry_start[:-1]]
 
-    def spread(values: NDArray[Any], before: int, default: float) -> NDArray[Any]:
-        """Values of one kind of entry on all entries, in the order of the candidates."""
-        padded = np.full(len(order), default, dtype=values.dtype)
+    def summed(values: Floats, before: int) -> Floats:
+        """Sums over each candidate's entries; other kinds of entries add nothing."""
+        padded = np.zeros(len(entries))
         padded[before : before + len(values)] = values
-        return padded[order]
+        return _sums(candidate, padded[entries], len(keys))
 
-    graph = _sums(group, spread(edges.contributions, 0, 0.0), count)
-    own_share = None
-    if len(own.keys):
-        own_share = _sums(group, spread(own.contributions, len(edges.keys), 0.0), count)
-    rows = keys >> _ITEM_BITS
     return Candidates(
-        users=len(users),
-        start=np.searchsorted(rows, np.arange(len(users) + 1)),
+        start=np.searchsorted(keys, np.arange(len(users) + 1) << _ITEM_BITS),
         keys=keys,
-        rows=rows,
         items=keys & _ITEM_MASK,
-        graph=graph,
-        own=own_share,
+        graph=summed(edges.contributions, 0),
+        own=summed(own.contributions, len(edges.keys)) if len(own.keys) else None,
         entry_start=entry_start,
-        entry_source=spread(edges.sources, 0, _NO_SOURCE),
-        entry_share=spread(edges.shares, 0, 0.0),
-        entry_last_ms=spread(edges.last_ms, 0, 0),
+        entries=entries,
+        edges=edges,
     )
-
-
-class _GraphEntries(msgspec.Struct, gc=False):
-    keys: Integers
-    contributions: Floats
-    shares: Floats
-    sources: Integers
-    last_ms: Integers
 
 
 class _OwnEntries(msgspec.Struct, gc=False):
@@ -174,10 +167,8 @@ _NO_INTEGERS = np.empty(0, dtype=np.int64)
 _NO_FLOATS = np.empty(0)
 
 
-def _graph_entries(
-    replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float
-) -> _GraphEntries:
-    """One entry for each out-edge of each user's sources."""
+def _edges(replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float) -> Edges:
+    """All out-edges of each user's sources."""
     find = replica.neighbours
     # A pair is one source item of one user.
     pairs: list[Neighbours] = []
@@ -191,37 +182,39 @@ def _graph_entries(
                 pair_rows.append(row)
                 pair_sources.append(position)
     if not pairs:
-        return _GraphEntries(_NO_INTEGERS, _NO_FLOATS, _NO_FLOATS, _NO_INTEGERS, _NO_INTEGERS)
+        nothing, none = _NO_INTEGERS, _NO_FLOATS
+        return Edges(nothing, none, nothing, nothing, nothing, none)
     rows = np.array(pair_rows, dtype=np.int64)
     sources = np.array(pair_sources, dtype=np.int64)
     now_ms = np.array([user.now_ms for user in users], dtype=np.float64)
-
-    # Segments (one event type of one pair): scale that turns weights into shares of the pair.
-    sizes, bases, half_lives, totals = np.concatenate([pair.segments for pair in pairs], axis=1)
-    segments = np.array([pair.segments.shape[1] for pair in pairs])
-    segment_start = np.cumsum(segments) - segments
-    exponents = bases - np.repeat(now_ms[rows], segments) / half_lives
-    # Only the proportions within a pair matter; its largest power is taken out, so that edges
-    # of any age neither vanish nor overflow.
-    exponents -= np.repeat(np.maximum.reduceat(exponents, segment_start), segments)
-    factors = np.exp2(exponents)
-    factors /= np.repeat(np.add.reduceat(factors * totals, segment_start), segments)
 
     # Pairs: how much each source counts, all of a user's sources together 1.
     importance = np.power(window_decay, sources)
     importance /= np.maximum(_sums(rows, importance, len(users)), _TINY)[rows]
 
+    # Segments (one event type of one pair): scale that turns weights into contributions.
+    sizes, bases, half_lives, totals = np.concatenate([pair.segments for pair in pairs]).T
+    segments = np.array([len(pair.segments) for pair in pairs])
+    segment_start = np.cumsum(segments) - segments
+    exponents = bases - np.repeat(now_ms[rows], segments) / half_lives
+    # Only the proportions within a pair matter; its largest power is taken out, so that edges
+    # of any age neither vanish nor overflow.
+    exponents -= np.repeat(np.maximum.reduceat(exponents, segment_start), segments)
+    scales = np.exp2(exponents)
+    scales *= np.repeat(importance / np.add.reduceat(scales * totals, segment_start), segments)
+
+    contributions = np.concatenate([pair.weights for pair in pairs])
+    contributions *= np.repeat(scales, sizes.astype(np.int64))
     degrees = np.array([len(pair.destinations) for pair in pairs])
-    shares = np.concatenate([pair.weights for pair in pairs])
-    shares *= np.repeat(factors, sizes.astype(np.int64))
     keys = np.concatenate([pair.destinations for pair in pairs])
     keys |= np.repeat(rows << _ITEM_BITS, degrees)
-    return _GraphEntries(
+    return Edges(
         keys=keys,
-        contributions=shares * np.repeat(importance, degrees),
-        shares=shares,
-        sources=np.repeat(sources, degrees),
+        contributions=contributions,
         last_ms=np.concatenate([pair.last_ms for pair in pairs]),
+        pair_start=np.cumsum(degrees) - degrees,
+        pair_source=sources,
+        pair_importance=importance,
     )
 
 
@@ -232,8 +225,8 @@ def _own_entries(
     lengths = np.array([len(user.own_items) for user in users], dtype=np.int64)
     if not lengths.any():
         return _OwnEntries(_NO_INTEGERS, _NO_FLOATS)
-    index = replica.index
-    items = np.array([index(item) for user in users for item in user.own_items], dtype=np.int64)
+    index_all = replica.ids.index_all
+    items = np.array([n for user in users for n in index_all(user.own_items)], dtype=np.int64)
     rows = np.repeat(np.arange(len(users)), lengths)
     age = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     weights = np.power(own_decay, age)
@@ -247,7 +240,7 @@ def _sums(groups: Integers, values: Floats, count: int) -> Floats:
 
 
 def _grouped(keys: Integers, users: int) -> tuple[Integers, Integers]:
-    """Stable order that sorts `keys`, and the sorted keys.
+    """Stable order that sorts `keys`, and the sorted keys; `keys` itself is used up.
 
     Key and position packed into one number sort three times faster than an indirect sort.
     """
@@ -255,7 +248,9 @@ def _grouped(keys: Integers, users: int) -> tuple[Integers, Integers]:
     if max(1, users - 1).bit_length() + _ITEM_BITS + bits > 63:
         order = np.argsort(keys, kind="stable")
         return order, keys[order]
-    packed = keys << bits
-    packed |= np.arange(len(keys))
-    packed.sort()
-    return packed & ((1 << bits) - 1), packed >> bits
+    keys <<= bits
+    keys |= np.arange(len(keys))
+    keys.sort()
+    order = keys & ((1 << bits) - 1)
+    keys >>= bits
+    return order, keys

@@ -17,6 +17,15 @@ TREND_THRESHOLD = 2.0
 
 _DIGITS = 4
 
+# Looking a member up in its enumeration costs more than all the rest of a reason.
+_CO_CLICKED = ReasonCode.CO_CLICKED
+_EXPLORATION = ReasonCode.EXPLORATION
+_NEW_ITEM = ReasonCode.NEW_ITEM
+_OWN_HISTORY = ReasonCode.OWN_HISTORY
+_POPULAR = ReasonCode.POPULAR
+_SEQUENCE = ReasonCode.SEQUENCE
+_TRENDING = ReasonCode.TRENDING
+
 
 class Paths(NamedTuple):
     """For each of some candidates `[n]`, the strongest way to it through the graph."""
@@ -29,36 +38,39 @@ class Paths(NamedTuple):
     """When that was last seen."""
 
 
-def strongest_paths(candidates: Candidates, positions: Integers, window_decay: float) -> Paths:
+def strongest_paths(candidates: Candidates, positions: Integers) -> Paths:
     """Strongest paths of the candidates at `positions`; a position of -1 has none.
 
-    Strength is what the source contributed to the candidate's share; of equals the newer wins.
+    Strength is what a source contributed to the candidate's share; of equals the newer wins.
     """
     n = len(positions)
-    at = np.maximum(positions, 0)
-    if not len(candidates):
-        return Paths(np.full(n, -1), np.zeros(n), np.zeros(n, dtype=np.int64))
-    starts = candidates.entry_start[at]
-    sizes = np.where(positions >= 0, candidates.entry_start[at + 1] - starts, 0)
+    edges = candidates.edges
+    found = Paths(np.full(n, -1), np.zeros(n), np.zeros(n, dtype=np.int64))
+    if not len(candidates) or not len(edges.pair_start):
+        return found
+    begin = candidates.entry_start[positions]
+    sizes = np.where(positions >= 0, candidates.entry_start[positions + 1] - begin, 0)
     owner = np.repeat(np.arange(n), sizes)
-    entries = np.arange(len(owner)) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
-    source = candidates.entry_source[entries]
-    width = int(source.max(initial=-1)) + 2
-    # Column 0 takes the entries without a source; they carry no share.
-    cell = owner * width + source + 1
-    share = np.bincount(cell, candidates.entry_share[entries], n * width)
+    entries = candidates.entries[
+        np.arange(len(owner)) + np.repeat(begin - np.cumsum(sizes) + sizes, sizes)
+    ]
+    is_edge = entries < len(edges.keys)
+    owner, entries = owner[is_edge], entries[is_edge]
+    pair = np.searchsorted(edges.pair_start, entries, side="right") - 1
+    # Several event types may join the same source and destination: one cell takes them all.
+    width = int(edges.pair_source.max()) + 1
+    cell = owner * width + edges.pair_source[pair]
+    strength = np.bincount(cell, edges.contributions[entries], n * width).reshape(n, width)
+    share = np.bincount(cell, edges.contributions[entries] / edges.pair_importance[pair], n * width)
     last_ms = np.zeros(n * width, dtype=np.int64)
-    np.maximum.at(last_ms, cell, candidates.entry_last_ms[entries])
-    strength = share.reshape(n, width) * np.power(window_decay, np.arange(width))
-    strength[:, 0] = 0.0
+    np.maximum.at(last_ms, cell, edges.last_ms[entries])
     best = strength.argmax(axis=1)
     picked = np.arange(n) * width + best
-    found = share[picked] > 0.0
-    return Paths(
-        np.where(found & (best > 0), best - 1, -1),
-        np.minimum(share[picked], 1.0).round(_DIGITS),
-        last_ms[picked],
-    )
+    led = share[picked] > 0.0
+    found.source[led] = best[led]
+    found.share[led] = np.minimum(share[picked[led]], 1.0).round(_DIGITS)
+    found.last_ms[led] = last_ms[picked[led]]
+    return found
 
 
 class ItemFacts(NamedTuple):
@@ -74,7 +86,7 @@ class ItemFacts(NamedTuple):
     popularity_share: float
     trend: float
     announced_ms: int
-    explored: bool
+    explored: bool = False
 
 
 def reasons_for(
@@ -90,32 +102,44 @@ def reasons_for(
     `sources`: the user's items that the graph was entered at. `last_seen_ms`: event times of the
     user's own items. `last_item`: the newest item of the history that the encoder read.
     """
+    (
+        item_id,
+        path_source,
+        path_share,
+        path_last_ms,
+        sequence_share,
+        own_share,
+        popularity_share,
+        trend,
+        announced_ms,
+        explored,
+    ) = facts
     reasons = []
-    if facts.explored:
-        reasons.append(Reason(ReasonCode.EXPLORATION))
-    if facts.path_source >= 0:
+    if explored:
+        reasons.append(Reason(_EXPLORATION))
+    if path_source >= 0:
         reasons.append(
             Reason(
-                ReasonCode.CO_CLICKED,
-                sources[facts.path_source],
-                facts.path_share,
+                _CO_CLICKED,
+                sources[path_source],
+                path_share,
                 None,
-                _age_seconds(facts.path_last_ms, now_ms),
+                _age_seconds(path_last_ms, now_ms),
             )
         )
-    if facts.sequence_share > 0.0:
-        reasons.append(Reason(ReasonCode.SEQUENCE, last_item, None, facts.sequence_share))
-    if facts.own_share > 0.0:
-        seen_ms = last_seen_ms.get(facts.item_id, now_ms)
+    if sequence_share > 0.0:
+        reasons.append(Reason(_SEQUENCE, last_item, None, sequence_share))
+    if own_share > 0.0:
+        seen_ms = last_seen_ms.get(item_id, now_ms)
         age = _age_seconds(seen_ms, now_ms)
-        reasons.append(Reason(ReasonCode.OWN_HISTORY, facts.item_id, facts.own_share, None, age))
-    if facts.trend >= TREND_THRESHOLD:
-        reasons.append(Reason(ReasonCode.TRENDING))
-    if facts.announced_ms and 0 <= now_ms - facts.announced_ms < new_item_ms:
-        age = _age_seconds(facts.announced_ms, now_ms)
-        reasons.append(Reason(ReasonCode.NEW_ITEM, None, None, None, age))
+        reasons.append(Reason(_OWN_HISTORY, item_id, own_share, None, age))
+    if trend >= TREND_THRESHOLD:
+        reasons.append(Reason(_TRENDING))
+    if announced_ms and 0 <= now_ms - announced_ms < new_item_ms:
+        age = _age_seconds(announced_ms, now_ms)
+        reasons.append(Reason(_NEW_ITEM, None, None, None, age))
     if not reasons:
-        reasons.append(Reason(ReasonCode.POPULAR, None, facts.popularity_share))
+        reasons.append(Reason(_POPULAR, None, popularity_share))
     return reasons
 
 

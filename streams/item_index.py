@@ -1,6 +1,6 @@
 """Dense item numbers: what arrays of a worker are indexed by."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,6 +38,13 @@ class ItemIndex:
             self._tie_keys[number] = xxh3_64_intdigest(item_id.encode())
         return number
 
+    def index_all(self, item_ids: Collection[str]) -> list[int]:
+        """Numbers of many items, new ones for those that have none."""
+        found: list[int | None] = list(map(self._numbers.get, item_ids))
+        if None in found:
+            return [self.index(item_id) for item_id in item_ids]
+        return found  # type: ignore[return-value]
+
     def find(self, item_id: str) -> int:
         """Number of an item, -1 if it has none."""
         return self._numbers.get(item_id, -1)
@@ -51,6 +58,10 @@ class ItemIndex:
     def item_id(self, index: int) -> str:
         """Id of a number that `index` gave."""
         return self._ids[index]
+
+    def item_ids(self, indexes: Iterable[int]) -> list[str]:
+        """Ids of many numbers."""
+        return list(map(self._ids.__getitem__, indexes))
 
     @property
     def tie_keys(self) -> NDArray[np.uint64]:

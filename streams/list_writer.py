@@ -1,5 +1,6 @@
 """List writer: from a ranking to the items of a message, with rules applied and reasons given."""
 
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def _facts(
     present = ranking.items >= 0
     items = ranking.items[present]
     positions = ranking.positions[present]
-    paths = strongest_paths(candidates, positions, prepared.config.window_decay)
+    paths = strongest_paths(candidates, positions)
     own = np.zeros(len(items))
     if candidates.own is not None:
         among = positions >= 0
@@ -80,10 +81,11 @@ def _facts(
         take(prepared.popularity.trends, items),
         catalogue.announced_ms()[items],
     )
-    names = map(ids.item_id, items.tolist())
-    rows = map(ItemFacts, names, *(column.tolist() for column in columns))
-    lengths = present.sum(axis=1).tolist()
-    return [[next(rows) for _ in range(length)] for length in lengths]
+    names = ids.item_ids(items.tolist())
+    columns_of_lists = [column.tolist() for column in columns]
+    rows = list(map(ItemFacts._make, zip(names, *columns_of_lists, repeat(False), strict=False)))
+    ends = present.sum(axis=1).cumsum().tolist()
+    return [rows[begin:end] for begin, end in pairwise([0, *ends])]
 
 
 def _explore(

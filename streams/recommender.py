@@ -158,8 +158,8 @@ class Recommender:
                     degraded_reason=reason,
                     model=model if encoded else None,
                     window=user.window,
-                    graph_ids=[ids.item_id(item) for item in best if item >= 0],
-                    popularity_ids=list(map(ids.item_id, user.popular[:YARDSTICK_SIZE])),
+                    graph_ids=ids.item_ids(item for item in best if item >= 0),
+                    popularity_ids=ids.item_ids(user.popular[:YARDSTICK_SIZE]),
                 )
             )
         return lists

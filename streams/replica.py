@@ -31,9 +31,9 @@ class Neighbours(msgspec.Struct, frozen=True, gc=False):
     weights: Floats
     """Forward-decayed weights `[edges]`, relative to the base of their segment."""
     last_ms: Integers
-    counts: Integers
+    """When each edge was last strengthened."""
     segments: Floats
-    """`[4, segments]`: edges, base, half-life in ms, sum of the weights."""
+    """`[segments, 4]`: edges, base, half-life in ms, sum of the weights."""
 
 
 class GraphReplica:
@@ -154,29 +154,27 @@ class GraphReplica:
         return items, snapshot.trends[items]
 
     def _unpack(self, state: ItemState) -> Neighbours | None:
-        index = self.ids.index
         destinations: list[int] = []
         weights: list[float] = []
         last_ms: list[int] = []
-        counts: list[int] = []
-        segments: list[tuple[float, float, float, float]] = []
+        segments: list[float] = []
         for group in state.edges.values():
             edges = group.edges.values()
             of_group = [edge.weight for edge in edges]
             total = sum(of_group)
             if not total > 0.0:
                 continue
-            destinations += [index(item_id) for item_id in group.edges]
+            destinations += self.ids.index_all(group.edges)
             weights += of_group
             last_ms += [edge.last_ms for edge in edges]
-            counts += [edge.count for edge in edges]
-            segments.append((len(of_group), group.base, group.half_life_ms, total))
+            segments += (len(of_group), group.base, group.half_life_ms, total)
         if not segments:
             return None
+        # Of a list of known length, `fromiter` is faster than `array`.
+        size = len(weights)
         return Neighbours(
-            np.array(destinations, dtype=np.int64),
-            np.array(weights),
-            np.array(last_ms, dtype=np.int64),
-            np.array(counts, dtype=np.int64),
-            np.array(segments).T,
+            np.fromiter(destinations, np.int64, size),
+            np.fromiter(weights, np.float64, size),
+            np.fromiter(last_ms, np.int64, size),
+            np.fromiter(segments, np.float64, len(segments)).reshape(-1, 4),
         )
