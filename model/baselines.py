@@ -4,7 +4,7 @@ They follow the live graph's rules (transitions from the last distinct items wit
 1/distance, forward decay, a bound on neighbours), on dense item indexes and in one process.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -231,28 +231,3 @@ def _stack(
         np.stack(popularity),
         np.stack(seen),
     )
-
-
-def target_ranks(scores: FloatArray, targets: IntArray) -> IntArray:
-    """(n,) rank of each row's target, 1 = best; ties are counted against it.
-
-    A target at -inf (filtered, or unknown to the method) is ranked last.
-    """
-    of_target = np.take_along_axis(scores, targets[:, None], 1)
-    return np.asarray((scores >= of_target).sum(1), dtype=np.int64)
-
-
-CUTOFFS = (5, 10, 20)
-
-
-def ranking_metrics(ranks: IntArray) -> dict[str, Mapping[str, float]]:
-    """Hit rate, NDCG and MRR at each cutoff, for one relevant item a list."""
-    ranks = np.asarray(ranks, np.float64)
-    count = max(len(ranks), 1)
-    metrics: dict[str, dict[str, float]] = {"hit_rate": {}, "ndcg": {}, "mrr": {}}
-    for k in CUTOFFS:
-        hit = ranks <= k
-        metrics["hit_rate"][str(k)] = float(hit.sum() / count)
-        metrics["ndcg"][str(k)] = float((hit / np.log2(ranks + 1)).sum() / count)
-        metrics["mrr"][str(k)] = float((hit / ranks).sum() / count)
-    return dict(metrics)

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from model.data import Event, Sequences, sequences
+from model.data import Event, PlaceCell, Sequences, read_log, sequences
 
 MOVIELENS_100K = "movielens-100k"
 MOVIELENS_REQUIREMENT = "recbole==1.2.1"
@@ -94,6 +94,19 @@ def load_movielens_100k(cache: Path | None = None) -> Dataset:
 
 
 DATASETS: dict[str, Callable[[Path | None], Dataset]] = {MOVIELENS_100K: load_movielens_100k}
+
+
+def read_data(
+    data: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    time_unit: str | None = None,
+    place_cell: PlaceCell | None = None,
+) -> Sequences:
+    """A named data set, or a log file."""
+    if str(data) in DATASETS:
+        return load_dataset(str(data)).sequences()
+    return read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
 
 
 def _atomic_rows(archive: zipfile.ZipFile, member: str) -> Iterator[dict[str, str]]:

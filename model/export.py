@@ -12,6 +12,7 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.artifact import (
+    FORMAT,
+    Artifact,
+    Blend,
+    Manifest,
+    Smoke,
+    write_artifact,
+)
 from model.features import FEATURE_INPUTS, FeatureSpec
-from model.net import SequenceEncoder
-from model.scorer import OUTPUTS
+from model.net import SequenceEncoder, load_checkpoint, save_checkpoint
+from model.scorer import OUTPUTS, EncoderScorer, History
 
 OPSET = 20
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -267,3 +276,111 @@ def _strip(proto: Any) -> None:
         value.ClearField("metadata_props")
     proto.graph.ClearField("metadata_props")
     proto.ClearField("functions")
+
+
+def save_artifact(
+    encoder: SequenceEncoder,
+    out: Path,
+    *,
+    name: str,
+    spec: FeatureSpec,
+    items: list[str],
+    top_k: int,
+    blend: Blend,
+    repeat_policy: str,
+    training: dict[str, object],
+    metrics: dict[str, object],
+    versions: dict[str, str],
+    created: str,
+    checkpoint: Path | None = None,
+) -> Artifact:
+    """Export, compare with torch, write, and load as a worker would. The artefact, checked."""
+    model = to_onnx(encoder, spec, top_k=top_k)
+    differences = parity(encoder, spec, model)
+    config = encoder.config
+    manifest = Manifest(
+        format=FORMAT,
+        name=name,
+        version="",
+        created=created,
+        features=list(spec.features),
+        event_types=list(spec.event_types),
+        place_buckets=spec.place_buckets,
+        max_length=spec.max_length,
+        top_k=min(top_k, config.items),
+        dim=config.dim,
+        layers=config.layers,
+        heads=config.heads,
+        items=config.items,
+        opset=OPSET,
+        blend=blend,
+        repeat_policy=repeat_policy,
+        files={},
+        training=training,
+        metrics={**metrics, "parity": differences},
+        versions=versions,
+    )
+    artifact = write_artifact(
+        out, manifest, model=model, items=items, smoke=record_smoke(manifest, items, model)
+    )
+    EncoderScorer.load(out, engine="cpu")
+    if checkpoint is not None:
+        save_checkpoint(encoder, checkpoint, artifact.manifest, items)
+    return artifact
+
+
+def record_smoke(manifest: Manifest, items: list[str], model: bytes) -> Smoke:
+    """Made-up histories of 1 event, a few and the longest, with the scores they get."""
+    random = np.random.default_rng(1)
+    lengths = sorted({1, min(7, manifest.max_length), manifest.max_length})
+    histories = []
+    for length in lengths:
+        types = [*manifest.event_types, "never-seen"]
+        gaps_ms = random.integers(0, 7_200_000, length)
+        histories.append(
+            History(
+                [items[i] for i in random.integers(0, len(items), length)],
+                [types[i] for i in random.integers(0, len(types), length)],
+                (1_750_000_000_000 + np.cumsum(gaps_ms)).tolist(),
+                random.integers(0, 1 << 40, length).tolist(),
+            )
+        )
+    candidates = random.integers(1, len(items) + 1, (len(lengths), 8), np.int64)
+    scores = EncoderScorer.of_model(manifest, items, model).score(histories, candidates)
+    return Smoke(
+        items=[list(history.items) for history in histories],
+        event_types=[list(history.event_types) for history in histories],
+        times_ms=[list(history.times_ms) for history in histories],
+        place_cells=[list(history.place_cells) for history in histories],
+        candidates=candidates.tolist(),
+        top_ids=scores.top_ids.tolist(),
+        top_log_probs=scores.top_log_probs.tolist(),
+        candidate_log_probs=scores.candidate_log_probs.tolist(),
+    )
+
+
+def export(checkpoint_dir: Path, out: Path, *, top_k: int | None = None) -> dict[str, object]:
+    """Artefact from a checkpoint of `train`. Returns its name, version, size and parity."""
+    encoder, manifest, items = load_checkpoint(Path(checkpoint_dir))
+    artifact = save_artifact(
+        encoder,
+        Path(out),
+        name=manifest.name,
+        spec=manifest.feature_spec(),
+        items=items,
+        top_k=top_k or manifest.top_k,
+        blend=manifest.blend,
+        repeat_policy=manifest.repeat_policy,
+        training=manifest.training,
+        metrics={k: v for k, v in manifest.metrics.items() if k != "parity"},
+        versions=manifest.versions,
+        created=manifest.created,
+    )
+    return {
+        "out": str(out),
+        "name": artifact.manifest.name,
+        "version": artifact.manifest.version,
+        "items": artifact.manifest.items,
+        "artifact_bytes": sum(file.stat().st_size for file in Path(out).iterdir()),
+        "parity": artifact.manifest.metrics["parity"],
+    }

@@ -6,14 +6,21 @@ causal and padding is on the right, no position ever attends to padding and no m
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from model.artifact import ArtifactError, Manifest
 from model.features import FEATURE_INPUTS
+
+WEIGHTS_FILE = "encoder.safetensors"
+META_FILE = "encoder.json"
 
 
 class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,3 +94,34 @@ class SequenceEncoder(nn.Module):
         hidden = self.forward(inputs)
         rows = torch.arange(len(lengths), device=hidden.device)
         return self.logits(hidden[rows, lengths - 1])
+
+
+class _CheckpointMeta(msgspec.Struct, frozen=True):
+    """What `export` needs beside the weights."""
+
+    encoder: EncoderConfig
+    manifest: Manifest
+    items: list[str]
+
+
+def save_checkpoint(
+    encoder: SequenceEncoder, directory: Path, manifest: Manifest, items: list[str]
+) -> None:
+    """Weights (safetensors) and what describes them, from which `export` makes the artefact."""
+    directory.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    save_file(state, directory / WEIGHTS_FILE)
+    meta = _CheckpointMeta(encoder.config, manifest, items)
+    (directory / META_FILE).write_bytes(msgspec.json.encode(meta))
+
+
+def load_checkpoint(directory: Path) -> tuple[SequenceEncoder, Manifest, list[str]]:
+    """What `save_checkpoint` wrote. ArtifactError if it is not there or not whole."""
+    try:
+        meta = msgspec.json.decode((directory / META_FILE).read_bytes(), type=_CheckpointMeta)
+        encoder = SequenceEncoder(meta.encoder)
+        encoder.load_state_dict(load_file(directory / WEIGHTS_FILE))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        message = f"{directory} is not a checkpoint of `freshrec train --checkpoint`: {error}"
+        raise ArtifactError(message) from error
+    return encoder.eval(), meta.manifest, meta.items

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from model.artifact import Artifact, ArtifactError, Smoke, load_artifact
+from model.artifact import ArtifactError, Manifest, Smoke, load_artifact
 from model.buckets import Buckets, Group
 from model.features import event_type_ids, window_inputs
 
@@ -77,18 +77,25 @@ class EncoderScorer:
     """One artefact on one engine. `run` may be called from several threads at once."""
 
     def __init__(
-        self, artifact: Artifact, session: Any, provider: str, *, max_batch: int, loaded_at: float
+        self,
+        manifest: Manifest,
+        items: list[str],
+        session: Any,
+        provider: str,
+        *,
+        max_batch: int,
+        loaded_at: float,
     ) -> None:
-        self.manifest = artifact.manifest
-        self.name = artifact.manifest.name
-        self.version = artifact.manifest.version
-        self.items = artifact.items
+        self.manifest = manifest
+        self.name = manifest.name
+        self.version = manifest.version
+        self.items = items
         self.provider = provider
         self.max_batch = max_batch
         self.loaded_at = loaded_at  # seconds since the epoch
-        self.buckets = Buckets.up_to(artifact.manifest.max_length, max_batch)
-        self._spec = artifact.manifest.feature_spec()
-        self._item_index = {item: index + 1 for index, item in enumerate(artifact.items)}
+        self.buckets = Buckets.up_to(manifest.max_length, max_batch)
+        self._spec = manifest.feature_spec()
+        self._item_index = {item: index + 1 for index, item in enumerate(items)}
         self._type_ids = event_type_ids(self._spec.event_types)
         self._session = session
         # A GPU replays one plan per shape; on a CPU padded rows would only be wasted work.
@@ -110,11 +117,34 @@ class EncoderScorer:
         back. threads: of the engine, for one call. ArtifactError (or EngineError) on any fault.
         """
         artifact = load_artifact(path)
-        session, provider = _session(artifact, engine, threads)
-        _check_signature(artifact, session)
-        scorer = cls(artifact, session, provider, max_batch=max_batch, loaded_at=now())
+        scorer = cls.of_model(
+            artifact.manifest,
+            artifact.items,
+            artifact.model,
+            engine=engine,
+            threads=threads,
+            max_batch=max_batch,
+            now=now,
+        )
         scorer._check_smoke(artifact.smoke)
         return scorer
+
+    @classmethod
+    def of_model(
+        cls,
+        manifest: Manifest,
+        items: list[str],
+        model: bytes,
+        *,
+        engine: str = "cpu",
+        threads: int = 1,
+        max_batch: int = 64,
+        now: Callable[[], float] = time.time,
+    ) -> "EncoderScorer":
+        """A scorer of ONNX bytes that are not (yet) an artefact on disk."""
+        session, provider = _session(model, engine, threads)
+        _check_signature(manifest, session)
+        return cls(manifest, items, session, provider, max_batch=max_batch, loaded_at=now())
 
     def item_index(self, item_id: str) -> int:
         """Encoder id of an item, 0 if the encoder does not know it."""
@@ -169,6 +199,10 @@ class EncoderScorer:
             top_log_probs[unknown] = -np.inf
             candidate_log_probs[unknown] = -np.inf
         return Scores(top_ids, top_log_probs, candidate_log_probs)
+
+    def score(self, histories: Sequence[History], candidates: IntArray) -> Scores:
+        """`prepare` and `run` in one."""
+        return self.run(self.prepare(histories, candidates))
 
     def _window(self, history: History) -> _Window:
         """The events of a history that the encoder sees."""
@@ -229,7 +263,7 @@ class EncoderScorer:
                 smoke.items, smoke.event_types, smoke.times_ms, smoke.place_cells, strict=True
             )
         ]
-        scores = self.run(self.prepare(histories, np.array(smoke.candidates, np.int64)))
+        scores = self.score(histories, np.array(smoke.candidates, np.int64))
         expected = (smoke.top_log_probs, smoke.candidate_log_probs)
         for found, recorded in zip(scores[1:], expected, strict=True):
             wanted = np.array(recorded, np.float32)
@@ -272,7 +306,7 @@ def choose_providers(engine: str, devices: int, available: Sequence[str]) -> lis
     return [_CUDA, _CPU]
 
 
-def _session(artifact: Artifact, engine: str, threads: int) -> tuple[Any, str]:
+def _session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
     providers = choose_providers(engine, cuda_devices(), ort.get_available_providers())
     if _CUDA in providers and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN from their Python packages, where those are installed
@@ -283,10 +317,10 @@ def _session(artifact: Artifact, engine: str, threads: int) -> tuple[Any, str]:
     # Spinning between two batches would burn a core that the event loop needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(artifact.model, options, providers=providers)
+        session = ort.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"ONNX Runtime cannot load {artifact.path}: {reason}"
+        message = f"ONNX Runtime cannot load the model: {reason}"
         raise ArtifactError(message) from error
     provider = session.get_providers()[0]
     if provider != providers[0]:
@@ -298,21 +332,21 @@ def _session(artifact: Artifact, engine: str, threads: int) -> tuple[Any, str]:
     return session, provider
 
 
-def _check_signature(artifact: Artifact, session: Any) -> None:
+def _check_signature(manifest: Manifest, session: Any) -> None:
     """The graph must take and give what the manifest says."""
-    wanted = set(artifact.manifest.feature_spec().input_names())
+    wanted = set(manifest.feature_spec().input_names())
     found = {node.name for node in session.get_inputs()}
     if wanted != found:
         message = (
-            f"{artifact.path} takes the inputs {sorted(found)}, but its manifest's features need "
+            f"the model takes the inputs {sorted(found)}, but its manifest's features need "
             f"{sorted(wanted)}"
         )
         raise ArtifactError(message)
     for node in session.get_inputs():
         if node.type != "tensor(int64)" or any(isinstance(size, int) for size in node.shape):
-            message = f"input {node.name} of {artifact.path} is not an int64 of free shape"
+            message = f"input {node.name} of the model is not an int64 of free shape"
             raise ArtifactError(message)
     outputs = [node.name for node in session.get_outputs()]
     if outputs != list(OUTPUTS):
-        message = f"{artifact.path} gives {outputs}, not {list(OUTPUTS)}"
+        message = f"the model gives {outputs}, not {list(OUTPUTS)}"
         raise ArtifactError(message)

@@ -1,0 +1,42 @@
+"""A progress bar on stderr for training."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class TrainingProgress:
+    """A bar from 0 to `max_seconds`; invisible where not wanted or where stderr is no terminal."""
+
+    def __init__(self, max_seconds: float, *, visible: bool) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("step {task.fields[step]}  loss {task.fields[loss]:.3f}"),
+            TextColumn("best NDCG@10 {task.fields[best]:.4f}"),
+            console=Console(stderr=True),
+            disable=not visible,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=max_seconds, step=0, loss=0.0, best=0.0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, seconds: float, step: int, loss: float, best: float) -> None:
+        """Where the training stands; best is the validation NDCG@10, negative before the first."""
+        self._progress.update(
+            self._task, completed=seconds, step=step, loss=loss, best=max(best, 0.0)
+        )

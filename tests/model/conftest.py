@@ -1,0 +1,41 @@
+"""One small exported encoder, shared by the tests of artefact and scorer."""
+
+from pathlib import Path
+
+import pytest
+
+from model.artifact import Artifact, Blend
+from model.export import save_artifact
+from model.net import SequenceEncoder
+from model.scorer import EncoderScorer
+from tests.model.samples import ITEMS, SPEC, random_encoder
+
+
+@pytest.fixture(scope="session")
+def encoder() -> SequenceEncoder:
+    return random_encoder(SPEC, len(ITEMS))
+
+
+@pytest.fixture(scope="session")
+def artifact(encoder: SequenceEncoder, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    folder: Path = tmp_path_factory.mktemp("artifact")
+    return save_artifact(
+        encoder,
+        folder / "small",
+        name="small",
+        spec=SPEC,
+        items=ITEMS,
+        top_k=10,
+        blend=Blend(graph=0.5),
+        repeat_policy="allow",
+        training={"seed": 5},
+        metrics={},
+        versions={},
+        created="2026-01-31T12:00:00Z",
+        checkpoint=folder / "checkpoint",
+    )
+
+
+@pytest.fixture(scope="session")
+def scorer(artifact: Artifact) -> EncoderScorer:
+    return EncoderScorer.load(artifact.path, engine="cpu")
