@@ -89,9 +89,10 @@ def _state_directory(settings: Settings) -> Iterator[Finding]:
     if settings.store == "memory":
         yield Finding("state", "note", "state is kept in memory and recovered from the changelogs")
         return
-    directory = settings.state_dir
+    directory = settings.state_dir.absolute()
+    while not directory.exists():  # a worker makes what is missing; a check changes nothing
+        directory = directory.parent
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             free = shutil.disk_usage(directory).free
     except OSError as error:

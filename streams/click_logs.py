@@ -13,7 +13,7 @@ import io
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,21 +71,22 @@ class ClickLog:
             )
         return summary
 
-    def clicks(self, summary: LogSummary) -> Iterator[LoggedClick]:
+    def clicks(self, summary: LogSummary) -> Generator[LoggedClick]:
         """The clicks in order of (time, row); `summary` is that of `scan`."""
         rows = self._rows_as_clicks(Counter())
         return rows if summary.is_sorted else sort_clicks(rows, self._run_clicks)
 
-    def _rows_as_clicks(self, skipped: Counter[str]) -> Iterator[LoggedClick]:
-        for number, row in enumerate(read_rows(self.path, self._mapping)):
-            for click in self._mapping.clicks(row, number):
-                if isinstance(click, Skip):
-                    skipped[click.reason] += 1
-                else:
-                    yield click
+    def _rows_as_clicks(self, skipped: Counter[str]) -> Generator[LoggedClick]:
+        with closing(read_rows(self.path, self._mapping)) as rows:
+            for number, row in enumerate(rows):
+                for click in self._mapping.clicks(row, number):
+                    if isinstance(click, Skip):
+                        skipped[click.reason] += 1
+                    else:
+                        yield click
 
 
-def sort_clicks(clicks: Iterator[LoggedClick], run_clicks: int) -> Iterator[LoggedClick]:
+def sort_clicks(clicks: Iterator[LoggedClick], run_clicks: int) -> Generator[LoggedClick]:
     """Sort by (time, row), `run_clicks` in memory at a time: runs on disk, then a merge."""
     encoder = msgspec.msgpack.Encoder()
     with ExitStack() as stack:
@@ -111,7 +112,7 @@ def _read_run(file: IO[bytes]) -> Iterator[LoggedClick]:
         yield decoder.decode(file.read(int.from_bytes(prefix, "big")))
 
 
-def read_rows(path: Path, mapping: ColumnMapping) -> Iterator[Row]:
+def read_rows(path: Path, mapping: ColumnMapping) -> Generator[Row]:
     """The rows of a log, by the suffix of its name (`.gz` stripped). Raises `LogError`."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"
@@ -155,23 +156,22 @@ def _json_rows(path: Path, binary: IO[bytes]) -> Iterator[Row]:
 
 
 def _csv_rows(binary: IO[bytes], kind: str, mapping: ColumnMapping) -> Iterator[Row]:
-    text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-    first = text.readline(MAX_LINE_BYTES)
-    delimiter = mapping.delimiter or ("\t" if kind == ".tsv" else _delimiter(first))
-    lines: Iterator[str] = itertools.chain([first], text)
-    if delimiter == "::":  # GroupLens' own; the csv module takes one character
-        lines, delimiter = (line.replace("::", "\t") for line in lines), "\t"
-    rows = csv.reader(lines, delimiter=delimiter)
-    header = next(rows, [])
-    if mapping.header is not None and header and header[0].strip().isdigit():
-        rows = itertools.chain([header], rows)  # type: ignore[assignment]
-        header = list(mapping.header)
-    names = [name.strip() for name in header]
-    mapping.check_header(names)
-    for cells in rows:
-        if cells:
-            yield dict(zip(names, cells, strict=False))
-    text.detach()
+    with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
+        first = text.readline(MAX_LINE_BYTES)
+        delimiter = mapping.delimiter or ("\t" if kind == ".tsv" else _delimiter(first))
+        lines: Iterator[str] = itertools.chain([first], text)
+        if delimiter == "::":  # GroupLens' own; the csv module takes one character
+            lines, delimiter = (line.replace("::", "\t") for line in lines), "\t"
+        rows: Iterator[list[str]] = csv.reader(lines, delimiter=delimiter)
+        header = next(rows, [])
+        if mapping.header is not None and header and header[0].strip().isdigit():
+            rows = itertools.chain([header], rows)
+            header = list(mapping.header)
+        names = [name.strip() for name in header]
+        mapping.check_header(names)
+        for cells in rows:
+            if cells:
+                yield dict(zip(names, cells, strict=False))
 
 
 def _delimiter(line: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,20 +89,19 @@ def replay(
     start = clock()
     done = 0
     last_ms = summary.first_ms
-    for click in log.clicks(summary):
-        if done == total:
-            break
-        last_ms = click.timestamp_ms
-        event_ms = last_ms + shift_ms
-        pace.wait(event_ms)
-        sender.send(
-            click.user_id.encode(),
-            encode_click(message_of(click, event_ms)),
-            event_ms if record_time == "event" else None,
-        )
-        done += 1
-        if done % 256 == 0:
-            progress(done, total)
+    with closing(log.clicks(summary)) as clicks:
+        for click in itertools.islice(clicks, total):
+            last_ms = click.timestamp_ms
+            event_ms = last_ms + shift_ms
+            pace.wait(event_ms)
+            sender.send(
+                click.user_id.encode(),
+                encode_click(message_of(click, event_ms)),
+                event_ms if record_time == "event" else None,
+            )
+            done += 1
+            if done % 256 == 0:
+                progress(done, total)
     sender.finish()
     progress(done, total)
     seconds = max(clock() - start, 1e-9)

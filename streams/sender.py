@@ -185,28 +185,35 @@ def ensure_topic(settings: Settings, topic: str) -> int:
 
 
 def _partitions(admin: Any, settings: Settings, topic: str, timeout_seconds: float) -> int:
+    found = _metadata(admin, settings, timeout_seconds).topics.get(topic)
+    return 0 if found is None or found.error is not None else len(found.partitions)
+
+
+def _metadata(admin: Any, settings: Settings, timeout_seconds: float) -> Any:
     try:
-        found = admin.list_topics(timeout=timeout_seconds).topics.get(topic)
+        return admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
         raise SendError(
             f"No Kafka broker answered at {settings.bootstrap} ({error.args[0].str()}): start one"
             " (freshrec broker) or correct --bootstrap."
         ) from error
-    return 0 if found is None or found.error is not None else len(found.partitions)
 
 
 def _create(admin: Any, settings: Settings, topic: str) -> None:
-    """Create by request, or, where a broker knows no such request, by asking for the topic."""
+    """Create by request; the embedded broker has no controller and creates what is asked for."""
+    metadata = _metadata(admin, settings, settings.request_timeout_seconds)
+    if metadata.controller_id not in metadata.brokers:
+        admin.list_topics(topic, timeout=settings.request_timeout_seconds)
+        return
     wanted = NewTopic(
         topic,
         num_partitions=settings.partitions,
         replication_factor=settings.replication_factor,
     )
     try:
-        admin.create_topics([wanted], operation_timeout=10)[topic].result()
+        admin.create_topics([wanted], request_timeout=settings.request_timeout_seconds)[
+            topic
+        ].result()
     except KafkaException as error:
-        code = error.args[0].code()
-        if code == KafkaError._UNSUPPORTED_FEATURE:
-            admin.list_topics(topic, timeout=10)
-        elif code != KafkaError.TOPIC_ALREADY_EXISTS:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise SendError(f"Cannot create the topic {topic}: {error.args[0].str()}.") from error

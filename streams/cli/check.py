@@ -16,8 +16,7 @@ from streams.settings import Settings
 def check(settings: Settings, as_json: bool) -> None:
     """Check settings, brokers, topics, state directory, model and engine.
 
-    Says what to do about each fault; exit code 1 if there is one. It changes nothing but to make
-    the state directory.
+    Says what to do about each fault; exit code 1 if there is one. It changes nothing.
     """
     from streams.checks import run_checks
 

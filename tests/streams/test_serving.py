@@ -1,0 +1,205 @@
+"""The HTTP server: health, metrics, and who may look what up."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from email.message import Message
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from streams import serving
+from streams.health import STALL_SECONDS, Health
+from streams.metrics import Metrics
+from streams.serving import Answer, Answers, Server, ServingError
+
+
+class FakeReader:
+    """State of one user u/1 and one item `ä b`."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.release = threading.Event()
+        self.release.set()
+
+    def item_json(self, item_id: str) -> Mapping[str, Any] | None:
+        return {"item_id": item_id} if item_id == "ä b" else None
+
+    def ego_json(self, user_id: str) -> Mapping[str, Any] | None:
+        return {"user_id": user_id} if user_id == "u/1" else None
+
+    def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
+        if user_id == "broken":
+            raise RuntimeError("no state")
+        return {"items": []} if user_id == "u/1" else None
+
+    def graphml(self) -> bytes:
+        return b"<graphml/>"
+
+    def status(self) -> Mapping[str, Any]:
+        self.entered.set()
+        assert self.release.wait(30)
+        return {"partitions": [0]}
+
+
+def _answers(token: str | None = None, health: Health | None = None) -> Answers:
+    return Answers(Metrics(), health or Health(), FakeReader(), token)
+
+
+def _get(
+    answers: Answers, target: str, client: str = "127.0.0.1", **headers: str
+) -> tuple[int, Any]:
+    message = Message()
+    for name, value in ({"Host": "localhost:9464"} | headers).items():
+        message[name.replace("_", "-")] = value
+    answer: Answer = answers.answer(target, message, client)
+    kind = answer.content_type
+    return answer.status, json.loads(answer.body) if kind == "application/json" else answer.body
+
+
+def test_ready_only_when_no_part_stands_in_the_way() -> None:
+    health = Health()
+    answers = _answers(health=health)
+    health.not_ready("tables", "recovering 3 of 4")
+    health.not_ready("model", "warming up")
+    status, body = _get(answers, "/readyz")
+    assert status == 503
+    assert body["waiting_for"] == {"tables": "recovering 3 of 4", "model": "warming up"}
+    health.ready("tables")
+    assert _get(answers, "/readyz")[0] == 503
+    health.ready("model")
+    assert _get(answers, "/readyz") == (200, {"ready": True, "waiting_for": {}})
+
+
+def test_alive_until_the_event_loop_falls_silent() -> None:
+    now = [0.0]
+    health = Health(clock=lambda: now[0])
+    answers = _answers(health=health)
+    now[0] = 10 * STALL_SECONDS
+    assert _get(answers, "/livez")[0] == 200  # not started beating yet
+    health.beat()
+    now[0] += STALL_SECONDS
+    assert _get(answers, "/livez")[0] == 200
+    now[0] += 1
+    assert _get(answers, "/livez")[0] == 503
+
+
+def test_ids_are_percent_decoded_and_unknown_ones_are_not_found() -> None:
+    answers = _answers()
+    assert _get(answers, "/graph/item/%C3%A4%20b") == (200, {"item_id": "ä b"})
+    assert _get(answers, "/graph/ego/u%2F1") == (200, {"user_id": "u/1"})
+    assert _get(answers, "/graph/ego/u/1") == (200, {"user_id": "u/1"})
+    assert _get(answers, "/recommendations/u%2F1") == (200, {"items": []})
+    assert _get(answers, "/graph/item/x")[0] == 404
+    assert _get(answers, "/graph/item/%FF")[0] == 400
+    assert _get(answers, "/graph/item/")[0] == 404
+    assert _get(answers, "/etc/passwd")[0] == 404
+    assert _get(answers, "/graph/export?format=graphml") == (200, b"<graphml/>")
+
+
+LOOK_UPS = ["/graph/item/x", "/graph/ego/u", "/recommendations/u", "/graph/export", "/status"]
+
+
+@pytest.mark.parametrize("target", LOOK_UPS)
+def test_look_ups_from_elsewhere_need_the_token(target: str) -> None:
+    elsewhere = "192.0.2.7"
+    assert _get(_answers(), target, elsewhere)[0] == 401
+    assert _get(_answers(), target, elsewhere, Authorization="Bearer ")[0] == 401
+    with_token = _answers(token="t0ken")
+    assert _get(with_token, target, elsewhere)[0] == 401
+    assert _get(with_token, target, elsewhere, Authorization="Bearer wrong")[0] == 401
+    assert _get(with_token, target, elsewhere, Authorization="Bearer t0ken")[0] in (200, 404)
+    assert _get(with_token, target, "127.0.0.1", Authorization="Bearer wrong")[0] == 401
+
+
+@pytest.mark.parametrize("target", LOOK_UPS)
+def test_a_page_of_another_origin_or_a_proxy_does_not_count_as_this_machine(target: str) -> None:
+    assert _get(_answers(), target, Host="evil.example:9464")[0] == 401
+    assert _get(_answers(), target, Host="[")[0] == 401
+    assert _get(_answers(), target, X_Forwarded_For="203.0.113.9")[0] == 401
+    for client, host in (("::1", "[::1]:9464"), ("::ffff:127.0.0.1", "127.0.0.1:9464")):
+        assert _get(_answers(), target, client, Host=host)[0] in (200, 404)
+
+
+def test_metrics_and_health_are_open_to_all() -> None:
+    for target in ("/metrics", "/livez", "/readyz", "/"):
+        assert _get(_answers(token="t"), target, "192.0.2.7", Host="worker:9464")[0] == 200
+    assert b"freshrec_events_total" in _get(_answers(), "/metrics")[1]
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Server, FakeReader]]:
+    reader = FakeReader()
+    running = Server("127.0.0.1", 0, metrics=Metrics(), health=Health(), reader=reader)
+    running.start()
+    yield running, reader
+    reader.release.set()
+    running.stop()
+
+
+def _request(server: Server, path: str, method: str = "GET") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
+    running, _ = server
+    assert _request(running, "/status") == (200, b'{"partitions":[0]}')
+    assert _request(running, "/livez", "HEAD") == (200, b"")
+    assert _request(running, "/livez", "POST")[0] == HTTPStatus.NOT_IMPLEMENTED
+    assert running.url == f"http://127.0.0.1:{running.port}"
+
+
+def test_a_look_up_that_fails_is_an_answer_and_not_the_end(
+    server: tuple[Server, FakeReader],
+) -> None:
+    running, _ = server
+    status, body = _request(running, "/recommendations/broken")
+    assert status == 500
+    assert b"no state" not in body
+    assert _request(running, "/livez")[0] == 200
+
+
+def test_requests_beyond_the_bound_are_told_to_come_back(
+    server: tuple[Server, FakeReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, reader = server
+    assert running._server is not None
+    monkeypatch.setattr(running._server, "_slots", threading.BoundedSemaphore(1))
+    reader.release.clear()
+    first: list[int] = []
+    waiting = threading.Thread(target=lambda: first.append(_request(running, "/status")[0]))
+    waiting.start()
+    assert reader.entered.wait(10)
+    assert _request(running, "/livez")[0] == 503
+    reader.release.set()
+    waiting.join(10)
+    assert first == [200]
+
+
+def test_a_client_that_says_nothing_is_let_go(
+    server: tuple[Server, FakeReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, _ = server
+    monkeypatch.setattr(serving._Handler, "timeout", 0.1)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = Server(
+            "127.0.0.1", taken.getsockname()[1],
+            metrics=Metrics(), health=Health(), reader=FakeReader(),
+        )  # fmt: skip
+        with pytest.raises(ServingError, match="--metrics-port"):
+            server.start()
+        server.stop()
