@@ -32,12 +32,23 @@ class Catalogue:
     def apply(self, item: Item) -> None:
         """Take over an item message, which replaces what was known of the item."""
         self._items[item.item_id] = item
-        self._set(item.item_id, available=item.available, announced_ms=item.timestamp_ms or 0)
+        index = self._ids.index(item.item_id)
+        self._unavailable = with_room(self._unavailable, index + 1)
+        self._announced_ms = with_room(self._announced_ms, index + 1)
+        self._unavailable[index] = not item.available
+        # A later message is a change of the item, not its announcement.
+        announced_ms = self._announced_ms[index]
+        if item.timestamp_ms is not None and not 0 < announced_ms <= item.timestamp_ms:
+            self._announced_ms[index] = item.timestamp_ms
 
     def withdraw(self, item_id: str) -> None:
         """The item exists no longer: never recommended, until a new message about it."""
         self._items.pop(item_id, None)
-        self._set(item_id, available=False, announced_ms=0)
+        index = self._ids.index(item_id)
+        self._unavailable = with_room(self._unavailable, index + 1)
+        self._announced_ms = with_room(self._announced_ms, index + 1)
+        self._unavailable[index] = True
+        self._announced_ms[index] = 0
 
     def get(self, item_id: str) -> Item | None:
         """The latest message about an item, None if there is none or it was withdrawn."""
@@ -67,7 +78,11 @@ class Catalogue:
         return self._unavailable
 
     def announced_ms(self) -> NDArray[np.int64]:
-        """By item number, the item's own timestamp, 0 = not known; like `unavailable_mask`."""
+        """By item number, the earliest timestamp that messages gave, 0 = none.
+
+        Covers every number of the index; not to be kept. After a compaction of the topic only
+        the latest change of an item is left to tell.
+        """
         self._announced_ms = with_room(self._announced_ms, len(self._ids))
         return self._announced_ms
 
@@ -75,14 +90,5 @@ class Catalogue:
         """Numbers of available items announced in the `within_ms` before `at_ms`."""
         announced = self.announced_ms()
         new = (announced > at_ms - within_ms) & (announced <= at_ms) & (announced > 0)
-        # Both arrays grow alike, but not at the same moment.
-        unavailable = self.unavailable_mask()
         candidates = np.flatnonzero(new)
-        return candidates[~unavailable[candidates]]
-
-    def _set(self, item_id: str, *, available: bool, announced_ms: int) -> None:
-        index = self._ids.index(item_id)
-        self._unavailable = with_room(self._unavailable, index + 1)
-        self._announced_ms = with_room(self._announced_ms, index + 1)
-        self._unavailable[index] = not available
-        self._announced_ms[index] = announced_ms
+        return candidates[~self.unavailable_mask()[candidates]]

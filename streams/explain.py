@@ -97,7 +97,7 @@ def reasons_for(
     now_ms: int,
     new_item_ms: float,
 ) -> list[Reason]:
-    """Reasons for one item, the most telling first, at least one.
+    """Reasons for one item, at least one: what put it on the list, then what else is worth telling.
 
     `sources`: the user's items that the graph was entered at. `last_seen_ms`: event times of the
     user's own items. `last_item`: the newest item of the history that the encoder read.
@@ -133,13 +133,13 @@ def reasons_for(
         seen_ms = last_seen_ms.get(item_id, now_ms)
         age = _age_seconds(seen_ms, now_ms)
         reasons.append(Reason(_OWN_HISTORY, item_id, own_share, None, age))
+    if not reasons:
+        reasons.append(Reason(_POPULAR, None, popularity_share))
     if trend >= TREND_THRESHOLD:
         reasons.append(Reason(_TRENDING))
     if announced_ms and 0 <= now_ms - announced_ms < new_item_ms:
         age = _age_seconds(announced_ms, now_ms)
         reasons.append(Reason(_NEW_ITEM, None, None, None, age))
-    if not reasons:
-        reasons.append(Reason(_POPULAR, None, popularity_share))
     return reasons
 
 

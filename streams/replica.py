@@ -52,6 +52,7 @@ class GraphReplica:
         self.ids = ItemIndex()
         self.damaged = 0
         """Blobs that could not be read; what was known of their item stayed."""
+        self._event_types = config.event_types
         self._refresh_ms = refresh_ms
         self._cached_items = cached_items
         self._blobs: dict[str, bytes] = {}
@@ -96,9 +97,9 @@ class GraphReplica:
         """Id of a number that `index` gave."""
         return self.ids.item_id(index)
 
-    def item_ids(self) -> list[str]:
-        """Ids of all items that have a state, as of now."""
-        return list(self._blobs)
+    def blobs(self) -> list[tuple[str, bytes]]:
+        """All items and their packed states, as of now; nothing is copied but references."""
+        return list(self._blobs.items())
 
     def state(self, item_id: str) -> ItemState | None:
         """An item's state, unpacked anew; None if there is none or it cannot be read."""
@@ -112,7 +113,10 @@ class GraphReplica:
             return None
 
     def neighbours(self, item_id: str) -> Neighbours | None:
-        """Out-edges of an item, None if it has none."""
+        """Out-edges of an item, None if it has none.
+
+        Only those of event types that express interest as configured now.
+        """
         cache = self._neighbours
         if item_id in cache:
             cache.move_to_end(item_id)
@@ -158,7 +162,9 @@ class GraphReplica:
         weights: list[float] = []
         last_ms: list[int] = []
         segments: list[float] = []
-        for group in state.edges.values():
+        for event_type, group in state.edges.items():
+            if not self._event_types.is_positive(event_type):
+                continue
             edges = group.edges.values()
             of_group = [edge.weight for edge in edges]
             total = sum(of_group)
