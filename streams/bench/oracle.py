@@ -6,6 +6,8 @@ topic; the oracle takes that order, and nothing else, from there: what is applie
 replay of the clicks says.
 """
 
+import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -28,7 +30,10 @@ from streams.transitions import (
 )
 from streams.window import Window, encode_window
 
-_READ_SECONDS = 60.0
+log = logging.getLogger(__name__)
+
+_READ_SECONDS = 30.0
+_CONSUME_SECONDS = 0.2
 
 
 class StoredRecord(NamedTuple):
@@ -117,9 +122,13 @@ def read_topic(settings: Settings, topic: str) -> list[list[StoredRecord]]:
         records: list[list[StoredRecord]] = [[] for _ in numbers]
         unread = {number for number, (first, end) in ends.items() if end > first}
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
+        deadline = time.monotonic() + _READ_SECONDS
         while unread:
-            messages = consumer.consume(10_000, timeout=_READ_SECONDS)
-            if not messages:
+            # Waits for so many or for so long: a large number would always cost the whole time.
+            messages = consumer.consume(5_000, timeout=_CONSUME_SECONDS)
+            if messages:
+                deadline = time.monotonic() + _READ_SECONDS
+            elif time.monotonic() > deadline:
                 raise RuntimeError(f"{topic} cannot be read to its end")
             for message in messages:
                 if message.error():

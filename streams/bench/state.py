@@ -61,18 +61,18 @@ def run(
         settings = Settings(**flags)  # type: ignore[arg-type]
         asyncio.run(_topics(settings))
         tally = publish(settings, workload, time.time_ns() // 1_000_000)
-        with WorkerProcess(flags, directory / "worker.log") as worker:
-            clicks = Progress(settings, settings.clicks)
-            # From a tenth on: start-up is no part of the rate.
-            started = clicks.wait(tally.clicks // 10, worker, 120)
-            first = clicks.committed()
-            ended = clicks.wait(tally.clicks, worker, 600)
-            transitions = Progress(settings, settings.transitions_topic)
-            records = transitions.end()
-            ended = max(ended, transitions.wait(records, worker, 600))
-            cpu_seconds = worker.cpu_seconds()
-            peak = worker.peak_rss_bytes()
-            recommendations = Progress(settings, settings.recommendations).end()
+        worker = stack.enter_context(WorkerProcess(flags, directory / "worker.log"))
+        clicks = stack.enter_context(Progress(settings, settings.clicks))
+        transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
+        # From a tenth on: start-up is no part of the rate.
+        started = clicks.wait(tally.clicks // 10, worker, 120)
+        first = clicks.committed()
+        ended = clicks.wait(tally.clicks, worker, 600)
+        records = transitions.end()
+        ended = max(ended, transitions.wait(records, worker, 600))
+        cpu_seconds = worker.cpu_seconds()
+        peak = worker.peak_rss_bytes()
+        recommendations = stack.enter_context(Progress(settings, settings.recommendations)).end()
         seconds = ended - started
         done = tally.clicks - first
         return StateFigures(

@@ -42,7 +42,7 @@ _BAD_VALUES = (
 
 def records(workload: Workload, now_ms: int) -> Iterator[tuple[bytes, bytes, bool]]:
     """Key, value and whether the value is good; the same for the same workload and instant."""
-    chance = random.Random(workload.seed)  # noqa: S311  (a workload, not a secret)
+    chance = random.Random(workload.seed)
     weights = [1.0 / (rank + 1) ** _ZIPF_EXPONENT for rank in range(workload.items)]
     items = chance.choices(range(workload.items), weights, k=workload.clicks)
     for number, item in enumerate(items):

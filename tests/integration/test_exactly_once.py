@@ -71,8 +71,11 @@ def test_state_lists_and_dead_letters_are_exact_after_three_kills(
     flags = flags_for(kafka, tmp_path, store=store)
     settings = Settings(**flags)
     assert asyncio.run(make_topics(settings)) == PARTITIONS
-    with WorkerProcess(flags, tmp_path / "worker.log") as worker:
-        progress = Progress(settings, settings.clicks)
+    with (
+        WorkerProcess(flags, tmp_path / "worker.log") as worker,
+        Progress(settings, settings.clicks) as progress,
+        Progress(settings, settings.transitions_topic) as transitions,
+    ):
         with publishing(settings, workload) as tallies:
             for share in (0.15, 0.4, 0.65):
                 progress.wait(int(workload.clicks * share), worker, 120)
@@ -80,7 +83,6 @@ def test_state_lists_and_dead_letters_are_exact_after_three_kills(
                 worker.start()
         (tally,) = tallies
         progress.wait(tally.clicks, worker, 180)
-        transitions = Progress(settings, settings.transitions_topic)
         transitions.wait(transitions.end(), worker, 120)
         assert worker.stop() == 0, worker.log_tail()
     verdict = judge(settings, PARTITIONS)
