@@ -1,0 +1,166 @@
+"""`freshrec train`, `evaluate` and `export`: the model's life, with torch imported only here."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from streams.cli.options import Failure, emit, json_option
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors"})
+_FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
+
+
+def data_options(command: Command) -> Command:
+    """The log and how to read it: shared by train and evaluate."""
+    for option in (
+        click.option(
+            "--time-unit", type=click.Choice(["ms", "s", "min", "h", "day"]),
+            help="Unit of numeric timestamps.  [default: seconds or ms, by size]",
+        ),
+        click.option(
+            "--map", "pairs", multiple=True, metavar="FIELD=COLUMN[,...]",
+            help="Column of user_id, item_id, timestamp, event_type, latitude or longitude.",
+        ),
+        click.argument("data"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command()
+@data_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the artefact."
+)
+@click.option("--max-minutes", type=click.FloatRange(0, min_open=True), default=10.0,
+              show_default=True, help="Bound of the fit.")  # fmt: skip
+@click.option("--objective", type=click.Choice(["next"]), default="next", show_default=True)
+@click.option("--split", type=click.Choice(["leave-one-out", "temporal", "none"]),
+              default="leave-one-out", show_default=True,
+              help="What is held out for `evaluate`; none: learn from all.")  # fmt: skip
+@click.option("--refit/--no-refit", default=False, show_default=True,
+              help="Fit again with the validation events before export.")  # fmt: skip
+@click.option("--features", help=f"Comma-separated, of {', '.join(_FEATURES)}; default: all usable")
+@click.option("--dim", type=click.IntRange(8, 4096), default=64, show_default=True)
+@click.option("--layers", type=click.IntRange(1, 48), default=2, show_default=True)
+@click.option("--heads", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--max-length", type=click.IntRange(2, 512), default=50, show_default=True,
+              help="Events that the encoder sees.")  # fmt: skip
+@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.2, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 65_536), default=64, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), default=1e-3,
+              show_default=True)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--name", default="bert", show_default=True, help="Name of the model.")
+@click.option("--checkpoint", type=click.Path(path_type=Path),
+              help="Also keep the torch weights here, for `export`.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
+@json_option
+def train(
+    data: str,
+    out: Path,
+    pairs: tuple[str, ...],
+    features: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train an encoder on DATA and write the artefact that a worker serves.
+
+    DATA is a click log (CSV, JSONL or Parquet, also .gz), order-only sequences (.tsv: user, tab,
+    items), or the name of a data set such as movielens-100k. Test events are held out, never read.
+    """
+    with model_failures():
+        from model.train import train as run
+
+        report = run(
+            data,
+            out,
+            columns=_columns(pairs),
+            features=None if features is None else [name.strip() for name in features.split(",")],
+            place_cell=_place_cell(),
+            progress=sys.stderr.isatty(),
+            command=shlex.join(["freshrec", *sys.argv[1:]]),
+            **options,
+        )
+    emit(report, as_json=as_json)
+
+
+@click.command()
+@data_options
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Artefact directory.")
+@click.option("--protocol", type=click.Choice(["leave-one-out", "temporal"]),
+              default="leave-one-out", show_default=True)  # fmt: skip
+@click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              default=0.2, show_default=True, help="Newest share (temporal).")  # fmt: skip
+@click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--engine", type=click.Choice(["auto", "cpu", "cuda"]), default="cpu",
+              show_default=True)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@json_option
+def evaluate(data: str, model: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Measure an artefact on DATA by ranking the full catalogue, beside its baselines."""
+    with model_failures():
+        from model.evaluate import evaluate as run
+
+        report = run(data, model, columns=_columns(pairs), place_cell=_place_cell(), **options)
+    emit(report, as_json=as_json)
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the artefact."
+)
+@click.option("--top-k", type=click.IntRange(1, 10_000), help="Items that one inference returns.")
+@json_option
+def export(checkpoint: Path, out: Path, top_k: int | None, as_json: bool) -> None:
+    """Export the torch weights of CHECKPOINT (`train --checkpoint`) to an artefact."""
+    with model_failures():
+        from model.export import export as run
+
+        report = run(checkpoint, out, top_k=top_k)
+    emit(report, as_json=as_json)
+
+
+@contextmanager
+def model_failures() -> Iterator[None]:
+    """Faults of data, model and installation as one sentence and exit code 1."""
+    try:
+        yield
+    except ImportError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        raise Failure(f"This needs {missing}: pip install 'freshrec[train]'.") from error
+    except (ValueError, OSError) as error:
+        raise Failure(str(error)) from error
+    except RuntimeError as error:
+        if type(error) is RuntimeError:
+            raise  # not one of the model's own sentences
+        raise Failure(str(error)) from error
+
+
+def _columns(pairs: tuple[str, ...]) -> Mapping[str, str] | None:
+    columns = {}
+    for pair in (part for given in pairs for part in given.split(",")):
+        name, sign, column = pair.partition("=")
+        if not (name and sign and column):
+            raise click.UsageError(f"{pair!r} is not of the form field=column.")
+        columns[name.strip()] = column.strip()
+    return columns or None
+
+
+def _place_cell() -> Callable[[float, float], int]:
+    from streams.events import place_cell
+
+    return place_cell

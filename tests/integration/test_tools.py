@@ -1,0 +1,58 @@
+"""The tools on a real Apache Kafka: topics they create, records they send and read."""
+
+import itertools
+import time
+
+import pytest
+
+from streams.erase import EraseError, erase
+from streams.sender import KafkaSender, ensure_topic
+from streams.settings import Settings
+from streams.tail import TopicReader
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def settings(kafka: str) -> Settings:
+    prefix = f"tools-{time.time_ns():x}."
+    return Settings(bootstrap=kafka, topic_prefix=prefix, partitions=3, broker_deadline_seconds=30)
+
+
+def test_a_topic_is_created_with_the_partitions_that_the_settings_say(settings: Settings) -> None:
+    assert ensure_topic(settings, settings.clicks) == 3
+    more = settings.replace(partitions=5)
+    assert ensure_topic(more, settings.clicks) == 3
+    assert ensure_topic(more, settings.items) == 5
+
+
+def test_what_is_sent_is_read_once_and_in_order_for_each_key(settings: Settings) -> None:
+    ensure_topic(settings, settings.clicks)
+    sender = KafkaSender(settings, settings.clicks)
+    for number in range(5000):
+        sender.send(f"u{number % 11}".encode(), str(number).encode())
+    assert sender.finish() == 5000
+    reader = TopicReader(settings, settings.clicks, from_beginning=True)
+    end = time.monotonic() + 60
+    records = list(itertools.islice(reader.read(lambda: time.monotonic() > end), 5000))
+    reader.close()
+    by_key: dict[str, list[int]] = {}
+    for record in records:
+        by_key.setdefault(record.key, []).append(int(record.value or b""))
+    assert len(by_key) == 11
+    for first, (_, numbers) in enumerate(sorted(by_key.items(), key=lambda entry: entry[1][0])):
+        assert numbers == list(range(first, 5000, 11))
+
+
+def test_an_erasure_that_nobody_confirms_leaves_a_null_record_and_says_where(
+    settings: Settings,
+) -> None:
+    ensure_topic(settings, settings.receipts_topic)
+    with pytest.raises(EraseError, match="No worker confirmed") as caught:
+        erase(settings, "u1", timeout_seconds=1)
+    assert "offset 0 of partition" in str(caught.value)
+    reader = TopicReader(settings, settings.clicks, from_beginning=True)
+    end = time.monotonic() + 30
+    (record,) = itertools.islice(reader.read(lambda: time.monotonic() > end), 1)
+    reader.close()
+    assert (record.key, record.value) == ("u1", None)
