@@ -248,6 +248,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
             self.offset_gaps,
             self.sources,
             self.places,
+            self.types,
             self.type_slots,
         ):
             column.clear()
@@ -260,18 +261,26 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         sources = self.sources or [self.source] * count
         places = self.places or [0] * count
         kinds = self.type_slots or bytes(count)
-        clicks = [
-            Click("", self.items[self.item_slots[e]], self.types[kinds[e]], times_ms[e])
-            for e in kept
+        arrivals = [
+            (
+                Click(
+                    "",
+                    self.items[self.item_slots[entry]],
+                    self.types[kinds[entry]],
+                    times_ms[entry],
+                    place_cell=places[entry],
+                ),
+                sources[entry],
+                offsets[entry],
+            )
+            for entry in kept
         ]
         self._empty()
         self.item_slots = bytearray()
         self.items.clear()
-        self.types.clear()
         self.free = 0
-        for entry, click in zip(kept, clicks, strict=True):
-            click.place_cell = places[entry]
-            self.append(click, sources[entry], offsets[entry])
+        for click, source, offset in arrivals:
+            self.append(click, source, offset)
         self.lead_ms = newest_ms - self.first_ms - self.span_ms
 
     def is_consistent(self) -> bool:
@@ -283,6 +292,5 @@ class Window(msgspec.Struct, array_like=True, gc=False):
             and len(self.offset_gaps) == gaps
             and len(self.sources) in (0, count)
             and len(self.places) in (0, count)
-            and len(self.type_slots) in (0, count)
-            and (not count or len(self.types) > 0)
+            and (len(self.type_slots) == count or (not self.type_slots and len(self.types) == 1))
         )

@@ -1,0 +1,312 @@
+"""The item graph's folds against the decay they stand for, their bounds and their packed form."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.codec import HEADER_BYTES, CodecError, frame
+from streams.event_types import EventType, EventTypes
+from streams.graph import (
+    ITEM_FORMAT,
+    REPLAYED,
+    GraphConfig,
+    ItemState,
+    decode_item_state,
+    degree,
+    edge_value,
+    encode_item,
+    fold_edge,
+    fold_popularity,
+    new_item_state,
+    peek_popularity,
+)
+from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
+
+T0 = 1_769_860_800_000
+DAY_MS = 86_400_000
+CONFIG = GraphConfig()
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One fold: an edge to dst, or an event on the item itself where dst is None."""
+
+    source: int
+    offset: int
+    dst: str | None
+    event_type: str
+    distance: int
+    time_ms: int
+
+
+def apply(state: ItemState, step: Transition, config: GraphConfig = CONFIG) -> int:
+    if step.dst is None:
+        applied = fold_popularity(
+            state, step.source, step.offset, step.event_type, step.time_ms, config
+        )
+        return 0 if applied else REPLAYED
+    return fold_edge(
+        state,
+        step.source,
+        step.offset,
+        step.dst,
+        step.event_type,
+        step.distance,
+        step.time_ms,
+        config,
+    )
+
+
+def state_of(steps: list[Transition], config: GraphConfig = CONFIG) -> ItemState:
+    state = new_item_state()
+    for step in steps:
+        apply(state, step, config)
+    return state
+
+
+def value(state: ItemState, event_type: str, dst: str, at_ms: float) -> float:
+    group = state.edges[event_type]
+    return edge_value(group.edges[dst].weight, group.base, group.half_life_ms, at_ms)
+
+
+@st.composite
+def transitions(draw: st.DrawFn, max_size: int = 40) -> list[Transition]:
+    next_offset = {0: 0, 3: 10**10}
+    steps = []
+    time_ms = T0
+    for _ in range(draw(st.integers(0, max_size))):
+        source = draw(st.sampled_from([0, 3]))
+        offset = next_offset[source] + draw(st.integers(0, 5))
+        next_offset[source] = offset + 1
+        time_ms += draw(st.sampled_from([0, 1_000, DAY_MS, 400 * DAY_MS]))
+        steps.append(
+            Transition(
+                source,
+                offset,
+                draw(st.none() | st.sampled_from("abcdefghijklmno")),
+                draw(st.sampled_from(["click", "view", "purchase", "impression", "gone"])),
+                draw(st.integers(1, 5)),
+                time_ms - draw(st.sampled_from([0, 0, 5_000, 10 * DAY_MS])),
+            )
+        )
+    return steps
+
+
+@given(transitions())
+def test_an_edge_is_worth_the_sum_of_its_decayed_transitions(steps: list[Transition]) -> None:
+    state = state_of(steps)
+    at_ms = max([step.time_ms for step in steps], default=T0) + 3_600_000
+    expected: dict[tuple[str, str], float] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for step in steps:
+        weight = CONFIG.event_types.weight(step.event_type) / step.distance
+        if step.dst is None or not weight:
+            continue
+        half_life_ms = CONFIG.event_types.half_life_ms(step.event_type)
+        key = (step.event_type, step.dst)
+        decayed = weight * 2 ** ((step.time_ms - at_ms) / half_life_ms)
+        expected[key] = expected.get(key, 0.0) + decayed
+        counts[key] = counts.get(key, 0) + 1
+    found = {
+        (event_type, dst): value(state, event_type, dst, at_ms)
+        for event_type, group in state.edges.items()
+        for dst in group.edges
+    }
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert counts == {
+        (event_type, dst): edge.count
+        for event_type, group in state.edges.items()
+        for dst, edge in group.edges.items()
+    }
+
+
+def test_a_distant_transition_weighs_less_and_half_a_half_life_ago_less_still() -> None:
+    state = state_of(
+        [
+            Transition(0, 0, "near", "click", 1, T0),
+            Transition(0, 1, "far", "click", 4, T0),
+        ]
+    )
+    assert value(state, "click", "near", T0) == pytest.approx(1.0)
+    assert value(state, "click", "far", T0) == pytest.approx(0.25)
+    assert value(state, "click", "near", T0 + 7 * DAY_MS) == pytest.approx(0.5)
+
+
+def test_each_event_type_has_its_own_edge_weight_and_half_life() -> None:
+    state = state_of(
+        [
+            Transition(0, 0, "x", "view", 1, T0),
+            Transition(0, 1, "x", "purchase", 1, T0),
+        ]
+    )
+    later_ms = T0 + 30 * DAY_MS
+    assert value(state, "view", "x", later_ms) == pytest.approx(0.5 * 2**-10)
+    assert value(state, "purchase", "x", later_ms) == pytest.approx(2.5)
+    assert degree(state) == 2
+
+
+@given(transitions(), st.data())
+def test_replaying_any_prefix_changes_no_byte(steps: list[Transition], data: st.DataObject) -> None:
+    config = GraphConfig(max_neighbours=4)
+    state = state_of(steps, config)
+    stored = encode_item(state)
+    for step in steps[: data.draw(st.integers(0, len(steps)))]:
+        assert apply(state, step, config) == REPLAYED
+    assert encode_item(state) == stored
+
+
+@given(transitions(max_size=60), st.integers(1, 12))
+def test_the_degree_never_exceeds_its_bound_and_every_eviction_is_counted(
+    steps: list[Transition], max_neighbours: int
+) -> None:
+    config = GraphConfig(max_neighbours=max_neighbours)
+    state = new_item_state()
+    for step in steps:
+        before = {(name, dst) for name, group in state.edges.items() for dst in group.edges}
+        evicted = apply(state, step, config)
+        after = {(name, dst) for name, group in state.edges.items() for dst in group.edges}
+        assert degree(state) == len(after) <= max_neighbours
+        assert all(group.edges for group in state.edges.values())
+        added = {(step.event_type, step.dst)} if step.dst else set()
+        if evicted:
+            assert len(before | added) - len(after) == evicted
+            assert len(after) == max(1, max_neighbours * 9 // 10)
+        else:
+            assert before <= after
+
+
+def test_the_weakest_edges_go_first_whatever_their_type() -> None:
+    config = GraphConfig(max_neighbours=4)
+    state = state_of(
+        [
+            Transition(0, 0, "strong old", "purchase", 1, T0),
+            Transition(0, 1, "weak old", "click", 1, T0),
+            Transition(0, 2, "weak new", "view", 5, T0 + 40 * DAY_MS),
+            Transition(0, 3, "fresh", "click", 1, T0 + 40 * DAY_MS),
+            Transition(0, 4, "fresher", "click", 1, T0 + 41 * DAY_MS),
+        ],
+        config,
+    )
+    kept = {dst for group in state.edges.values() for dst in group.edges}
+    assert kept == {"strong old", "fresh", "fresher"}
+
+
+def test_ties_are_broken_by_age_then_type_then_item() -> None:
+    config = GraphConfig(max_neighbours=3)
+    for order in ("abcd", "dcba", "bdac"):
+        state = state_of(
+            [Transition(0, n, dst, "click", 1, T0) for n, dst in enumerate(order)], config
+        )
+        assert set(state.edges["click"].edges) == {"c", "d"}
+
+
+@pytest.mark.parametrize("event_type", ["impression", "dislike", "no longer configured"])
+def test_a_type_without_weight_only_advances_the_watermark(event_type: str) -> None:
+    state = state_of(
+        [Transition(0, 7, "x", event_type, 1, T0), Transition(2, 8, None, event_type, 1, T0)]
+    )
+    assert state == ItemState(Popularity(), {0: 7, 2: 8}, {})
+
+
+def test_edges_and_popularity_share_a_watermark_per_source() -> None:
+    state = state_of([Transition(0, 7, "x", "click", 1, T0)])
+    assert not fold_popularity(state, 0, 7, "click", T0, CONFIG)
+    assert fold_popularity(state, 1, 7, "click", T0, CONFIG)
+    assert fold_edge(state, 1, 7, "y", "click", 1, T0, CONFIG) == REPLAYED
+    assert state.popularity.count == 1
+    assert popularity_at(state.popularity, T0) == pytest.approx(1.0)
+
+
+def test_an_edge_remembers_the_newest_of_its_times() -> None:
+    state = state_of(
+        [Transition(0, 0, "x", "click", 1, T0), Transition(0, 1, "x", "click", 1, T0 - DAY_MS)]
+    )
+    assert state.edges["click"].edges["x"].last_ms == T0
+
+
+def test_years_of_transitions_stay_finite() -> None:
+    state = state_of([Transition(0, n, "x", "view", 1, T0 + n * DAY_MS) for n in range(3_650)])
+    edge = state.edges["view"].edges["x"]
+    assert edge.weight < 2.0**70
+    assert value(state, "view", "x", T0 + 3_649 * DAY_MS) == pytest.approx(
+        0.5 / (1 - 2 ** (-1 / 3)), rel=1e-9
+    )
+
+
+def test_a_forgotten_edge_of_long_ago_is_the_first_to_go() -> None:
+    config = GraphConfig(max_neighbours=2)
+    state = state_of(
+        [
+            Transition(0, 0, "ancient", "view", 1, T0),
+            Transition(0, 1, "x", "view", 1, T0 + 9_000 * DAY_MS),
+        ],
+        config,
+    )
+    assert state.edges["view"].edges["ancient"].weight == 0.0
+    fold_edge(state, 0, 2, "y", "view", 5, T0 + 9_000 * DAY_MS, config)
+    assert set(state.edges["view"].edges) == {"x"}
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 2.0, 100.0])
+def test_a_changed_half_life_takes_over_without_a_jump(factor: float) -> None:
+    state = state_of([Transition(0, 0, "x", "click", 1, T0), Transition(0, 1, "y", "click", 2, T0)])
+    half_life_seconds = 7 * 86_400 * factor
+    changed = GraphConfig(event_types=EventTypes([EventType("click", 1.0, half_life_seconds, 1)]))
+    fold_edge(state, 0, 2, "x", "click", 1, T0 + DAY_MS, changed)
+    before = 2 ** (-1 / 7)
+    assert value(state, "click", "x", T0 + DAY_MS) == pytest.approx(1 + before)
+    assert value(state, "click", "y", T0 + DAY_MS) == pytest.approx(before / 2)
+    halved_ms = T0 + DAY_MS + half_life_seconds * 1000
+    assert value(state, "click", "x", halved_ms) == pytest.approx((1 + before) / 2)
+
+
+@given(transitions())
+def test_storing_and_reading_gives_the_same_state(steps: list[Transition]) -> None:
+    state = state_of(steps)
+    stored = encode_item(state)
+    assert decode_item_state(stored) == state
+    assert encode_item(decode_item_state(stored)) == stored
+    assert peek_popularity(stored) == state.popularity
+
+
+@given(transitions(max_size=6), st.data())
+def test_any_damaged_byte_is_noticed(steps: list[Transition], data: st.DataObject) -> None:
+    stored = bytearray(encode_item(state_of(steps)))
+    at = data.draw(st.integers(0, len(stored) - 1))
+    with pytest.raises(CodecError):
+        decode_item_state(bytes(stored[:at]))
+    stored[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(CodecError):
+        decode_item_state(bytes(stored))
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xc1", msgspec.msgpack.encode([1]), b"\x92\x80"])
+def test_a_payload_that_is_no_item_state_is_a_codec_error(rest: bytes) -> None:
+    with pytest.raises(CodecError, match="rebuild"):
+        decode_item_state(frame(ITEM_FORMAT, bytes(POPULARITY_BYTES) + rest))
+
+
+def test_peeking_refuses_other_formats_and_short_blobs() -> None:
+    stored = encode_item(new_item_state())
+    with pytest.raises(CodecError, match="format 9"):
+        peek_popularity(b"\x09" + stored[1:])
+    for length in (0, 3, HEADER_BYTES, HEADER_BYTES + POPULARITY_BYTES - 1):
+        with pytest.raises(CodecError):
+            peek_popularity(stored[:length])
+    with pytest.raises(CodecError, match="too short"):
+        peek_popularity(frame(ITEM_FORMAT, b"x"))
+    with pytest.raises(CodecError, match="too short"):
+        decode_item_state(frame(ITEM_FORMAT, b"x"))
+
+
+def test_edge_values_are_finite_at_any_instant() -> None:
+    state = state_of([Transition(0, 0, "x", "view", 1, T0)])
+    assert all(math.isfinite(value(state, "view", "x", at_ms)) for at_ms in (0, T0, 10 * T0))
+
+
+def test_a_hundred_neighbours_fit_in_three_and_a_half_kilobytes() -> None:
+    state = state_of([Transition(0, n, f"i{n:07d}", "click", 1, T0 + n * 1000) for n in range(100)])
+    assert degree(state) == 100
+    assert len(encode_item(state)) <= 3_500
