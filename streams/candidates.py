@@ -136,7 +136,7 @@ def gather(
     first = np.ones(len(keys), dtype=np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=first[1:])
     entry_start = np.append(np.flatnonzero(first), len(keys))
-    candidate = np.cumsum(first)
+    candidate = np.cumsum(first, dtype=np.int64)
     candidate -= 1
     keys = keys[entry_start[:-1]]
 

@@ -157,7 +157,7 @@ def test_state_of_another_half_life_is_converted_at_its_last_event():
 
 def test_a_burst_trends_and_a_steady_item_does_not():
     replica = GraphReplica(GraphConfig())
-    week = range(0, 14 * 24)
+    week = range(14 * 24)
     steady = popular(replica, "steady", *[NOW_MS - hour * HOUR_MS for hour in reversed(week)])
     popular(replica, "burst", *[NOW_MS] * 10)
     popular(replica, "single", NOW_MS)
