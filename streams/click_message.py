@@ -40,9 +40,9 @@ class ClickMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
         Annotated[int, Meta(ge=0)] | None, Meta(description="Rank of the item on that list.")
     ] = None
     place: Annotated[Place | None, Meta(description="Where the user was.")] = None
-    context: Annotated[dict[str, Any], Meta(description="Kept by nobody; for your own use.")] = {}
+    context: Annotated[dict[str, Any], Meta(description="Not stored; for your own use.")] = {}
     properties: Annotated[
-        dict[str, Any], Meta(description="Kept by nobody; for your own use.")
+        dict[str, Any], Meta(description="Not stored; for your own use.")
     ] = {}
 
 

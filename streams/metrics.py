@@ -23,15 +23,18 @@ from prometheus_client import (
 from streams.event_types import DEFAULT_EVENT_TYPES
 from streams.events import DegradedReason, RejectReason, ServedBy
 
+# The client would add a `_created` series to each counter and histogram, doubling a scrape.
+prometheus_client.disable_created_metrics()
+
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 DEFAULT_VARIANT = "A"
 NO_VARIANT = "none"  # the variant label of a list that no model took part in
 TABLES = ("windows", "graph", "lists")
-EVICTIONS = (("windows", "full"), ("windows", "expired"), ("graph", "neighbour_cap"))
-INFERENCE_OUTCOMES = ("ok", "failed", "deadline", "overload")
+EVICTIONS = (("graph", "neighbour_cap"),)
+INFERENCE_OUTCOMES = ("ok", "failed", "deadline")
 RELOAD_OUTCOMES = ("loaded", "refused")
-ERASURE_OUTCOMES = ("erased", "unknown_user")
+ERASURE_OUTCOMES = ("erased",)
 HIT_RANKS = (1, 5, 10)
 
 # Edges at the service-level objectives: 10, 50 and 100 ms from event to recommendation.

@@ -27,7 +27,7 @@ class ItemMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
         str | int | None, Meta(description="ISO-8601 with zone, or epoch milliseconds.")
     ] = None
     properties: Annotated[
-        dict[str, Any], Meta(description="Kept by nobody; for your own use.")
+        dict[str, Any], Meta(description="Not stored; for your own use.")
     ] = {}
 
 

@@ -54,6 +54,10 @@ def test_known_label_values_exist_before_anything_happened() -> None:
         assert samples["freshrec_next_click_hits_total", hits] == 0
 
 
+def test_no_series_of_creation_times_is_exported() -> None:
+    assert not [name for name, _ in _samples(Metrics()) if name.endswith("_created")]
+
+
 def test_freshness_buckets_have_edges_at_the_objectives() -> None:
     samples = _samples(Metrics())
     edges = {
