@@ -13,6 +13,7 @@ A list depends on its user's state, the replica and the catalogue, never on the 
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,6 @@ Integers = NDArray[np.int64]
 
 YARDSTICK_SIZE = 10
 _EVENTS_A_SOURCE = 4
-_KEPT_ENCODER_INDEXES = 4
-_NO_HISTORY = HistoryView([], [], [], [])
 
 
 class _Read(NamedTuple):
@@ -64,7 +63,7 @@ class Recommender:
         self.config = config
         self._replica = replica
         self._catalogue = catalogue
-        self._indexes: dict[int, tuple[Scorer, EncoderIndex]] = {}
+        self._indexes: WeakKeyDictionary[Scorer, EncoderIndex] = WeakKeyDictionary()
         self._log_shares: tuple[PopularitySnapshot | None, Floats] = (None, np.zeros(0))
 
     def prepare(self, requests: Sequence[ListRequest], scorer: Scorer | None) -> Prepared:
@@ -239,15 +238,10 @@ class Recommender:
         prepared.batch = scorer.prepare(histories, encoder.encoder_ids(items))
 
     def _index_of(self, scorer: Scorer) -> EncoderIndex:
-        """Translation of a scorer's ids; a few are kept, because variants take turns."""
-        known = self._indexes.get(id(scorer))
-        if known is not None:
-            return known[1]
-        if len(self._indexes) >= _KEPT_ENCODER_INDEXES:
-            del self._indexes[next(iter(self._indexes))]
-        index = EncoderIndex(scorer, self._replica.ids)
-        # The scorer is kept with it, so that its identity cannot be taken over by another.
-        self._indexes[id(scorer)] = (scorer, index)
+        """Translation of a scorer's ids, kept as long as the scorer."""
+        index = self._indexes.get(scorer)
+        if index is None:
+            index = self._indexes[scorer] = EncoderIndex(scorer, self._replica.ids)
         return index
 
     def _log_prior(self, popularity: PopularitySnapshot) -> Floats:

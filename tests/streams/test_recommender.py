@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import msgspec
 import numpy as np
 import pytest
@@ -286,6 +289,16 @@ class TestEncoder:
             scores = scorer.run(prepared.batch)
             (ranked,) = recommender.finish(prepared, scores, degraded_reason=None, model=None)
             assert {"x", "y"}.intersection(ids(ranked)) == {"x", "y"}.intersection(log_probs)
+
+    def test_a_replaced_scorer_is_not_kept_alive(self):
+        world = crowd_world()
+        recommender = world.recommender()
+        scorer = FakeScorer({"a": -1.0})
+        recommender.prepare([world.request("u")], scorer)
+        replaced = weakref.ref(scorer)
+        del scorer
+        gc.collect()
+        assert replaced() is None
 
     def test_items_that_become_known_between_the_steps_are_not_confused(self):
         world = crowd_world()
