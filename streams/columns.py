@@ -107,7 +107,7 @@ class ColumnMapping:
             if not any(column.split(".")[0] in (*header, self.explode) for column in wanted):
                 raise MappingError(
                     f"No column for {name}: looked for {', '.join(wanted) or 'nothing'} among"
-                    f" {', '.join(header)}; say --map {name}=COLUMN or choose a --preset."
+                    f" {', '.join(header)[:200]}; say --map {name}=COLUMN or choose a --preset."
                 )
 
     def clicks(self, row: Row, number: int) -> Iterator[LoggedClick | Skip]:
