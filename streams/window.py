@@ -116,24 +116,31 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
     count = len(window.item_slots)
     items, types = window.items, window.types
     times = window.times_ms()
-    names = [items[slot] for slot in window.item_slots]
-    kinds = [types[slot] for slot in window.type_slots] or types[:1] * count
-    places = window.places or [0] * count
     positive = config.event_types.positive_names
+    start = 0
+    order: list[int] | None = None
     if window.late or not positive.issuperset(types):
-        order = [entry for entry in range(count) if kinds[entry] in positive]
+        kinds = window.type_slots or bytes(count)
+        counts = [name in positive for name in types]
+        order = [entry for entry in range(count) if counts[kinds[entry]]]
         if window.late:
             order.sort(key=times.__getitem__)
         if limit is not None:
             order = order[max(0, len(order) - limit) :]
-        return HistoryView(
-            [names[entry] for entry in order],
-            [kinds[entry] for entry in order],
-            [times[entry] for entry in order],
-            [places[entry] for entry in order],
-        )
-    start = 0 if limit is None else max(0, count - limit)
-    return HistoryView(names[start:], kinds[start:], times[start:], places[start:])
+    elif limit is not None:
+        start = max(0, count - limit)
+    names = [items[slot] for slot in window.item_slots[start:]]
+    type_names = [types[slot] for slot in window.type_slots[start:]] or types[:1] * len(names)
+    times = times[start:]
+    places = window.places[start:] or [0] * len(names)
+    if order is None:
+        return HistoryView(names, type_names, times, places)
+    return HistoryView(
+        [names[entry] for entry in order],
+        [type_names[entry] for entry in order],
+        [times[entry] for entry in order],
+        [places[entry] for entry in order],
+    )
 
 
 def negatives(window: Window, config: WindowConfig) -> set[str]:
@@ -192,15 +199,15 @@ def _predecessors(
     recent = _positive_slots(window, stop, config)
     items = window.items
     clicked = click.item_id
-    found: list[str | None] = []
-    nearer = []
-    for slot in reversed(recent):
-        item = items[slot]
-        if slot in nearer or item == clicked:
-            found.append(None)
-        else:
-            nearer.append(slot)
-            found.append(item)
+    found: list[str | None] = [items[slot] for slot in reversed(recent)]
+    if clicked not in found and len(set(recent)) == len(recent):
+        return found
+    nearer = {clicked}
+    for position, item in enumerate(found):
+        if item in nearer:
+            found[position] = None
+        elif item is not None:
+            nearer.add(item)
     while found and found[-1] is None:
         found.pop()
     return found

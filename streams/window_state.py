@@ -29,7 +29,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
     late: how many time gaps are negative; with 0 of them arrival order is time order.
 
     watermarks: source to the last offset read from it. event_ids: hashes of the newest event
-    ids, EVENT_ID_BYTES each. free: how many slots of items are FREE.
+    ids, EVENT_ID_BYTES each. free_slots: the slots of items that are FREE.
     """
 
     items: list[str] = msgspec.field(default_factory=list)
@@ -48,7 +48,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
     first_offset: int = 0
     span_offset: int = 0
     source: int = 0
-    free: int = 0
+    free_slots: list[int] = msgspec.field(default_factory=list)
     watermarks: dict[int, int] = msgspec.field(default_factory=dict)
     event_ids: bytearray = msgspec.field(default_factory=bytearray)
 
@@ -117,8 +117,8 @@ class Window(msgspec.Struct, array_like=True, gc=False):
             self.first_ms = time_ms
             self.first_offset = offset
             self.source = source
-        lead_ms = last_ms + self.lead_ms - time_ms
-        self.lead_ms = max(lead_ms, 0)
+        if self.lead_ms or time_ms < last_ms:
+            self.lead_ms = max(last_ms + self.lead_ms - time_ms, 0)
 
         event_type = click.event_type
         if not self.types:
@@ -148,13 +148,12 @@ class Window(msgspec.Struct, array_like=True, gc=False):
             self.type_slots = [*self.type_slots, slot]
 
     def _new_item_slot(self, item_id: str) -> int:
-        if not self.free:
-            self.items.append(item_id)
-            return len(self.items) - 1
-        slot = self.items.index(FREE)
-        self.items[slot] = item_id
-        self.free -= 1
-        return slot
+        if self.free_slots:
+            slot = self.free_slots.pop()
+            self.items[slot] = item_id
+            return slot
+        self.items.append(item_id)
+        return len(self.items) - 1
 
     def evict_first(self, surplus: int) -> None:
         """Forget the `surplus` events that arrived first."""
@@ -186,7 +185,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
                 del self.type_slots[:surplus]
         else:
             self._empty()
-        for slot in set(dropped):
+        for slot in sorted(set(dropped)):
             if slot not in slots:
                 self._free(slot)
         self._compact_if_sparse()
@@ -216,10 +215,11 @@ class Window(msgspec.Struct, array_like=True, gc=False):
 
     def _free(self, slot: int) -> None:
         self.items[slot] = FREE
-        self.free += 1
+        self.free_slots.append(slot)
 
     def _compact_if_sparse(self) -> None:
-        if self.free > _COMPACT_ABOVE and 2 * self.free > len(self.items):
+        free = len(self.free_slots)
+        if free > _COMPACT_ABOVE and 2 * free > len(self.items):
             self._rebuild(range(len(self.item_slots)))
 
     def evict_older(self, cutoff_ms: int) -> None:
@@ -278,7 +278,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         self._empty()
         self.item_slots = bytearray()
         self.items.clear()
-        self.free = 0
+        self.free_slots.clear()
         for click, source, offset in arrivals:
             self.append(click, source, offset)
         self.lead_ms = newest_ms - self.first_ms - self.span_ms
