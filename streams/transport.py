@@ -34,12 +34,21 @@ _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
 
 
 class RecordBatch(ConsumerMessage):
-    """The records of one fetch of one partition, and the delivery to finish when done."""
+    """Consecutive records of one partition, and the delivery to finish when done.
 
-    __slots__ = ("delivery", "records")
+    While no agent has taken it, later fetches of the partition are added: whatever keeps the
+    agents busy makes the next batches larger and so cheaper.
+    """
+
+    __slots__ = ("delivery", "records", "taken")
 
     records: list[Any]
     delivery: Delivery
+    taken: bool
+
+    def take(self) -> None:
+        """Called by the agent before it looks at the records: nothing is added any more."""
+        self.taken = True
 
 
 class Lifecycle(Protocol):
@@ -94,6 +103,7 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.tracker = OffsetTracker()
+        self._untaken: dict[TP, RecordBatch] = {}
         super().__init__(*args, **kwargs)
 
     @property
@@ -131,6 +141,7 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self.tracker.drop(ensure_TP(tp))
+        self._untaken.clear()
         await self.lifecycle.revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -183,6 +194,16 @@ class BatchConsumer(driver.Consumer):
             if not records:
                 return
         last = records[-1]
+        untaken = self._untaken.get(tp)
+        if (
+            untaken is not None
+            and not untaken.taken
+            and len(untaken.records) + len(records) <= self.app.conf.broker_max_poll_records
+        ):
+            untaken.records.extend(records)
+            untaken.delivery.last_offset = last.offset
+            self._read_offset[tp] = last.offset + 1
+            return
         message = RecordBatch(
             tp.topic,
             tp.partition,
@@ -199,6 +220,7 @@ class BatchConsumer(driver.Consumer):
             generation_id=generation,
         )
         message.records = records
+        message.taken = False
         channels = cast("Any", self.app.topics)._tp_index[tp]
         await self.app.flow_control.acquire()
         if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -206,6 +228,7 @@ class BatchConsumer(driver.Consumer):
         message.delivery = self.tracker.deliver(tp, last.offset)
         message.refcount += len(channels)
         self._read_offset[tp] = last.offset + 1
+        self._untaken[tp] = message
         for channel in channels:
             await channel.queue.put(self.app.create_event(None, records, None, message))
 

@@ -304,7 +304,7 @@ class Worker(Lifecycle):
             metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
             metrics.window_users.set(sum(len(p.windows) for p in self.owned.values()))
             metrics.graph_items.set(len(self.replica))
-            metrics.graph_edges.set(getattr(self.replica, 'edges', 0))
+            metrics.graph_edges.set(getattr(self.replica, "edges", 0))
             metrics.catalogue_items.set(len(self.catalogue))
             metrics.ready.set(not self.health.reasons)
             if len(self.replica):
@@ -331,12 +331,14 @@ class Worker(Lifecycle):
 
     async def on_clicks(self, message: Any, records: list[Any]) -> None:
         """A batch of the clicks or the rekeyed topic."""
+        message.take()
         partition = self.owned.get(message.partition)
         if partition is not None:
             await self.clicks.handle(partition, message.topic, records, message.delivery)
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""
+        message.take()
         partition = self.owned.get(message.partition)
         if partition is not None:
             await self.graph.handle(partition, records, message.delivery)

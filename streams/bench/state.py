@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from streams.bench.process import Progress, WorkerProcess
+from streams.bench.progress import Progress
 from streams.bench.workload import Workload, publish
 from streams.broker import KafkaCluster
 from streams.connection import connect_admin
 from streams.settings import Settings
 from streams.topics import ensure_topics
+from streams.worker_process import WorkerProcess
 
 
 class StateFigures(msgspec.Struct):

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from streams.bench.oracle import judge
-from streams.bench.process import Progress, WorkerProcess
+from streams.bench.progress import Progress
 from streams.bench.workload import Tally, Workload, publish
 from streams.connection import connect_admin
 from streams.settings import Settings
 from streams.topics import ensure_topics
+from streams.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.kafka
 

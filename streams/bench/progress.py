@@ -1,0 +1,72 @@
+"""Progress: what the broker knows of how far a group has come."""
+
+import logging
+import time
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streams.settings import Settings
+from streams.worker_process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.05
+
+
+class Progress:
+    """Committed and end offsets of a topic, for one group."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._consumer = Consumer(
+            settings.librdkafka(**{"group.id": settings.group, "enable.auto.commit": False}),
+            logger=log,
+        )
+        metadata = self._consumer.list_topics(topic, timeout=10).topics[topic]
+        self._committed = 0
+        self._partitions = [TopicPartition(topic, number) for number in metadata.partitions]
+
+    def end(self) -> int:
+        """Records in the topic, as the sum of the end offsets."""
+        return sum(
+            self._consumer.get_watermark_offsets(tp, timeout=10)[1] for tp in self._partitions
+        )
+
+    def committed(self) -> int:
+        """Sum of the committed offsets; what was known last while the coordinator moves."""
+        try:
+            positions = self._consumer.committed(self._partitions, timeout=10)
+        except KafkaException as error:
+            log.info("committed offsets are not known at the moment: %s", error)
+            return self._committed
+        self._committed = sum(max(0, tp.offset) for tp in positions)
+        return self._committed
+
+    def wait(self, offset: int, worker: WorkerProcess, timeout_seconds: float) -> float:
+        """Wait until `offset` is committed; returns the monotonic instant.
+
+        Raises RuntimeError when the worker dies or the time is up.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while (committed := self.committed()) < offset:
+            if not worker.alive():
+                raise RuntimeError(f"the worker died:\n{worker.log_tail()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"only {committed} of {offset} records were committed within "
+                    f"{timeout_seconds:.0f} s:\n{worker.log_tail()}"
+                )
+            time.sleep(_POLL_SECONDS)
+        return time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
