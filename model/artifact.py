@@ -22,6 +22,8 @@ from model.features import FEATURE_INPUTS, FeatureSpec
 
 FORMAT = 1
 OPSETS = range(18, 25)
+# The artefact that comes with the package: item ids of MovieLens-100k, no titles and no ratings.
+DEMO_ARTIFACT = Path(__file__).parent / "demo_artifact"
 MODEL_FILE = "model.onnx"
 ITEMS_FILE = "items.json"
 SMOKE_FILE = "smoke.json"

@@ -27,7 +27,7 @@ class PriorConfig(NamedTuple):
     window: int = 5  # distinct last items whose neighbours are scored
     window_decay: float = 0.7
     max_neighbours: int = 100
-    graph_half_life_seconds: float = 30 * 86_400.0
+    graph_half_life_seconds: float = 7 * 86_400.0  # the live graph's default for clicks
     popularity_half_life_seconds: float = 7 * 86_400.0
 
 

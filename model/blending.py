@@ -19,6 +19,7 @@ LogProbabilities = Callable[[IntArray], FloatArray]
 MAX_EXAMPLES = 2048
 MAX_CELLS = 8_000_000  # examples x items held at once
 GRAPH_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+HALF_LIFE_DAYS = (1, 7, 30, 180, 3650)
 OWN_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 POPULARITY_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
 SINGLE_TERMS = {
@@ -34,6 +35,7 @@ class BlendChoice(NamedTuple):
 
     blend: Blend
     repeat_policy: str
+    priors: PriorConfig
     metrics: dict[str, object]  # of the blend and of each term alone
 
 
@@ -80,14 +82,15 @@ def choose_blend(
     log: Sequences,
     split: Split,
     log_probabilities: LogProbabilities,
-    priors: PriorConfig,
     *,
     online: bool,
     seed: int,
+    priors: PriorConfig | None = None,
 ) -> BlendChoice:
     """Weights and repeat policy with the best NDCG@10 on a sample of the validation events.
 
-    online: the graph learns during validation, as it will in the stream.
+    online: the graph learns during validation, as it will in the stream. priors: None to choose
+    the graph's half-life as well, by the graph's own NDCG@10.
     """
     size = max(64, min(MAX_EXAMPLES, MAX_CELLS // len(log.items)))
     events = split.validation
@@ -97,6 +100,8 @@ def choose_blend(
     fold = split.train.copy()
     if online:
         fold |= log.rank <= log.rank[split.validation].max()
+    if priors is None:
+        priors = _choose_half_life(log, events, fold, online=online)
     chunks = [
         Terms.of(log, chunk, log_probabilities(chunk.examples))
         for chunk in prior_chunks(log, events, fold, priors, online=online)
@@ -119,7 +124,24 @@ def choose_blend(
     metrics: dict[str, object] = {"blend": ranking_metrics(ranks(blend, policy))}
     for term, single in SINGLE_TERMS.items():
         metrics[term] = ranking_metrics(ranks(single, policy))
-    return BlendChoice(blend, policy, metrics)
+    return BlendChoice(blend, policy, priors, metrics)
+
+
+def _choose_half_life(
+    log: Sequences, events: IntArray, fold: NDArray[np.bool_], *, online: bool
+) -> PriorConfig:
+    """The default priors with the half-life at which the graph alone predicts best."""
+    if not log.has_times:
+        return PriorConfig()
+    found: list[tuple[float, PriorConfig]] = []
+    for days in HALF_LIFE_DAYS:
+        priors = PriorConfig(graph_half_life_seconds=days * 86_400.0)
+        ranks = []
+        for chunk in prior_chunks(log, events, fold, priors, online=online):
+            targets = log.item[chunk.examples]
+            ranks.append(target_ranks(chunk.graph, targets))
+        found.append((ranking_metrics(np.concatenate(ranks))["ndcg"]["10"], priors))
+    return max(found, key=lambda pair: pair[0])[1]
 
 
 def unknown_to_lowest(log_probs: FloatArray, top_k: int = 100) -> FloatArray:

@@ -286,29 +286,31 @@ def _events(
     place_cell: PlaceCell | None,
     name: str,
 ) -> Iterator[Event]:
-    names: dict[str, str] | None = None
+    names: dict[str, Sequence[str]] = {}
     for number, row in enumerate(rows, 1):
-        if names is None:
+        if not names:
             names = _column_names(list(row), columns, name)
         user, item = _identifier(row, names["user_id"]), _identifier(row, names["item_id"])
-        time_ms = parse_time_ms(row.get(names["timestamp"]), time_unit)
+        time_ms = parse_time_ms(_first(row, names["timestamp"]), time_unit)
         if user is None or item is None or time_ms is None:
             message = (
-                f"row {number} of {name} has no usable "
-                f"{', '.join(names[field] for field in REQUIRED)}: correct or remove it"
+                f"row {number} of {name} has no usable user_id, item_id or timestamp: "
+                "correct or remove it"
             )
             raise DataError(message)
-        event_type = _identifier(row, names.get("event_type", "")) or DEFAULT_EVENT_TYPE
+        event_type = _identifier(row, names["event_type"]) or DEFAULT_EVENT_TYPE
         cell = 0
-        if place_cell is not None and "latitude" in names and "longitude" in names:
+        if place_cell is not None:
             latitude, longitude = _number(row, names["latitude"]), _number(row, names["longitude"])
             if latitude is not None and longitude is not None:
                 cell = place_cell(latitude, longitude)
         yield Event(user, item, time_ms, event_type, cell)
 
 
-def _column_names(found: Sequence[str], columns: Mapping[str, str], name: str) -> dict[str, str]:
-    """Column of each field that the log has."""
+def _column_names(
+    found: Sequence[str], columns: Mapping[str, str], name: str
+) -> dict[str, Sequence[str]]:
+    """Columns that hold each field, to be tried in order; rows of JSON may differ in theirs."""
     for field, column in columns.items():
         if field not in COLUMN_ALIASES:
             message = f"{field!r} is not a field; map one of {', '.join(COLUMN_ALIASES)}"
@@ -316,28 +318,32 @@ def _column_names(found: Sequence[str], columns: Mapping[str, str], name: str) -
         if column not in found:
             message = f"{name} has no column {column!r}; it has {', '.join(found)}"
             raise DataError(message)
-    names = dict(columns)
-    for field, aliases in COLUMN_ALIASES.items():
-        alias = next((alias for alias in aliases if alias in found), None)
-        if field not in names and alias is not None:
-            names[field] = alias
+    names: dict[str, Sequence[str]] = {
+        field: (columns[field],) if field in columns else aliases
+        for field, aliases in COLUMN_ALIASES.items()
+    }
     for field in REQUIRED:
-        if field not in names:
+        if not any(column in found for column in names[field]):
             message = f"{name} has no column for {field}: map one of {', '.join(found)} to it"
             raise DataError(message)
     return names
 
 
-def _identifier(row: Mapping[str, object], column: str) -> str | None:
-    value = row.get(column)
+def _first(row: Mapping[str, object], columns: Sequence[str]) -> object:
+    """The first of these columns that has a value."""
+    return next((row[column] for column in columns if row.get(column) not in (None, "")), None)
+
+
+def _identifier(row: Mapping[str, object], columns: Sequence[str]) -> str | None:
+    value = _first(row, columns)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a column of ids with gaps is read as floats
     text = "" if value is None else str(value).strip()
     return text or None
 
 
-def _number(row: Mapping[str, object], column: str) -> float | None:
-    value = row.get(column)
+def _number(row: Mapping[str, object], columns: Sequence[str]) -> float | None:
+    value = _first(row, columns)
     try:
         number = float(value) if isinstance(value, (str, int, float)) else math.nan
     except ValueError:

@@ -187,8 +187,9 @@ def to_onnx(encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int) -> bytes
         tensors["lengths"],
         tensors["candidates"],
     )
-    # The exporter warns about its own deprecated calls, and that torchvision is not there.
-    exporter_log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    # The exporter warns about its own deprecated calls, torchvision not being there, and weights
+    # that it folded into others.
+    exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.artifact import Artifact, Blend
 from model.export import save_artifact
 from model.net import SequenceEncoder
 from model.scorer import EncoderScorer
 from tests.model.samples import ITEMS, SPEC, random_encoder
+
+# Small matrices: a second thread only waits, and waits long on a busy machine.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_a_shift_by_whole_weeks_keeps_every_time_feature():
 
 def test_places_hash_to_the_same_bounded_ids_in_every_process():
     cells = np.array([0, 1, 2, 123_456_789, 2**40], np.int64)
-    assert place_ids(cells, 1000).tolist() == [1, 575, 760, 955, 254]
+    assert place_ids(cells, 1000).tolist() == [1, 791, 732, 586, 570]
     many = place_ids(np.arange(1, 5000, dtype=np.int64), 16)
     assert set(many.tolist()) == set(range(2, 18))
 

@@ -1,0 +1,309 @@
+"""Training end to end, on a log whose next items follow a rule."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import train as training
+from model.artifact import load_artifact
+from model.data import DataError, Event, leave_one_out, sequences
+from model.evaluate import evaluate
+from model.features import FeatureSpec
+from model.net import EncoderConfig, SequenceEncoder
+from model.scorer import EncoderScorer, History
+from model.train import FitOptions, fit, train, usable_features
+from model.windows import EncodedLog
+
+ITEMS = 30
+OPTIONS = FitOptions(
+    max_seconds=60,
+    max_steps=250,
+    patience=100,
+    learning_rate=5e-3,
+    batch_size=32,
+    seed=1,
+    last_window_share=0.5,
+)
+
+
+def successor(item: int) -> int:
+    return (7 * item + 3) % ITEMS
+
+
+def planted_events(users: int = 80, length: int = 14) -> list[Event]:
+    """Everybody walks the planted transitions; one step in ten goes anywhere."""
+    random = np.random.default_rng(3)
+    events = []
+    for user in range(users):
+        item = int(random.integers(ITEMS))
+        for step in range(length):
+            time_ms = 1_700_000_000_000 + user * 1000 + step * 3_600_000
+            events.append(Event(f"u{user}", f"i{item}", time_ms))
+            item = int(random.integers(ITEMS)) if random.random() < 0.1 else successor(item)
+    return events
+
+
+def setup(max_length: int = 10, features: tuple[str, ...] = ()):
+    log = sequences(planted_events())
+    split = leave_one_out(log)
+    spec = FeatureSpec(features, ("click",), 0, max_length)
+    encoded = EncodedLog(log, np.unique(log.item[split.train]), spec)
+    config = EncoderConfig(
+        items=len(encoded.known),
+        dim=16,
+        layers=1,
+        heads=2,
+        max_length=max_length,
+        dropout=0.1,
+        features=spec.vocabulary_sizes(),
+    )
+    return log, split, encoded, config
+
+
+def same_weights(one: SequenceEncoder, other: SequenceEncoder) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("log") / "clicks.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "item_id", "timestamp"])
+        writer.writerows(event[:3] for event in planted_events())
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(log_file: Path) -> tuple[Path, dict[str, object]]:
+    out = log_file.parent / "model"
+    result = train(
+        log_file,
+        out,
+        max_minutes=1,
+        max_steps=250,
+        learning_rate=5e-3,
+        dim=16,
+        layers=1,
+        max_length=10,
+        dropout=0.1,
+        seed=1,
+        top_k=5,
+    )
+    return out, result
+
+
+def test_a_trained_artefact_predicts_the_planted_transitions(trained):
+    scorer = EncoderScorer.load(trained[0], engine="cpu")
+    right = 0
+    for item in range(ITEMS):
+        path = [item]
+        while len(path) < 4:
+            path.append(successor(path[-1]))
+        history = History(
+            [f"i{i}" for i in path],
+            ["click"] * 4,
+            [1_700_000_000_000 + step * 3_600_000 for step in range(4)],
+            [0] * 4,
+        )
+        best = scorer.score([history], np.zeros((1, 0), np.int64)).top_ids[0, 0]
+        right += scorer.items[best - 1] == f"i{successor(path[-1])}"
+    assert right >= 27
+
+
+def test_the_artefact_records_how_it_was_made(trained):
+    manifest = load_artifact(trained[0]).manifest
+    assert manifest.features == ["time_gap", "hour_of_week"]
+    assert manifest.training["split"] == "leave-one-out"
+    assert manifest.training["seed"] == 1
+    assert manifest.training["data"]["users"] == 80
+    assert manifest.metrics["validation"]["blend"]["ndcg"]["10"] > 0.8
+    assert trained[1]["version"] == manifest.version
+    assert trained[1]["artifact_bytes"] < 300_000
+
+
+def test_evaluation_of_the_artefact_beats_popularity_and_knows_it_was_fair(trained, log_file):
+    report = evaluate(log_file, trained[0], protocol="leave-one-out")
+    assert report["held_out"] is True
+    assert (report["users"], report["examples"], report["items"]) == (80, 80, ITEMS)
+    assert report["encoder"]["hit_rate"]["5"] > 0.85
+    assert report["blend"]["hit_rate"]["5"] > 0.85
+    assert report["baselines"]["popularity"]["hit_rate"]["5"] < 0.4
+    for method in (report["encoder"], report["graph"], report["blend"]):
+        for metric in ("hit_rate", "ndcg", "mrr"):
+            assert list(method[metric]) == ["5", "10", "20"]
+            assert method[metric]["5"] <= method[metric]["10"] <= method[metric]["20"]
+        assert method["mrr"]["10"] <= method["ndcg"]["10"] <= method["hit_rate"]["10"]
+
+
+def test_evaluation_says_when_the_model_has_seen_the_test_events(trained, log_file, tmp_path):
+    report = evaluate(log_file, trained[0], protocol="temporal", max_examples=50)
+    assert report["held_out"] is False
+    assert report["examples"] == 50
+    other = tmp_path / "other.csv"
+    other.write_text("user,item,time\n1,i1,1\n1,i2,2\n1,i9,3\n1,nobody-knows,4\n")
+    report = evaluate(other, trained[0])
+    assert report["held_out"] is None
+    assert report["known_targets"] == 0
+    assert report["encoder"]["hit_rate"]["20"] == 0.0
+
+
+def test_evaluation_refuses_a_protocol_it_does_not_know(trained, log_file):
+    with pytest.raises(ValueError, match="leave-one-out, temporal"):
+        evaluate(log_file, trained[0], protocol="random")
+
+
+def test_evaluation_equals_the_training_encoders_own_scores(tmp_path: Path, log_file: Path):
+    """The exported graph, its features and its histories against torch on the same events."""
+    from model.data import read_log
+    from model.evaluate import encoder_log_probabilities
+    from model.net import load_checkpoint
+
+    train(
+        log_file,
+        tmp_path / "model",
+        max_minutes=1,
+        max_steps=20,
+        dim=16,
+        layers=2,
+        max_length=6,
+        checkpoint=tmp_path / "checkpoint",
+    )
+    encoder, manifest, _ = load_checkpoint(tmp_path / "checkpoint")
+    log = read_log(log_file)
+    split = leave_one_out(log)
+    encoded = EncodedLog(log, np.unique(log.item[split.train]), manifest.feature_spec())
+    events = np.concatenate([split.test, split.validation, log.starts[:-1] + 1])
+    scorer = EncoderScorer.load(tmp_path / "model", engine="cpu")
+    np.testing.assert_allclose(
+        encoder_log_probabilities(scorer, log, events),
+        training.log_probabilities(encoder, encoded, events),
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    _, split, encoded, config = setup(features=("time_gap",))
+    few = OPTIONS._replace(max_steps=12)
+    fits = [
+        fit(config, encoded, split.train, split.validation, few._replace(seed=seed)).encoder
+        for seed in (4, 4, 5)
+    ]
+    assert same_weights(fits[0], fits[1])
+    assert not same_weights(fits[0], fits[2])
+
+
+def test_held_out_events_leave_no_trace_in_the_weights():
+    log, split, encoded, config = setup()
+    few = OPTIONS._replace(max_steps=12)
+    first = fit(config, encoded, split.train, np.zeros(0, np.int64), few).encoder
+    other_items = np.where(split.train, log.item, 0)
+    other = EncodedLog(log._replace(item=other_items), encoded.known, encoded.spec)
+    second = fit(config, other, split.train, np.zeros(0, np.int64), few).encoder
+    assert same_weights(first, second)
+
+
+def test_sampled_negatives_learn_the_planted_transitions_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training, "FULL_SOFTMAX_ITEMS", 10)
+    monkeypatch.setattr(training, "SAMPLED_NEGATIVES", 8)
+    _, split, encoded, config = setup()
+    fitted = fit(config, encoded, split.train, split.validation, OPTIONS)
+    assert fitted.ndcg_at_10 > 0.75
+
+
+def test_training_stops_when_validation_no_longer_improves():
+    _, split, encoded, config = setup()
+    flat = OPTIONS._replace(learning_rate=0.0, patience=2, max_steps=10_000)
+    fitted = fit(config, encoded, split.train, split.validation, flat)
+    assert len(fitted.curve) == 3
+
+
+def test_training_stops_at_its_time_limit():
+    _, split, encoded, config = setup()
+    fitted = fit(
+        config,
+        encoded,
+        split.train,
+        np.zeros(0, np.int64),
+        OPTIONS._replace(max_seconds=0.3, max_steps=10**9),
+    )
+    assert fitted.seconds < 5
+
+
+@pytest.mark.parametrize(("repeating", "policy"), [(True, "allow"), (False, "exclude")])
+def test_the_repeat_policy_follows_the_data(repeating: bool, policy: str):
+    random = np.random.default_rng(0)
+    events = []
+    for user in range(60):
+        own = random.permutation(40)[: 3 if repeating else 12]
+        for step in range(12):
+            item = random.choice(own) if repeating else own[step]
+            events.append(Event(f"u{user}", f"i{item}", 1000 * step))
+    log = sequences(events)
+    split = leave_one_out(log)
+
+    def uniform(examples: np.ndarray) -> np.ndarray:
+        return np.full((len(examples), len(log.items)), -3.0, np.float32)
+
+    from model.blending import choose_blend
+
+    choice = choose_blend(log, split, uniform, online=False, seed=0)
+    assert choice.repeat_policy == policy
+    if repeating:
+        assert choice.blend.own > 0
+        blend, encoder = choice.metrics["blend"], choice.metrics["encoder"]
+        assert blend["hit_rate"]["5"] > 0.9 > 0.5 > encoder["hit_rate"]["5"]
+
+
+def test_an_unknown_item_scores_as_the_last_of_the_known_top():
+    from model.blending import unknown_to_lowest
+
+    scores = np.array([[-1, -np.inf, -3, -2], [-np.inf] * 4], np.float32)
+    assert unknown_to_lowest(scores, top_k=2).tolist() == [[-1, -2, -3, -2], [0, 0, 0, 0]]
+    assert unknown_to_lowest(scores, top_k=100)[0].tolist() == [-1, -3, -3, -2]
+
+
+def test_features_that_the_data_cannot_feed_are_refused():
+    log = sequences(planted_events(3))
+    assert usable_features(log, None) == ("time_gap", "hour_of_week")
+    assert usable_features(log, []) == ()
+    assert usable_features(log, ["hour_of_week", "time_gap"]) == ("time_gap", "hour_of_week")
+    with pytest.raises(DataError, match="nothing to feed the feature place"):
+        usable_features(log, ["place"])
+    with pytest.raises(DataError, match="none of"):
+        usable_features(log, ["weather"])
+    order_only = log._replace(has_times=False)
+    assert usable_features(order_only, None) == ()
+
+
+def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="objective 'fame' is none of next"):
+        train(log_file, tmp_path / "m", objective="fame")
+    with pytest.raises(ValueError, match="split 'random'"):
+        train(log_file, tmp_path / "m", split="random")
+    short = tmp_path / "short.csv"
+    short.write_text("user,item,time\n1,a,1\n2,b,1\n")
+    with pytest.raises(DataError, match="no user has enough events"):
+        train(short, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_windows_of_an_epoch_cover_one_window_of_each_user():
+    from model.windows import training_batches, user_spans
+
+    _, split, encoded, _ = setup()
+    spans = user_spans(encoded, split.train)
+    assert (spans[:, 1] - spans[:, 0]).tolist() == [12] * 80
+    random = np.random.default_rng(0)
+    batches = training_batches(spans, 5, batch_size=32, last_window_share=0.5, random=random)
+    epoch = [window for _ in range(3) for window in next(batches)]
+    owners = sorted(np.searchsorted(spans[:, 0], start, side="right") - 1 for start, _ in epoch)
+    assert owners == list(range(80))
+    assert {end - start for start, end in epoch} == {6}
+    last = sum(end in set(spans[:, 1].tolist()) for _, end in epoch)
+    assert 35 < last < 60
