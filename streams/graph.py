@@ -5,6 +5,7 @@ type has its own half-life; weights are forward-decayed (see popularity), so ran
 a type needs no clock.
 """
 
+from collections.abc import Sequence
 from math import floor, ldexp, log2
 
 import msgspec
@@ -23,6 +24,8 @@ from streams.popularity import (
 
 ITEM_FORMAT = 1
 REPLAYED = -1
+# Of the bound after an eviction, in fifths: sorting is paid once for many new edges.
+_KEPT_FIFTHS = 4
 
 
 class GraphConfig(msgspec.Struct, frozen=True):
@@ -101,39 +104,68 @@ def fold_edge(
     Returns the number of edges forgotten to keep the bound, or REPLAYED (-1) where the source
     was applied up to this offset before: then nothing changed.
     """
-    watermarks = state.watermarks
-    if offset <= watermarks.get(source, -1):
-        return REPLAYED
-    watermarks[source] = offset
+    evicted, replayed = fold_edges(
+        (state,), source, offset, dst, event_type, (distance,), time_ms, config
+    )
+    return REPLAYED if replayed else evicted
+
+
+def fold_edges(
+    states: Sequence[ItemState],
+    source: int,
+    offset: int,
+    dst: str,
+    event_type: str,
+    distances: Sequence[int],
+    time_ms: int,
+    config: GraphConfig,
+) -> tuple[int, int]:
+    """`fold_edge` for the items before one click: what they share is worked out once.
+
+    distances: how far before the click each item stands. Returns the number of edges forgotten
+    and the number of items that had been applied up to this offset before.
+    """
     effect = config.event_types.effects.get(event_type)
-    if effect is None:
-        return 0
-    weight, half_life_ms = effect
-    group = state.edges.get(event_type)
-    if group is None:
+    weight, half_life_ms = effect if effect is not None else (0.0, 1.0)
+    half_lives = time_ms / half_life_ms
+    known_base = None
+    scaled = 0.0
+    evicted = replayed = 0
+    for state, distance in zip(states, distances, strict=True):
+        watermarks = state.watermarks
+        if offset <= watermarks.get(source, -1):
+            replayed += 1
+            continue
+        watermarks[source] = offset
         if not weight:
-            return 0
-        group = TypeEdges(floor(time_ms / half_life_ms), half_life_ms, {})
-        state.edges[event_type] = group
-    elif group.half_life_ms != half_life_ms:
-        _adopt(group, half_life_ms, time_ms)
-    ahead = time_ms / half_life_ms - group.base
-    if ahead > REBASE_HALF_LIVES:
-        shift = floor(ahead)
-        ahead -= shift
-        _rebase(group, shift)
-    contribution = weight / distance * 2.0**ahead
-    edge = group.edges.get(dst)
-    if edge is not None:
-        edge.weight += contribution
-        edge.count += 1
-        if time_ms > edge.last_ms:
-            edge.last_ms = time_ms
-        return 0
-    group.edges[dst] = Edge(contribution, time_ms, 1)
-    if degree(state) <= config.max_neighbours:
-        return 0
-    return _evict(state, config.max_neighbours)
+            continue
+        group = state.edges.get(event_type)
+        if group is None:
+            group = state.edges[event_type] = TypeEdges(floor(half_lives), half_life_ms, {})
+        elif group.half_life_ms != half_life_ms:
+            _adopt(group, half_life_ms, time_ms)
+        base = group.base
+        if base != known_base:
+            ahead = half_lives - base
+            if ahead > REBASE_HALF_LIVES:
+                _rebase(group, floor(ahead))
+                base = group.base
+                ahead = half_lives - base
+            known_base = base
+            scaled = weight * 2.0**ahead
+        edges = group.edges
+        edge = edges.get(dst)
+        if edge is not None:
+            edge.weight += scaled / distance
+            edge.count += 1
+            if time_ms > edge.last_ms:
+                edge.last_ms = time_ms
+            continue
+        edges[dst] = Edge(scaled / distance, time_ms, 1)
+        edge_count = len(edges) if len(state.edges) == 1 else degree(state)
+        if edge_count > config.max_neighbours:
+            evicted += _evict(state, config.max_neighbours)
+    return evicted, replayed
 
 
 def fold_popularity(
@@ -226,12 +258,21 @@ def _rebase(group: TypeEdges, shift: int) -> None:
 
 
 def _evict(state: ItemState, max_neighbours: int) -> int:
-    """Forget the weakest edges, down to 90 % of the bound; return how many.
+    """Forget the weakest edges, down to four fifths of the bound; return how many.
 
     They are compared by value at the newest time of any of them. Ties go by age, then type and
     item, so that the same transitions always leave the same edges.
     """
     groups = state.edges
+    kept = max(1, max_neighbours * _KEPT_FIFTHS // 5)
+    if len(groups) == 1:
+        # One base and one half-life: weights compare as they are.
+        (group,) = groups.values()
+        weakest = sorted([(e.weight, e.last_ms, dst) for dst, e in group.edges.items()])
+        surplus = len(weakest) - kept
+        for _, _, dst in weakest[:surplus]:
+            del group.edges[dst]
+        return surplus
     at_ms = max([edge.last_ms for group in groups.values() for edge in group.edges.values()])
     ranked = []
     for event_type, group in groups.items():
@@ -241,7 +282,7 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
             for dst, edge in group.edges.items()
         ]
     ranked.sort()
-    surplus = len(ranked) - max(1, max_neighbours * 9 // 10)
+    surplus = len(ranked) - kept
     for _, _, event_type, dst in ranked[:surplus]:
         del groups[event_type].edges[dst]
     for event_type in [name for name, group in groups.items() if not group.edges]:

@@ -14,7 +14,7 @@ import msgspec
 from streams.codec import CodecError
 from streams.event_types import EventTypes
 from streams.events import Click, ClickLimits, Reject, RejectReason, decode_click
-from streams.graph import GraphConfig, ItemState, fold_edge, fold_popularity, new_item_state
+from streams.graph import GraphConfig, ItemState, fold_edges, fold_popularity, new_item_state
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
@@ -201,37 +201,42 @@ class ClickPipeline:
     ) -> None:
         """Give every graph partition concerned its part of one click."""
         item_id = click.item_id
-        owner = self._owner(item_id)
-        parts: dict[int, list[str | int]] = {owner: []}
+        time_ms = click.timestamp_ms
+        event_type = click.event_type
+        owners = self._owners
+        owner = owners.get(item_id)
+        if owner is None:
+            owner = self._owner(item_id)
+        parts = {owner: Transition(offset, time_ms, event_type, item_id, [], [], True)}
         distance = 0
         for source_item in predecessors:
             distance += 1
             if source_item is None:
                 continue
-            partition = self._owner(source_item)
+            partition = owners.get(source_item)
+            if partition is None:
+                partition = self._owner(source_item)
             part = parts.get(partition)
             if part is None:
-                parts[partition] = [source_item, distance]
+                parts[partition] = Transition(
+                    offset, time_ms, event_type, item_id, [source_item], [distance], False
+                )
             else:
-                part.append(source_item)
-                part.append(distance)
-        for partition, sources in parts.items():
-            transition = Transition(
-                offset, click.timestamp_ms, click.event_type, item_id, sources, partition == owner
-            )
+                part.sources.append(source_item)
+                part.distances.append(distance)
+        for partition, part in parts.items():
             waiting = by_partition.get(partition)
             if waiting is None:
-                by_partition[partition] = [transition]
+                by_partition[partition] = [part]
             else:
-                waiting.append(transition)
+                waiting.append(part)
 
     def _owner(self, item_id: str) -> int:
+        """Work out an owner and remember it."""
         owners = self._owners
-        owner = owners.get(item_id)
-        if owner is None:
-            if len(owners) >= _OWNER_CACHE_ITEMS:
-                owners.clear()
-            owner = owners[item_id] = owner_of(item_id, self._config.partitions)
+        if len(owners) >= _OWNER_CACHE_ITEMS:
+            owners.clear()
+        owner = owners[item_id] = owner_of(item_id, self._config.partitions)
         return owner
 
     def _erase(self, record: Record, windows: Table[Window], effects: ClickEffects) -> None:
@@ -296,37 +301,42 @@ class GraphPipeline:
     def _fold(self, batch: TransitionBatch, graph: Table[ItemState], effects: GraphEffects) -> None:
         config = self._config
         source = batch.source
-        get_item = graph.get
-        put_item = graph.put
-        edges = 0
+        touched: dict[str, ItemState] = {}
+
+        def state_of(item_id: str) -> ItemState:
+            state = touched.get(item_id)
+            if state is None:
+                state = graph.get(item_id)
+                if state is None:
+                    state = new_item_state()
+                touched[item_id] = state
+            return state
+
         for transition in batch.transitions:
             offset = transition.offset
             time_ms = transition.time_ms
             event_type = transition.event_type
             item_id = transition.item_id
-            sources = iter(transition.sources)
-            for source_item, distance in zip(sources, sources, strict=True):
-                if not isinstance(source_item, str) or not isinstance(distance, int):
-                    effects.damaged += 1
-                    break
-                state = get_item(source_item)
-                if state is None:
-                    state = new_item_state()
-                evicted = fold_edge(
-                    state, source, offset, item_id, event_type, distance, time_ms, config
+            distances = transition.distances
+            if distances:
+                evicted, replayed = fold_edges(
+                    [state_of(item) for item in transition.sources],
+                    source,
+                    offset,
+                    item_id,
+                    event_type,
+                    distances,
+                    time_ms,
+                    config,
                 )
-                # A replay changes nothing, but its changelog record may never have left.
-                put_item(source_item, state)
-                if evicted < 0:
-                    effects.replayed += 1
-                else:
-                    edges += 1
-                    effects.evicted += evicted
-            if transition.counts_popularity:
-                state = get_item(item_id)
-                if state is None:
-                    state = new_item_state()
-                if not fold_popularity(state, source, offset, event_type, time_ms, config):
-                    effects.replayed += 1
-                put_item(item_id, state)
-        effects.edges += edges
+                effects.edges += len(distances) - replayed
+                effects.evicted += evicted
+                effects.replayed += replayed
+            if transition.counts_popularity and not fold_popularity(
+                state_of(item_id), source, offset, event_type, time_ms, config
+            ):
+                effects.replayed += 1
+        # A replay changes nothing, but its changelog record may never have left.
+        put_item = graph.put
+        for item_id, state in touched.items():
+            put_item(item_id, state)

@@ -30,16 +30,17 @@ No item can have it: identifiers with a NUL are rejected."""
 class Transition(msgspec.Struct, array_like=True, gc=False):
     """One click as seen by one graph partition.
 
-    `sources` is flat, `[item, distance, item, distance, …]`: the items before the click that
-    this partition owns, with their distance in clicks (1 = directly before).
-    `counts_popularity` is true where this partition owns the clicked item itself.
+    `sources`: the items before the click that this partition owns; `distances`: how many clicks
+    before it each of them was (1 = directly before). `counts_popularity` is true where this
+    partition owns the clicked item itself.
     """
 
     offset: int
     time_ms: int
     event_type: str
     item_id: str
-    sources: list[str | int]
+    sources: list[str]
+    distances: list[int]
     counts_popularity: bool
 
 
@@ -68,9 +69,12 @@ def decode_transitions(blob: bytes) -> TransitionBatch:
     """Read a batch; raises `CodecError` when the bytes are damaged or of another format."""
     payload = unframe(blob, FORMAT, "transition batch")
     try:
-        return _decoder.decode(payload)
+        batch = _decoder.decode(payload)
     except msgspec.MsgspecError as error:
         raise CodecError(f"transition batch: {error}") from error
+    if any(len(t.sources) != len(t.distances) for t in batch.transitions):
+        raise CodecError("transition batch: sources and distances differ in number")
+    return batch
 
 
 def owner_of(item_id: str, partitions: int) -> int:

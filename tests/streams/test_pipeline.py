@@ -176,7 +176,7 @@ def test_a_click_reaches_every_owner_concerned_and_its_own_item_counts_once() ->
     told = {
         item: (distance, partition)
         for partition, transition in last
-        for item, distance in zip(transition.sources[::2], transition.sources[1::2], strict=True)
+        for item, distance in zip(transition.sources, transition.distances, strict=True)
     }
     assert told == {f"i{3 - d}": (d, owner_of(f"i{3 - d}", PARTITIONS)) for d in (1, 2, 3)}
     assert [p for p, t in last if t.counts_popularity] == [owner_of("i3", PARTITIONS)]

@@ -18,7 +18,7 @@ from streams.transitions import (
 
 
 def _transition(offset: int) -> Transition:
-    return Transition(offset, 1_700_000_000_000 + offset, "click", "i1", ["i0", 1], False)
+    return Transition(offset, 1_700_000_000_000 + offset, "click", "i1", ["i0"], [1], False)
 
 
 def _batch(positions: SentPositions, *offsets: int) -> TransitionBatch:
@@ -26,15 +26,15 @@ def _batch(positions: SentPositions, *offsets: int) -> TransitionBatch:
 
 
 transitions = st.builds(
-    Transition,
-    offset=st.integers(0, 2**60),
-    time_ms=st.integers(0, 2**42),
-    event_type=st.sampled_from(["click", "purchase"]),
-    item_id=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()),
-    sources=st.lists(st.tuples(st.text(max_size=8), st.integers(1, 9)), max_size=5).map(
-        lambda pairs: [part for pair in pairs for part in pair]
+    lambda offset, time_ms, kind, item, pairs, own: Transition(
+        offset, time_ms, kind, item, [s for s, _ in pairs], [d for _, d in pairs], own
     ),
-    counts_popularity=st.booleans(),
+    st.integers(0, 2**60),
+    st.integers(0, 2**42),
+    st.sampled_from(["click", "purchase"]),
+    st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()),
+    st.lists(st.tuples(st.text(max_size=8), st.integers(1, 9)), max_size=5),
+    st.booleans(),
 )
 
 
@@ -57,6 +57,12 @@ def test_damaged_bytes_are_refused(data: st.DataObject) -> None:
 def test_an_owner_is_a_partition_and_always_the_same(item_id: str, partitions: int) -> None:
     assert 0 <= owner_of(item_id, partitions) < partitions
     assert owner_of(item_id, partitions) == owner_of(item_id, partitions)
+
+
+def test_a_batch_whose_sources_have_no_distance_is_refused() -> None:
+    lame = Transition(1, 2, "click", "i1", ["i0", "i2"], [1], False)
+    with pytest.raises(CodecError, match="differ in number"):
+        decode_transitions(encode_transitions(TransitionBatch(0, -1, [lame])))
 
 
 def test_owners_are_the_same_in_every_release() -> None:
