@@ -9,15 +9,17 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 CUTOFFS = (5, 10, 20)
+MISSED = 1 << 40
 
 
 def target_ranks(scores: FloatArray, targets: IntArray) -> IntArray:
     """(n,) rank of each row's target, 1 = best; ties are counted against it.
 
-    A target at -inf (filtered, or unknown to the method) is ranked last.
+    A target at -inf (filtered, or unknown to the method) is on no list: rank MISSED.
     """
     of_target = np.take_along_axis(scores, targets[:, None], 1)
-    return np.asarray((scores >= of_target).sum(1), dtype=np.int64)
+    ranks = (scores >= of_target).sum(1)
+    return np.where(np.isneginf(of_target[:, 0]), MISSED, ranks).astype(np.int64)
 
 
 def ranking_metrics(ranks: IntArray) -> dict[str, Mapping[str, float]]:

@@ -263,7 +263,7 @@ def train_demo(
         validation_fraction=0.1,
         refit=True,
         max_length=50,
-        dropout=0.3,
+        dropout=0.4,
         learning_rate=2e-3,
         batch_size=32,
         last_window_share=0.3,
@@ -460,8 +460,8 @@ def _steps_between_evaluations(users: int, batch_size: int) -> int:
 
 
 def _move_average(average: SequenceEncoder, encoder: SequenceEncoder, step: int) -> None:
-    """Exponential average, which starts as the plain mean of the first steps."""
-    rate = max(1 / (step + 1), 1 / AVERAGING_STEPS)
+    """Exponential average over AVERAGING_STEPS, over a tenth of all steps while those are few."""
+    rate = max(10 / (step + 10), 1 / AVERAGING_STEPS)
     with torch.no_grad():
         for kept, current in zip(average.parameters(), encoder.parameters(), strict=True):
             kept.lerp_(current, rate)

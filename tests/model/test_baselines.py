@@ -12,7 +12,7 @@ from model.baselines import (
     prior_chunks,
 )
 from model.data import Event, sequences
-from model.ranking import ranking_metrics, target_ranks
+from model.ranking import MISSED, ranking_metrics, target_ranks
 
 DAY_MS = 86_400_000
 
@@ -130,9 +130,9 @@ def test_the_last_distinct_items_come_nearest_first():
     assert last_distinct(np.array([4, 1, 2, 1, 1]), 9) == [1, 2, 4]
 
 
-def test_ranks_count_ties_against_the_target():
+def test_ranks_count_ties_against_the_target_and_a_filtered_target_is_missed():
     scores = np.array([[3, 1, 2, 2], [0, 0, 0, 0], [5, -np.inf, 1, 2]], np.float32)
-    assert target_ranks(scores, np.array([2, 1, 1])).tolist() == [3, 4, 4]
+    assert target_ranks(scores, np.array([2, 1, 1])).tolist() == [3, 4, MISSED]
 
 
 def test_metrics_equal_a_naive_computation():

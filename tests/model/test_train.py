@@ -9,13 +9,14 @@ import torch
 
 from model import train as training
 from model.artifact import load_artifact
-from model.data import DataError, Event, leave_one_out, sequences
-from model.evaluate import evaluate
+from model.blending import choose_blend, unknown_to_lowest
+from model.data import DataError, Event, leave_one_out, read_log, sequences
+from model.evaluate import encoder_log_probabilities, evaluate
 from model.features import FeatureSpec
-from model.net import EncoderConfig, SequenceEncoder
+from model.net import EncoderConfig, SequenceEncoder, load_checkpoint
 from model.scorer import EncoderScorer, History
 from model.train import FitOptions, fit, train, usable_features
-from model.windows import EncodedLog
+from model.windows import EncodedLog, training_batches, user_spans
 
 ITEMS = 30
 OPTIONS = FitOptions(
@@ -93,6 +94,7 @@ def trained(log_file: Path) -> tuple[Path, dict[str, object]]:
         dropout=0.1,
         seed=1,
         top_k=5,
+        checkpoint=log_file.parent / "checkpoint",
     )
     return out, result
 
@@ -157,28 +159,14 @@ def test_evaluation_refuses_a_protocol_it_does_not_know(trained, log_file):
         evaluate(log_file, trained[0], protocol="random")
 
 
-def test_evaluation_equals_the_training_encoders_own_scores(tmp_path: Path, log_file: Path):
+def test_evaluation_equals_the_training_encoders_own_scores(trained, log_file: Path):
     """The exported graph, its features and its histories against torch on the same events."""
-    from model.data import read_log
-    from model.evaluate import encoder_log_probabilities
-    from model.net import load_checkpoint
-
-    train(
-        log_file,
-        tmp_path / "model",
-        max_minutes=1,
-        max_steps=20,
-        dim=16,
-        layers=2,
-        max_length=6,
-        checkpoint=tmp_path / "checkpoint",
-    )
-    encoder, manifest, _ = load_checkpoint(tmp_path / "checkpoint")
+    encoder, manifest, _ = load_checkpoint(log_file.parent / "checkpoint")
     log = read_log(log_file)
     split = leave_one_out(log)
     encoded = EncodedLog(log, np.unique(log.item[split.train]), manifest.feature_spec())
     events = np.concatenate([split.test, split.validation, log.starts[:-1] + 1])
-    scorer = EncoderScorer.load(tmp_path / "model", engine="cpu")
+    scorer = EncoderScorer.load(trained[0], engine="cpu")
     np.testing.assert_allclose(
         encoder_log_probabilities(scorer, log, events),
         training.log_probabilities(encoder, encoded, events),
@@ -250,8 +238,6 @@ def test_the_repeat_policy_follows_the_data(repeating: bool, policy: str):
     def uniform(examples: np.ndarray) -> np.ndarray:
         return np.full((len(examples), len(log.items)), -3.0, np.float32)
 
-    from model.blending import choose_blend
-
     choice = choose_blend(log, split, uniform, online=False, seed=0)
     assert choice.repeat_policy == policy
     if repeating:
@@ -261,8 +247,6 @@ def test_the_repeat_policy_follows_the_data(repeating: bool, policy: str):
 
 
 def test_an_unknown_item_scores_as_the_last_of_the_known_top():
-    from model.blending import unknown_to_lowest
-
     scores = np.array([[-1, -np.inf, -3, -2], [-np.inf] * 4], np.float32)
     assert unknown_to_lowest(scores, top_k=2).tolist() == [[-1, -2, -3, -2], [0, 0, 0, 0]]
     assert unknown_to_lowest(scores, top_k=100)[0].tolist() == [-1, -3, -3, -2]
@@ -294,8 +278,6 @@ def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path):
 
 
 def test_windows_of_an_epoch_cover_one_window_of_each_user():
-    from model.windows import training_batches, user_spans
-
     _, split, encoded, _ = setup()
     spans = user_spans(encoded, split.train)
     assert (spans[:, 1] - spans[:, 0]).tolist() == [12] * 80
