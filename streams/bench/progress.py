@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -43,19 +44,25 @@ class Progress:
         self._committed = sum(max(0, tp.offset) for tp in positions)
         return self._committed
 
-    def wait(self, offset: int, worker: WorkerProcess, timeout_seconds: float) -> float:
+    def wait(
+        self, offset: int, workers: WorkerProcess | Sequence[WorkerProcess], timeout_seconds: float
+    ) -> float:
         """Wait until `offset` is committed; returns the monotonic instant.
 
-        Raises RuntimeError when the worker dies or the time is up.
+        Raises RuntimeError when a worker dies or the time is up.
         """
+        if isinstance(workers, WorkerProcess):
+            workers = [workers]
         deadline = time.monotonic() + timeout_seconds
         while (committed := self.committed()) < offset:
-            if not worker.alive():
-                raise RuntimeError(f"the worker died:\n{worker.log_tail()}")
+            for worker in workers:
+                if not worker.alive():
+                    raise RuntimeError(f"a worker died:\n{worker.log_tail()}")
             if time.monotonic() > deadline:
+                logs = "\n".join(worker.log_tail() for worker in workers)
                 raise RuntimeError(
                     f"only {committed} of {offset} records were committed within "
-                    f"{timeout_seconds:.0f} s:\n{worker.log_tail()}"
+                    f"{timeout_seconds:.0f} s:\n{logs}"
                 )
             time.sleep(_POLL_SECONDS)
         return time.monotonic()

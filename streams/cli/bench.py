@@ -18,6 +18,7 @@ def bench() -> None:
 @click.option("--users", type=click.IntRange(1), default=50_000, show_default=True)
 @click.option("--items", type=click.IntRange(2), default=10_000, show_default=True)
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
               show_default=True)  # fmt: skip
 @click.option("--lists/--no-lists", default=False, show_default=True, help="Publish lists as well.")
@@ -30,15 +31,16 @@ def state(
     users: int,
     items: int,
     partitions: int,
+    workers: int,
     store: str,
     lists: bool,
     seed: int,
     bootstrap: str | None,
     as_json: bool,
 ) -> None:
-    """Clicks per second through windows and graph of one worker, on a real Kafka."""
+    """Clicks per second through windows and graph, on a real Kafka."""
     set_up_logging("warning")
-    from streams.bench.state import run
+    from streams.bench.state import StateBench, run
     from streams.bench.workload import Workload
     from streams.broker import KafkaUnavailable
 
@@ -46,6 +48,13 @@ def state(
     workload = Workload(clicks=count, users=users, items=items, seed=seed)
     with failures(KafkaUnavailable, RuntimeError):
         figures = run(
-            workload, lists=lists, store=store, bootstrap=bootstrap, partitions=partitions
+            StateBench(
+                workload,
+                workers=workers,
+                partitions=partitions,
+                store=store,
+                lists=lists,
+                bootstrap=bootstrap,
+            )
         )
     emit(figures, as_json=as_json)
