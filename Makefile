@@ -39,8 +39,8 @@ format: $(FULL)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(FULL)  ## short run of the pipeline benchmark
-	$(BIN)/freshrec bench pipeline --short $(ARGS)
+bench: $(FULL)  ## clicks a second of the state path on a real Kafka (short run)
+	$(BIN)/freshrec bench state --short $(ARGS)
 
 clean:  ## remove environments, caches and local state
 	rm -rf .venv .venv-demo build dist freshrec-state

@@ -144,8 +144,9 @@ class Subscriber:
     def _run(self) -> None:
         while not self._stopped.is_set():
             for message in self._consumer.consume(500, timeout=0.02):
-                if message.error() is None and message.value() is not None:
-                    self._take(decode_recommendation(message.value()))
+                value = message.value()
+                if message.error() is None and value is not None:
+                    self._take(decode_recommendation(value))
 
     def _take(self, recommendation: Recommendation) -> None:
         now = time.monotonic()

@@ -33,13 +33,25 @@ _OWNER_CACHE_ITEMS = 200_000
 class Record(Protocol):
     """What a pipeline reads of a Kafka record (an aiokafka ConsumerRecord fits)."""
 
-    offset: int
-    timestamp: int
-    """Milliseconds since the epoch: the pipeline's "now"."""
-    key: bytes | None
-    value: bytes | None
-    """Click JSON; None asks for the erasure of the user in `key`."""
-    headers: Headers
+    @property
+    def offset(self) -> int:
+        """Offset in the source partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch: the pipeline's "now"."""
+
+    @property
+    def key(self) -> bytes | None:
+        """User id, or anything else."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Click JSON; None asks for the erasure of the user in `key`."""
+
+    @property
+    def headers(self) -> Headers:
+        """Names and values."""
 
 
 State = TypeVar("State")

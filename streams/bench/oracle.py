@@ -133,22 +133,24 @@ def read_topic(settings: Settings, topic: str) -> list[list[StoredRecord]]:
             for message in messages:
                 if message.error():
                     raise RuntimeError(f"{topic}: {message.error()}")
-                number = message.partition()
-                records[number].append(
-                    StoredRecord(
-                        number,
-                        message.offset(),
-                        message.timestamp()[1],
-                        message.key(),
-                        message.value(),
-                        message.headers() or [],
-                    )
-                )
-                if message.offset() >= ends[number][1] - 1:
-                    unread.discard(number)
+                record = _stored(message)
+                records[record.partition].append(record)
+                if record.offset >= ends[record.partition][1] - 1:
+                    unread.discard(record.partition)
         return records
     finally:
         consumer.close()
+
+
+def _stored(message: Any) -> StoredRecord:
+    return StoredRecord(
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        message.headers() or [],
+    )
 
 
 def latest(records: list[list[StoredRecord]]) -> dict[bytes, bytes]:

