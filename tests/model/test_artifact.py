@@ -1,8 +1,10 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import msgspec
+import onnx
 import pytest
 
 from model.artifact import (
@@ -31,8 +33,6 @@ def change_manifest(directory: Path, **changes: object) -> None:
 
 def rewrite(directory: Path, name: str, data: bytes) -> None:
     """Change a file and the manifest's sha256 with it."""
-    import hashlib
-
     (directory / name).write_bytes(data)
     manifest = json.loads((directory / "manifest.json").read_bytes())
     manifest["files"][name] = hashlib.sha256(data).hexdigest()
@@ -156,6 +156,20 @@ def test_a_graph_without_a_feature_of_the_manifest_is_rejected(copy: Path):
 
 def test_bytes_that_are_no_model_are_rejected(copy: Path):
     rewrite(copy, "model.onnx", b"\x08\x07not a model")
+    with pytest.raises(ArtifactError, match="cannot load"):
+        EncoderScorer.load(copy)
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/hostname"])
+def test_weights_outside_the_model_file_are_never_read(copy: Path, location: str):
+    model = onnx.load_from_string((copy / "model.onnx").read_bytes())
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    (copy / "weights.bin").write_bytes(weight.raw_data)
+    (copy.parent / "weights.bin").write_bytes(weight.raw_data)
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    rewrite(copy, "model.onnx", model.SerializeToString())
     with pytest.raises(ArtifactError, match="cannot load"):
         EncoderScorer.load(copy)
 
