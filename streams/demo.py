@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 PARTITIONS = 4
 _READY_SECONDS = 60.0
+_LINGER_MS = 10
 _FINISH_SECONDS = 60.0
 _WINDOW_SECONDS = 400 * 86_400
 _WINDOW_EVENTS = 1_000  # more than any user of the data sets has: all seen items are known
@@ -205,6 +206,8 @@ def run(show: DemoPlan, view: Callable[[Moment], None]) -> dict[str, Any]:
         if show.model_dir is not None:
             flags["model_dir"] = show.model_dir
         settings = Settings(**flags)
+        if show.model_dir is not None:
+            flags["config"] = _decay_config(show.model_dir, directory / "freshrec.toml")
         _make_topics(settings, broker)
         worker = stack.enter_context(WorkerProcess(flags, directory / "worker.log"))
         _publish_items(settings, show.items)
@@ -242,8 +245,12 @@ class _Stage:
 
     def play(self, worker: WorkerProcess) -> None:
         """Publish at a steady pace, then wait until everything published is processed."""
+        # The embedded broker answers a fetch with one batch as it was produced: single records
+        # would make one round trip each.
         producer = Producer(
-            self._settings.librdkafka(**{"partitioner": PARTITIONERS["murmur2"], "linger.ms": 0}),
+            self._settings.librdkafka(
+                **{"partitioner": PARTITIONERS["murmur2"], "linger.ms": _LINGER_MS}
+            ),
             logger=log,
         )
         clicks = self._show.clicks
@@ -356,6 +363,19 @@ def _encode(click: DemoClick, number: int, shift_ms: int) -> bytes:
             "timestamp": iso_utc(click.timestamp_ms + shift_ms),
         }
     )
+
+
+def _decay_config(model_dir: Path, path: Path) -> Path:
+    """Let edges decay as slowly as they did where the artefact's blend was fitted."""
+    half_life_seconds = None
+    try:
+        manifest = json.loads((model_dir / "manifest.json").read_bytes())
+        half_life_seconds = manifest["training"]["priors"]["graph_half_life_seconds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        log.info("no half-life in %s: the defaults stay", model_dir)
+    lines = ["[event_types.click]", f"half_life_seconds = {half_life_seconds}"]
+    path.write_text("\n".join(lines) if half_life_seconds else "")
+    return path
 
 
 def _make_topics(settings: Settings, broker: EmbeddedBroker | None) -> None:
