@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 RawRecord = Any
 """An aiokafka ConsumerRecord."""
 
+_RECORD_OVERHEAD_BYTES = 128
+_DEAD_LETTER_HEADERS = 5
+
 ORIGIN_HEADER = "ce_id"
 """A rekeyed click without an event id gets its origin as one, so that a replayed forward is
 recognised as a duplicate."""
@@ -55,6 +58,7 @@ class ClickAgent:
         quality: NextClick,
         metrics: Metrics,
         *,
+        dead_letter_bytes: int,
         partition_of: Callable[[bytes], int],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -64,6 +68,7 @@ class ClickAgent:
         self._batcher = batcher
         self._quality = quality
         self._metrics = metrics
+        self._dead_letter_bytes = dead_letter_bytes
         self._partition_of = partition_of
         self._fail = fail
         self._windows_changelog = changelog_topic(settings, "windows")
@@ -100,9 +105,21 @@ class ClickAgent:
         keys: Counter[bytes | None],
         delivery: Delivery | None,
     ) -> None:
-        await partition.slots.acquire()
-        if partition.closed:
-            return
+        async with partition.taking_clicks:
+            await partition.slots.acquire()
+            if partition.draining or partition.closed:
+                partition.slots.release()
+                return
+            await self._take(partition, topic, records, keys, delivery)
+
+    async def _take(
+        self,
+        partition: Partition,
+        topic: str,
+        records: Sequence[RawRecord],
+        keys: Counter[bytes | None],
+        delivery: Delivery | None,
+    ) -> None:
         partition.in_flight.update(keys)
         is_clicks = topic == self._settings.clicks
         sent_positions = partition.clicks_sent if is_clicks else partition.rekeyed_sent
@@ -124,7 +141,7 @@ class ClickAgent:
                 )
             )
         if effects.dead_letters:
-            others += await self._send_dead_letters(partition, topic, effects.dead_letters)
+            others.append(await self._send_dead_letters(partition, topic, effects.dead_letters))
         for key, record in effects.rekeyed:
             others.append(await self._forward(topic, number, key, record))
         for user_id, offset in effects.erased.items():
@@ -174,31 +191,46 @@ class ClickAgent:
 
     async def _send_dead_letters(
         self, partition: Partition, topic: str, letters: list[DeadLetter]
-    ) -> list[Sent]:
+    ) -> Sent:
         already = await partition.dead_letters_sent(topic)
-        sent: list[Sent] = []
+        records: list[tuple[bytes | None, bytes | None, list[Header]]] = []
         for letter in letters:
             if letter.offset in already:
                 already.discard(letter.offset)
                 continue
+            # Last, since of a repeated header most clients keep the last.
             headers: list[Header] = [
                 *letter.headers,
                 ("reason", letter.reject.reason.value.encode()),
-                ("detail", letter.reject.detail.encode()),
+                ("detail", letter.reject.detail.encode(errors="replace")),
                 ("source-topic", topic.encode()),
                 ("source-partition", str(partition.number).encode()),
                 ("source-offset", str(letter.offset).encode()),
             ]
-            sent.append(
-                await self._publisher.send_one(
-                    self._settings.dead_letter_topic,
-                    partition.number,
-                    letter.key,
-                    letter.value,
-                    headers,
-                )
-            )
-        return sent
+            records.append(self._fitted(letter.key, letter.value, headers))
+        return await self._publisher.send_with_headers(
+            self._settings.dead_letter_topic, partition.number, records
+        )
+
+    def _fitted(
+        self, key: bytes | None, value: bytes | None, headers: list[Header]
+    ) -> tuple[bytes | None, bytes | None, list[Header]]:
+        """A dead letter as the topic takes it: one too large would stop the worker for good."""
+        header_bytes = sum(len(name) * 4 + len(content or b"") + 10 for name, content in headers)
+        size = len(key or b"") + len(value or b"") + header_bytes + _RECORD_OVERHEAD_BYTES
+        if size <= self._dead_letter_bytes:
+            return key, value, headers
+        topic = self._settings.dead_letter_topic
+        log.error(
+            "a dead letter of %d bytes goes to %s without its value, since the topic accepts %d "
+            "bytes: raise its max.message.bytes above that of %s and restart the worker",
+            size,
+            topic,
+            self._dead_letter_bytes,
+            self._settings.clicks,
+        )
+        omitted = ("value-omitted-bytes", str(len(value or b"")).encode())
+        return key, None, [*headers[-_DEAD_LETTER_HEADERS:], omitted]
 
     async def _forward(self, topic: str, number: int, key: bytes, record: RawRecord) -> Sent:
         headers: list[Header] = list(record.headers)
@@ -228,13 +260,11 @@ class ClickAgent:
             "source_partition": partition.number,
             "source_offset": offset,
         }
-        list_sent = await self._batcher.forget_last_list(partition, user_id)
         return [
-            await self._publisher.send(settings.recommendations, partition.number, [(key, None)]),
+            *await self._batcher.withdraw(partition, user_id),
             await self._publisher.send_one(
                 settings.receipts_topic, None, key, msgspec.json.encode(receipt)
             ),
-            list_sent,
         ]
 
     def _count(self, effects: ClickEffects) -> None:
@@ -278,16 +308,22 @@ class GraphAgent:
         self._on_items = on_items
         self._fail = fail
         self._changelog = changelog_topic(settings, "graph")
-        self._last: dict[int, asyncio.Task[None]] = {}
 
     async def handle(
         self, partition: Partition, records: Sequence[RawRecord], delivery: Delivery
     ) -> None:
         """Take one delivered batch of transitions through fold and changelog."""
         await partition.recovered.wait()
-        await partition.graph_slots.acquire()
-        if partition.closed:
-            return
+        async with partition.taking_transitions:
+            await partition.graph_slots.acquire()
+            if partition.draining or partition.closed:
+                partition.graph_slots.release()
+                return
+            await self._take(partition, records, delivery)
+
+    async def _take(
+        self, partition: Partition, records: Sequence[RawRecord], delivery: Delivery
+    ) -> None:
         effects = self._pipeline.process(records, partition.graph, partition.received)
         if effects.evicted:
             self._metrics.evictions_total.labels("graph", "neighbour_cap").inc(effects.evicted)

@@ -14,11 +14,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from streams.connection import BrokerUnavailableError, connect_admin
 from streams.serving import ServingError
 from streams.settings import Settings
 from streams.stores import StoreError
-from streams.topics import TopicMismatchError, ensure_topics
+from streams.topics import TopicMismatchError, ensure_topics, record_limit_bytes
 from streams.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,9 @@ async def _serve(settings: Settings) -> int:
         await worker.start(item_partitions)
     except (BrokerUnavailableError, TopicMismatchError, StoreError, ServingError) as error:
         log.error("%s", error)
+        return EXIT_FAILED
+    except KafkaError as error:
+        log.error("the brokers at %s failed while starting: %r", settings.bootstrap, error)
         return EXIT_FAILED
     stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     await _first(stopping, worker.failure)
@@ -66,11 +71,12 @@ async def _build(settings: Settings) -> tuple[Worker, int]:
     admin = await connect_admin(settings)
     try:
         partitions = await ensure_topics(admin, settings)
+        dead_letter_bytes = await record_limit_bytes(admin, settings.dead_letter_topic)
         described = await admin.describe_topics([settings.items])
         item_partitions = len(described[0]["partitions"])
     finally:
         await admin.close()
-    return Worker(settings, partitions), item_partitions
+    return Worker(settings, partitions, dead_letter_bytes), item_partitions
 
 
 def _exit_now(code: int) -> None:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -72,7 +73,7 @@ class Ticket:
         await self._done
 
 
-class Waiting(msgspec.Struct, gc=True):
+class Waiting(msgspec.Struct, gc=True, eq=False):
     """A user in the queue or being scored."""
 
     user_id: str
@@ -83,9 +84,11 @@ class Waiting(msgspec.Struct, gc=True):
     """Monotonic seconds at which the oldest unserved click came in."""
     tickets: list[Ticket]
     cancelled: bool = False
+    settled: bool = False
 
     def settle(self) -> None:
         """Tell every batch that waits for this list."""
+        self.settled = True
         for ticket in self.tickets:
             ticket.settle()
 
@@ -209,8 +212,11 @@ class Batcher:
     async def _next_batch(self) -> None:
         scorer = self.scorer
         limit = self._settings.batch_max_users if scorer is not None else _GRAPH_BATCH_USERS
-        users = list(self._waiting)[:limit]
+        users = list(islice(self._waiting, limit))
         entries = [self._waiting.pop(user_id) for user_id in users]
+        for entry in entries:
+            # From here on until its list is out, an erasure finds it there.
+            self._scoring.setdefault(entry.user_id, []).append(entry)
         now = time.monotonic()
         deadline = self._settings.list_deadline_seconds
         if scorer is None:
@@ -234,11 +240,12 @@ class Batcher:
         scorer: "EncoderScorer | None",
         degraded: DegradedReason | None,
     ) -> None:
-        entries = [entry for entry in entries if self._wanted(entry)]
+        for entry in entries:
+            if not self._wanted(entry):
+                self._discard(entry)
+        entries = [entry for entry in entries if not entry.settled]
         if not entries:
             return
-        for entry in entries:
-            self._scoring.setdefault(entry.user_id, []).append(entry)
         taken = time.monotonic()
         requests = [self._request(entry) for entry in entries]
         prepared = self._recommender.prepare(requests, scorer)
@@ -247,11 +254,34 @@ class Batcher:
             await self._finish(entries, prepared, None, taken, 0.0, degraded, None)
             return
         # This prepared batch stands ready behind the one that is being scored.
-        await self._engine_free.wait()
+        if not await self._engine_in_time():
+            self._metrics.inference_total.labels("deadline").inc(len(entries))
+            late = DegradedReason.DEADLINE
+            await self._finish(entries, prepared, None, taken, 0.0, late, None)
+            return
         self._engine_free.clear()
         task = asyncio.create_task(self._score(entries, prepared, scorer, taken))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    async def _engine_in_time(self) -> bool:
+        """Wait for the engine; False when it works on another batch for longer than the deadline.
+
+        Counted from here, not from the oldest click: with a queue as long as the deadline, every
+        batch would give up.
+        """
+        if self._engine_free.is_set():
+            return True
+        try:
+            await asyncio.wait_for(self._engine_free.wait(), self._settings.list_deadline_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _engine_done(self, inference: "asyncio.Future[Scores]") -> None:
+        self._engine_free.set()
+        if not inference.cancelled():
+            inference.exception()  # looked at, even where nobody waits for it any more
 
     async def _score(
         self,
@@ -260,23 +290,39 @@ class Batcher:
         scorer: "EncoderScorer",
         taken: float,
     ) -> None:
-        """Run the engine in its thread; a failure degrades this batch, not the worker."""
+        """Run the engine in its thread; a failure degrades this batch, not the worker.
+
+        So does an engine that takes longer than the deadline. Its thread goes on, and until it
+        comes back every list is served without it.
+        """
         started = time.monotonic()
         scores: Scores | None = None
         degraded: DegradedReason | None = None
         model: ModelInfo | None = ModelInfo(scorer.name, scorer.version, VARIANT)
+        outcome = "ok"
         try:
-            try:
-                scores = await asyncio.get_running_loop().run_in_executor(
-                    self._engine, scorer.run, prepared.batch
+            inference = asyncio.get_running_loop().run_in_executor(
+                self._engine, scorer.run, prepared.batch
+            )
+            inference.add_done_callback(self._engine_done)
+            deadline = self._settings.list_deadline_seconds
+            done, _ = await asyncio.wait({inference}, timeout=deadline)
+            if not done:
+                log.error(
+                    "the encoder has taken longer than list_deadline_seconds (%g s) for %d lists; "
+                    "they are served from the graph",
+                    deadline,
+                    len(entries),
                 )
-            except Exception:
-                log.exception("the encoder failed on a batch; its users get graph lists")
-                degraded, model = DegradedReason.MODEL_FAILED, None
-            finally:
-                self._engine_free.set()
+                outcome, degraded, model = "deadline", DegradedReason.DEADLINE, None
+            elif (error := inference.exception()) is not None:
+                log.error(
+                    "the encoder failed on a batch; its users get graph lists", exc_info=error
+                )
+                outcome, degraded, model = "failed", DegradedReason.MODEL_FAILED, None
+            else:
+                scores = inference.result()
             seconds = time.monotonic() - started
-            outcome = "ok" if scores is not None else "failed"
             self._metrics.inference_total.labels(outcome).inc(len(entries))
             self._metrics.inference_seconds.labels(
                 scorer.provider, str(self._settings.batch_max_users)
@@ -399,15 +445,22 @@ class Batcher:
             )
             entry.settle()
 
-    async def forget_last_list(self, partition: Partition, user_id: str) -> Sent:
-        """Delete what is remembered of a user's published list."""
-        partition.lists.delete(user_id)
-        changes = partition.lists.take_changes()
-        changelog = await self._publisher.send(self._lists_changelog, partition.number, changes)
-        partition.last_list_task = asyncio.create_task(
-            self._confirm(partition, partition.last_list_task, Sent([]), changelog, changes, [])
-        )
-        return changelog
+    async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
+        """Replace a user's published list, and what is remembered of it, by tombstones.
+
+        Lists that are being sent go first, so that none of them follows the tombstone.
+        """
+        async with self._publication:
+            partition.lists.delete(user_id)
+            changes = partition.lists.take_changes()
+            number = partition.number
+            send = self._publisher.send
+            sent = await send(self._settings.recommendations, number, [(user_id.encode(), None)])
+            changelog = await send(self._lists_changelog, number, changes)
+            partition.last_list_task = asyncio.create_task(
+                self._confirm(partition, partition.last_list_task, sent, changelog, changes, [])
+            )
+        return [sent, changelog]
 
     # -- pieces
 
@@ -423,6 +476,11 @@ class Batcher:
                 entry.tickets.extend(older.tickets)
                 older.tickets = []
                 older.cancelled = True
+        self._discard(entry)
+
+    def _discard(self, entry: Waiting) -> None:
+        """No list is on its way for this entry any more."""
+        scoring = self._scoring[entry.user_id]
         scoring.remove(entry)
         if not scoring:
             del self._scoring[entry.user_id]

@@ -79,7 +79,7 @@ def _define_agents(app: WorkerApp, settings: Settings, handler: Handler) -> None
         "value_type": bytes,
         "key_serializer": "raw",
         "value_serializer": "raw",
-        "maxsize": 4,
+        "maxsize": 0,  # the transport bounds what waits
     }
     clicks_topic = app.topic(settings.clicks, settings.rekeyed_topic, **raw)
     transitions_topic = app.topic(settings.transitions_topic, **raw)

@@ -51,8 +51,8 @@ async def read_to_end(
     if not starts:
         return {}
     consumer = _consumer(settings)
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(list(starts))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(starts))
         firsts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(starts))
@@ -136,7 +136,7 @@ class Follower:
                 if tp.partition in self._wanted:
                     self._apply(tp.partition, records)
                     self._positions[tp.partition] = records[-1].offset + 1
-            self._note_progress(consumer, assigned)
+            await self._note_progress(consumer, assigned)
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
         wanted = dict(self._wanted)
@@ -155,13 +155,21 @@ class Follower:
             consumer.seek(tp, start)
         return assigned
 
-    def _note_progress(self, consumer: AIOKafkaConsumer, assigned: set[TopicPartition]) -> None:
+    async def _note_progress(
+        self, consumer: AIOKafkaConsumer, assigned: set[TopicPartition]
+    ) -> None:
         behind = False
         for tp in assigned:
-            end = self._ends[tp.partition]
+            number = tp.partition
+            end = self._ends[number]
             highwater = consumer.highwater(tp)
             if highwater is not None and highwater > end:
-                self._ends[tp.partition] = highwater
-            behind = behind or self._positions.get(tp.partition, 0) < end
+                self._ends[number] = highwater
+            if self._positions.get(number, 0) < end:
+                # The end of a log can hold no record to read: markers of transactions, or what
+                # compaction took away.
+                position = await consumer.position(tp)
+                self._positions[number] = max(self._positions.get(number, 0), position)
+                behind = behind or position < end
         if not behind:
             self.caught_up.set()

@@ -14,11 +14,14 @@ Partition = TypeVar("Partition")
 class Delivery:
     """One batch handed to the agents; `finish` it when all its effects are acknowledged."""
 
-    __slots__ = ("done", "last_offset")
+    __slots__ = ("done", "last_offset", "revoked")
 
     def __init__(self, last_offset: int) -> None:
         self.last_offset = last_offset
         self.done = False
+        self.revoked = False
+        """Its assignment has ended: a batch not yet begun must not be handled any more, even
+        where this worker was given the same partition again."""
 
     def finish(self) -> None:
         """Everything that this batch caused has been acknowledged."""
@@ -59,7 +62,8 @@ class OffsetTracker:
 
     def drop(self, partition: object) -> None:
         """Forget a partition: it was revoked, or is read again from its committed offset."""
-        self._deliveries.pop(partition, None)
+        for delivery in self._deliveries.pop(partition, ()):
+            delivery.revoked = True
 
     def pending(self) -> int:
         """Deliveries not yet finished, over all partitions."""

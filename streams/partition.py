@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.codec import CodecError, frame, unframe
 from streams.follower import read_to_end
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _LIST_FORMAT = 1
 _DEAD_LETTERS_REREAD = 50_000
+_RETRY_SECONDS = 1.0
 
 
 class LastList(msgspec.Struct, array_like=True, gc=False):
@@ -76,6 +78,11 @@ class Partition:
         self.received = ReceivedPositions()
         self.recovered = asyncio.Event()
         self.closed = False
+        self.draining = False
+        """Nothing more is taken: what is in flight is being finished for good."""
+        self.taking_clicks = asyncio.Lock()
+        self.taking_transitions = asyncio.Lock()
+        """Held while a batch is folded and sent, until a task waits for its acknowledgement."""
         self.slots = asyncio.Semaphore(settings.max_in_flight_batches)
         self.graph_slots = asyncio.Semaphore(settings.max_in_flight_batches)
         self.in_flight: Counter[bytes | None] = Counter()
@@ -92,7 +99,10 @@ class Partition:
         return table
 
     async def drain(self) -> None:
-        """Wait until everything in flight is acknowledged."""
+        """Wait until everything taken is acknowledged."""
+        for taking in (self.taking_clicks, self.taking_transitions):
+            async with taking:
+                pass
         for task in (self.last_task, self.last_graph_task, self.last_list_task):
             if task is not None:
                 await asyncio.wait([task])
@@ -100,6 +110,8 @@ class Partition:
     def close(self) -> None:
         """Release stores. What is still in flight is left to a replay."""
         self.closed = True
+        # An agent that waits for the recovery must not wait for ever.
+        self.recovered.set()
         for name in TABLES:
             self.table(name).close()
 
@@ -127,7 +139,13 @@ class Partition:
                 found.setdefault(topic, set()).add(offset)
 
         tp = TopicPartition(self._settings.dead_letter_topic, self.number)
-        await read_to_end(self._settings, {tp: -_DEAD_LETTERS_REREAD}, collect)
+        while not self.closed:
+            try:
+                await read_to_end(self._settings, {tp: -_DEAD_LETTERS_REREAD}, collect)
+                break
+            except KafkaError as error:
+                log.warning("reading %s was interrupted, trying again: %r", tp.topic, error)
+                await asyncio.sleep(_RETRY_SECONDS)
         return found
 
 

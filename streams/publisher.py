@@ -9,11 +9,12 @@ from aiokafka.structs import RecordMetadata
 
 from streams.connection import client_options
 from streams.settings import Settings
+from streams.topics import MAX_RECORD_BYTES
 
 Header = tuple[str, bytes]
 
 _BATCH_BYTES = 512 * 1024
-_REQUEST_BYTES = 1024 * 1024
+_NO_HEADERS: list[Header] = []
 
 
 class PublishError(RuntimeError):
@@ -59,7 +60,7 @@ class Publisher:
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=_BATCH_BYTES,
-            max_request_size=_REQUEST_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
             request_timeout_ms=int(settings.request_timeout_seconds * 1000),
         )
 
@@ -78,25 +79,37 @@ class Publisher:
         records: Iterable[tuple[bytes | None, bytes | None]],
     ) -> Sent:
         """Queue keys and values, packed as full batches, in order."""
+        return await self.send_with_headers(
+            topic, partition, ((key, value, _NO_HEADERS) for key, value in records)
+        )
+
+    async def send_with_headers(
+        self,
+        topic: str,
+        partition: int,
+        records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
+    ) -> Sent:
+        """Queue keys, values (both may be None) and headers, packed as full batches, in order."""
         producer = self._producer
         futures: list[tuple[asyncio.Future[Any], int]] = []
         batch = producer.create_batch()
         append = batch.append
-        for key, value in records:
-            if append(timestamp=None, key=key, value=value) is None:
-                count = batch.record_count()
-                if count:
-                    futures.append(
-                        (await producer.send_batch(batch, topic, partition=partition), count)
-                    )
+        for key, value, headers in records:
+            if append(timestamp=None, key=key, value=value, headers=headers) is None:
+                futures.append(await self._queue(batch, topic, partition))
                 batch = producer.create_batch()
                 append = batch.append
-                if append(timestamp=None, key=key, value=value) is None:
-                    futures.append((await producer.send(topic, value, key, partition=partition), 1))
+                # The first record of a batch is taken whatever its size.
+                append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
-            count = batch.record_count()
-            futures.append((await producer.send_batch(batch, topic, partition=partition), count))
+            futures.append(await self._queue(batch, topic, partition))
         return Sent(futures)
+
+    async def _queue(
+        self, batch: Any, topic: str, partition: int
+    ) -> tuple[asyncio.Future[Any], int]:
+        count = batch.record_count()
+        return await self._producer.send_batch(batch, topic, partition=partition), count
 
     async def send_one(
         self,

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
     KafkaError,
@@ -19,6 +20,16 @@ log = logging.getLogger(__name__)
 
 TABLES = ("windows", "graph", "lists")
 
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+"""Largest record that the worker's own topics accept.
+
+A dead letter carries what the clicks topic accepted, and its headers; a record of transitions
+carries those of a whole batch of clicks. Kafka's own default is 1 MiB."""
+
+_DEFAULT_RECORD_BYTES = 1_000_000
+"""Taken where a broker does not say what it accepts: a little less than Kafka's default."""
+
+_LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 _COMPACT = {"cleanup.policy": "compact"}
 # A changelog keeps every record for an hour before compaction may drop older ones of its key:
 # what a worker that was thrown out of the group still wrote late is then sorted out by watermark.
@@ -26,8 +37,9 @@ _CHANGELOG = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": "3600000",
     "segment.ms": "86400000",
+    **_LARGE,
 }
-_TRANSITIONS = {"cleanup.policy": "delete", "retention.ms": str(3 * 86_400_000)}
+_TRANSITIONS = {"cleanup.policy": "delete", "retention.ms": str(3 * 86_400_000), **_LARGE}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _WAIT_SECONDS = 30.0
 
@@ -55,10 +67,10 @@ def plan(settings: Settings) -> list[TopicPlan]:
     """Every topic that a worker reads or writes, the clicks topic first."""
     return [
         TopicPlan(settings.clicks),
-        TopicPlan(settings.rekeyed_topic),
+        TopicPlan(settings.rekeyed_topic, _LARGE),
         TopicPlan(settings.transitions_topic, _TRANSITIONS),
-        TopicPlan(settings.recommendations, _COMPACT),
-        TopicPlan(settings.dead_letter_topic, _FOREVER),
+        TopicPlan(settings.recommendations, {**_COMPACT, **_LARGE}),
+        TopicPlan(settings.dead_letter_topic, {**_FOREVER, **_LARGE}),
         *(TopicPlan(changelog_topic(settings, table), _CHANGELOG) for table in TABLES),
         TopicPlan(settings.items, _COMPACT, copartitioned=False),
         TopicPlan(settings.receipts_topic, _FOREVER, copartitioned=False),
@@ -85,6 +97,20 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:
                 _mismatch(topic.name, counts[topic.name], settings, partitions)
             )
     return partitions
+
+
+async def record_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:
+    """Largest record that a topic accepts, as its brokers say."""
+    name = "max.message.bytes"
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})
+    try:
+        (response,) = await admin.describe_configs([resource])
+        ((code, _, _, _, entries),) = response.resources
+        (limit,) = [int(entry[1]) for entry in entries if code == 0 and entry[0] == name]
+    except (KafkaError, ValueError) as error:
+        log.info("the largest record that %s accepts is not known: %r", topic, error)
+        return _DEFAULT_RECORD_BYTES
+    return min(limit, MAX_RECORD_BYTES)
 
 
 def _mismatch(topic: str, count: int, settings: Settings, partitions: int) -> str:

@@ -31,6 +31,8 @@ SCHEME = "freshrec"
 
 _IDLE_SECONDS = 0.05
 _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
+_UNTAKEN_BATCHES = 8
+"""Batches that may wait for the agents; the fetch waits above that."""
 
 
 class RecordBatch(ConsumerMessage):
@@ -40,15 +42,17 @@ class RecordBatch(ConsumerMessage):
     agents busy makes the next batches larger and so cheaper.
     """
 
-    __slots__ = ("delivery", "records", "taken")
+    __slots__ = ("delivery", "on_take", "records", "taken")
 
     records: list[Any]
     delivery: Delivery
     taken: bool
+    on_take: Callable[["RecordBatch"], None]
 
     def take(self) -> None:
         """Called by the agent before it looks at the records: nothing is added any more."""
         self.taken = True
+        self.on_take(self)
 
 
 class Lifecycle(Protocol):
@@ -104,6 +108,9 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.tracker = OffsetTracker()
         self._untaken: dict[TP, RecordBatch] = {}
+        self._waiting: set[int] = set()
+        """Batches in the agents' queues, by identity."""
+        self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
 
     @property
@@ -134,6 +141,8 @@ class BatchConsumer(driver.Consumer):
                 "work in flight did not finish within %.0f s; it will be replayed", seconds
             )
         await self.commit_and_end_transactions()
+        # Where a periodic commit was under way, the call above only waited for that one.
+        await self.commit_and_end_transactions()
 
     # -- rebalance
 
@@ -142,6 +151,8 @@ class BatchConsumer(driver.Consumer):
         for tp in revoked:
             self.tracker.drop(ensure_TP(tp))
         self._untaken.clear()
+        self._waiting.clear()
+        self._room.set()
         await self.lifecycle.revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -221,16 +232,27 @@ class BatchConsumer(driver.Consumer):
         )
         message.records = records
         message.taken = False
+        message.on_take = self._on_take
         channels = cast("Any", self.app.topics)._tp_index[tp]
         await self.app.flow_control.acquire()
+        # Wait here and not in the queue: a rebalance clears the queues and cancels whoever waits
+        # to put something into a full one, which would end the fetcher.
+        while len(self._waiting) >= _UNTAKEN_BATCHES:
+            self._room.clear()
+            await self._room.wait()
         if not self.flow_active or self.app.consumer_generation_id != generation:
             return
         message.delivery = self.tracker.deliver(tp, last.offset)
         message.refcount += len(channels)
         self._read_offset[tp] = last.offset + 1
         self._untaken[tp] = message
+        self._waiting.add(id(message))
         for channel in channels:
-            await channel.queue.put(self.app.create_event(None, records, None, message))
+            channel.queue.put_nowait(self.app.create_event(None, records, None, message))
+
+    def _on_take(self, message: RecordBatch) -> None:
+        self._waiting.discard(id(message))
+        self._room.set()
 
 
 class BatchTransport(driver.Transport):

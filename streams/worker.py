@@ -9,12 +9,13 @@ import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, cast
 
 import msgspec
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
@@ -52,7 +53,10 @@ _CHAIN = CHAIN_KEY.encode()
 class Worker(Lifecycle):
     """Everything of one worker process, wired together."""
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, dead_letter_bytes: int) -> None:
+        """`partitions`: of the clicks topic. `dead_letter_bytes`: largest record that the
+        dead-letter topic accepts.
+        """
         self.settings = settings
         self.partitions = partitions
         self.metrics = Metrics(settings.event_type_registry().names)
@@ -88,6 +92,7 @@ class Worker(Lifecycle):
             self.batcher,
             self.quality,
             self.metrics,
+            dead_letter_bytes=dead_letter_bytes,
             partition_of=self._partition_of,
             fail=self.fail,
         )
@@ -119,6 +124,7 @@ class Worker(Lifecycle):
             lookup_token=settings.lookup_token,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._recovery: asyncio.Task[None] | None = None
 
     # -- life
 
@@ -151,8 +157,7 @@ class Worker(Lifecycle):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.publisher.stop()
-        for partition in self.owned.values():
-            partition.close()
+        self._close_partitions()
         self.server.stop()
 
     def fail(self, error: BaseException) -> None:
@@ -160,10 +165,11 @@ class Worker(Lifecycle):
         if not self.failure.done():
             self.failure.set_result(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -179,18 +185,28 @@ class Worker(Lifecycle):
     # -- partitions (called by the consumer)
 
     async def drain(self) -> None:
+        for partition in self.owned.values():
+            partition.draining = True
         await asyncio.gather(*(partition.drain() for partition in self.owned.values()))
 
     async def revoked(self, partitions: set[TP]) -> None:
+        if partitions:
+            self.health.not_ready("partitions", "rebalancing")
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.wait([self._recovery])
+            self._recovery = None
+        self._close_partitions()
+
+    def _close_partitions(self) -> None:
         for partition in self.owned.values():
             self.batcher.abandon(partition)
             partition.close()
-        if partitions:
-            self.health.not_ready("partitions", "rebalancing")
         self.owned = {}
 
     def assigned(self, partitions: set[TP]) -> None:
         settings = self.settings
+        self._close_partitions()
         self.metrics.rebalances_total.inc()
         numbers = {tp.partition for tp in partitions if tp.topic == settings.clicks}
         self.health.not_ready("partitions", f"recovering partitions {sorted(numbers)}")
@@ -204,7 +220,7 @@ class Worker(Lifecycle):
         self.graph_follower.follow(
             {p: o for p, o in self._replica_offsets.items() if p not in self.owned}
         )
-        self._spawn(self._recover(list(self.owned.values())))
+        self._recovery = self._spawn(self._recover(list(self.owned.values())))
 
     async def _recover(self, partitions: list[Partition]) -> None:
         while True:
@@ -214,10 +230,6 @@ class Worker(Lifecycle):
             except KafkaError as error:
                 log.warning("recovery was interrupted, trying again: %r", error)
                 await asyncio.sleep(1.0)
-            if any(partition.closed for partition in partitions):
-                return
-        if any(partition.closed for partition in partitions):
-            return
         for partition in partitions:
             for key, blob in partition.graph.blobs():
                 if key != _CHAIN:
@@ -319,8 +331,11 @@ class Worker(Lifecycle):
 
     def _consumer_lag(self) -> None:
         consumer = self.app.consumer
-        for tp in consumer.assignment():
-            highwater = consumer.highwater(tp)
+        try:
+            highwaters = {tp: consumer.highwater(tp) for tp in consumer.assignment()}
+        except (AssertionError, ConsumerNotStarted):
+            return  # the assignment changed in the consumer's thread meanwhile
+        for tp, highwater in highwaters.items():
             position = cast("Any", consumer)._read_offset[tp]
             if highwater is not None and position is not None:
                 self.metrics.consumer_lag_records.labels(tp.topic, str(tp.partition)).set(
@@ -331,14 +346,28 @@ class Worker(Lifecycle):
 
     async def on_clicks(self, message: Any, records: list[Any]) -> None:
         """A batch of the clicks or the rekeyed topic."""
-        message.take()
-        partition = self.owned.get(message.partition)
+        partition = self._taker_of(message)
         if partition is not None:
-            await self.clicks.handle(partition, message.topic, records, message.delivery)
+            with self._fatal():
+                await self.clicks.handle(partition, message.topic, records, message.delivery)
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""
-        message.take()
-        partition = self.owned.get(message.partition)
+        partition = self._taker_of(message)
         if partition is not None:
-            await self.graph.handle(partition, records, message.delivery)
+            with self._fatal():
+                await self.graph.handle(partition, records, message.delivery)
+
+    def _taker_of(self, message: Any) -> Partition | None:
+        """The partition that a batch is for; None where its assignment has ended."""
+        message.take()
+        return None if message.delivery.revoked else self.owned.get(message.partition)
+
+    @contextlib.contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """What an agent raises ends the process."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
+            raise

@@ -1,66 +1,18 @@
 """On real Kafka: nothing is lost and nothing is doubled when a worker is killed."""
 
 import asyncio
-import threading
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from streams.bench.oracle import judge
 from streams.bench.progress import Progress
-from streams.bench.workload import Tally, Workload, publish
-from streams.connection import connect_admin
+from streams.bench.workload import Workload
 from streams.settings import Settings
-from streams.topics import ensure_topics
 from streams.worker_process import WorkerProcess
+from tests.integration.running import PARTITIONS, flags_for, make_topics, publishing
 
 pytestmark = pytest.mark.kafka
-
-PARTITIONS = 4
-
-
-def flags_for(kafka: str, directory: Path, **more: Any) -> dict[str, Any]:
-    """Settings of a worker with topics and a group of its own."""
-    name = uuid.uuid4().hex[:8]
-    return {
-        "bootstrap": kafka,
-        "group": f"test-{name}",
-        "topic_prefix": f"test-{name}-",
-        "partitions": PARTITIONS,
-        "state_dir": directory / "state",
-        "metrics_port": 0,
-        "encoder": False,
-        "instance_id": "worker-0",
-        "session_timeout_seconds": 6.0,
-        "heartbeat_seconds": 1.0,
-        **more,
-    }
-
-
-async def make_topics(settings: Settings) -> int:
-    admin = await connect_admin(settings)
-    try:
-        return await ensure_topics(admin, settings)
-    finally:
-        await admin.close()
-
-
-@contextmanager
-def publishing(settings: Settings, workload: Workload) -> Iterator[list[Tally]]:
-    """Publish in the background; the tally is there at the end."""
-    tallies: list[Tally] = []
-    now_ms = time.time_ns() // 1_000_000
-    thread = threading.Thread(target=lambda: tallies.append(publish(settings, workload, now_ms)))
-    thread.start()
-    try:
-        yield tallies
-    finally:
-        thread.join()
 
 
 @pytest.mark.parametrize("store", ["rocksdb", "memory"])
