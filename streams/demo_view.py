@@ -16,7 +16,7 @@ from streams.recommendation import Reason, ReasonCode
 
 _LINE_SECONDS = 5.0
 _WORDS = {
-    ReasonCode.SEQUENCE: "follows from the sequence",
+    ReasonCode.SEQUENCE: "the sequence",
     ReasonCode.OWN_HISTORY: "from their history",
     ReasonCode.TRENDING: "trending",
     ReasonCode.POPULAR: "popular",
@@ -59,7 +59,7 @@ class LiveView:
 
     def _picture(self, moment: Moment) -> Group:
         bar = ProgressBar(total=moment.clicks_total, completed=moment.clicks, width=60)
-        panels: list[Any] = [Panel(_figures(moment), title="freshrec", width=44)]
+        panels: list[Any] = [Panel(_figures(moment), title="freshrec", width=48)]
         if moment.newest is not None:
             panels.append(Panel(self._list(moment), title=self._list_title(moment), width=72))
         return Group(bar, Columns(panels))
@@ -96,8 +96,8 @@ def _figures(moment: Moment) -> Table:
     quality = moment.next_click
     latency = moment.latency_seconds
     table = Table(box=None, show_header=False, padding=(0, 1))
-    table.add_column(style="dim")
-    table.add_column(justify="right")
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     rows = (
         ("clicks published", f"{moment.clicks:,} of {moment.clicks_total:,}"),
         ("clicks/s processed", f"{moment.clicks_per_second:,.0f}"),
@@ -105,8 +105,8 @@ def _figures(moment: Moment) -> Table:
         ("click → list, p50", f"{latency['p50'] * 1000:.0f} ms"),
         ("click → list, p99", f"{latency['p99'] * 1000:.0f} ms"),
         ("next click on the list", f"{quality['hit_rate_at_10']:.1%}"),
-        ("… with the graph alone", f"{quality['graph_hit_rate_at_10']:.1%}"),
-        ("… with popularity alone", f"{quality['popularity_hit_rate_at_10']:.1%}"),
+        ("  by the graph alone", f"{quality['graph_hit_rate_at_10']:.1%}"),
+        ("  by popularity alone", f"{quality['popularity_hit_rate_at_10']:.1%}"),
         ("lists judged", f"{quality['trials']:,.0f}"),
     )
     for name, value in rows:
