@@ -78,7 +78,8 @@ def create_topic(kafka: str, name: str, partitions: int = PARTITIONS, **config: 
     topic = NewTopic(
         name, partitions, 1, config={key.replace("_", "."): text for key, text in config.items()}
     )
-    AdminClient({"bootstrap.servers": kafka}).create_topics([topic])[name].result()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([topic])[name].result()
 
 
 @contextmanager
@@ -160,7 +161,7 @@ def get(flags: dict[str, Any], path: str) -> tuple[int, bytes]:
 
 
 def figures(flags: dict[str, Any]) -> dict[str, float]:
-    """Every metric of the running worker: `name` or `name{label}` (label values, comma) -> value."""
+    """Every metric of the running worker, by `name` or `name{label value,label value}`."""
     status, body = get(flags, "/metrics")
     assert status == 200, f"/metrics says {status}"
     found: dict[str, float] = {}
