@@ -283,8 +283,8 @@ class ClickAgent:
             metrics.rejects_total.labels(letter.reject.reason.value).inc()
         for _ in effects.erased:
             metrics.erasures_total.labels("erased").inc()
-        for trial in effects.trials:
-            verdict = self._quality.on_click(trial.user_id, trial.item_id)
+        for user_id, item_id in effects.trials:
+            verdict = self._quality.on_click(user_id, item_id)
             if verdict is not None:
                 metrics.judged(verdict.rank, verdict.served_by)
 

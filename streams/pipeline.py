@@ -90,13 +90,6 @@ class Change(msgspec.Struct, gc=False):
     record_time_ms: int
 
 
-class Trial(msgspec.Struct, frozen=True, gc=False):
-    """A click folded for the first time, to be judged against the list they had."""
-
-    user_id: str
-    item_id: str
-
-
 class ClickEffects(msgspec.Struct):
     """What a batch of clicks asks the shell to do, and what is to be counted."""
 
@@ -109,7 +102,9 @@ class ClickEffects(msgspec.Struct):
     dead_letters: list[DeadLetter]
     rekeyed: list[tuple[bytes, Record]]
     """Clicks whose key is not their user: the right key and the record."""
-    trials: list[Trial]
+    trials: list[tuple[str, str]]
+    """User and item of every click of interest folded for the first time, to be judged against
+    the list that the user had."""
     events: Counter[str]
     duplicates: int = 0
     replayed: int = 0
@@ -150,11 +145,13 @@ class ClickPipeline:
         config = self._config
         limits = config.limits
         window_config = config.window
-        weigh = config.event_types.weight
+        positive = config.event_types.effects
+        applied = Outcome.APPLIED
         source = sent.source
         events: Counter[str] = Counter()
         effects = ClickEffects({}, {}, {}, [], [], [], events)
         changed = effects.changed
+        trials = effects.trials
         by_partition: dict[int, list[Transition]] = {}
         get_window = windows.get
         put_window = windows.put
@@ -177,29 +174,30 @@ class ClickPipeline:
                     effects.rekeyed.append((key, record))
                     continue
             offset = record.offset
+            event_type = click.event_type
             before = get_window(user_id)
-            late = before is not None and is_late(before, click)
+            late = is_late(before, click)
             window, outcome, predecessors = fold(
                 before, click, source, offset, now_ms, window_config
             )
             # A replayed click changes nothing, but its effects may never have left: the window
             # goes to the changelog again, its transitions and its list are sent again.
             put_window(user_id, window)
-            if outcome is Outcome.DUPLICATE:
-                effects.duplicates += 1
-                continue
-            if outcome is Outcome.REPLAYED:
-                effects.replayed += 1
-            else:
-                events[click.event_type] += 1
+            of_interest = event_type in positive
+            if outcome is applied:
+                events[event_type] += 1
                 if late:
                     effects.late += 1
+                if of_interest:
+                    trials.append((user_id, click.item_id))
+            elif outcome is Outcome.DUPLICATE:
+                effects.duplicates += 1
+                continue
+            else:
+                effects.replayed += 1
             changed[user_id] = Change(window, click.event_id, offset, click.timestamp_ms, now_ms)
-            if weigh(click.event_type) > 0.0:
-                if outcome is Outcome.APPLIED:
-                    effects.trials.append(Trial(user_id, click.item_id))
-                if predecessors is not None:
-                    self._route(click, offset, predecessors, by_partition)
+            if of_interest and predecessors is not None:
+                self._route(click, offset, predecessors, by_partition)
         for partition, transitions in by_partition.items():
             effects.transitions[partition] = sent.batch(partition, transitions)
         return effects

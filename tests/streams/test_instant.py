@@ -48,3 +48,33 @@ def test_other_text_is_no_instant(text: str) -> None:
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
     assert parse_instant(text) is None or isinstance(parse_instant(text), int)
+
+
+@given(st.datetimes(), st.sampled_from(["T", "t", " "]), st.sampled_from(["Z", "z", "+00:00", ""]))
+def test_the_common_form_is_read_as_the_general_one(
+    moment: datetime, separator: str, zone: str
+) -> None:
+    text = moment.isoformat(separator, timespec="milliseconds") + zone
+    general = moment.replace(tzinfo=UTC)
+    expected = (general - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    wanted = expected if zone else None
+    if zone == "z" or separator == "t":
+        assert parse_instant(text) in (None, wanted)
+    else:
+        assert parse_instant(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-31T12:00:60.123Z",
+        "2026-01-31T12:00:5a.123Z",
+        "2026-01-31T12:00:05.1+3Z",
+        "2026-01-31T12:60:05.123Z",
+        "2026-02-30T12:00:05.123Z",
+        "2026-01-31T12:00:05.\u0663\u0663\u0663Z",
+        "2026/01/31T12:00:05.123Z",
+    ],
+)
+def test_what_only_looks_like_the_common_form_is_no_instant(text: str) -> None:
+    assert parse_instant(text) is None

@@ -267,7 +267,7 @@ def test_a_dislike_asks_for_a_new_list_but_links_nothing() -> None:
     )
     assert effects.changed["u1"].offset == 1
     assert all(t.offset == 0 for batch in effects.transitions.values() for t in batch.transitions)
-    assert [trial.item_id for trial in effects.trials] == ["i1"]
+    assert effects.trials == [("u1", "i1")]
 
 
 def test_damaged_transition_records_are_counted_and_skipped() -> None:
