@@ -55,7 +55,7 @@ class LiveView:
             self._live.update(self._picture(moment))
         elif moment.elapsed_seconds >= self._next_line:
             self._next_line = moment.elapsed_seconds + _LINE_SECONDS
-            self._console.print(_line(moment))
+            self._console.print(_line(moment), soft_wrap=True)
 
     def _picture(self, moment: Moment) -> Group:
         bar = ProgressBar(total=moment.clicks_total, completed=moment.clicks, width=60)

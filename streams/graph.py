@@ -7,6 +7,7 @@ a type needs no clock.
 
 from collections.abc import Sequence
 from math import floor, ldexp, log2
+from struct import Struct
 
 import msgspec
 
@@ -24,6 +25,8 @@ from streams.popularity import (
 
 ITEM_FORMAT = 1
 REPLAYED = -1
+_DEGREE = Struct("<I")
+_HEAD_BYTES = POPULARITY_BYTES + _DEGREE.size
 # Of the bound after an eviction, in fifths: sorting is paid once for many new edges.
 _KEPT_FIFTHS = 4
 
@@ -206,32 +209,34 @@ _decode = msgspec.msgpack.Decoder(_StoredItem).decode
 
 
 def encode_item(state: ItemState) -> bytes:
-    """Bytes to store: the packed popularity at a fixed place, then everything else."""
-    return frame(ITEM_FORMAT, pack(state.popularity) + _encode((state.watermarks, state.edges)))
+    """Bytes to store: packed popularity and degree at a fixed place, then everything else."""
+    head = pack(state.popularity) + _DEGREE.pack(degree(state))
+    return frame(ITEM_FORMAT, head + _encode((state.watermarks, state.edges)))
 
 
 def decode_item_state(blob: bytes) -> ItemState:
     """The state in stored bytes. Raises CodecError if they are not intact."""
     payload = unframe(blob, ITEM_FORMAT, "item state")
-    if len(payload) < POPULARITY_BYTES:
+    if len(payload) < _HEAD_BYTES:
         raise _unreadable("too short")
     try:
-        stored = _decode(payload[POPULARITY_BYTES:])
+        stored = _decode(payload[_HEAD_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from error
     return ItemState(unpack(payload), stored.watermarks, stored.edges)
 
 
-def peek_popularity(blob: bytes) -> Popularity:
-    """The popularity in stored bytes, read in place: for a blob that has just left Kafka.
+def peek_item(blob: bytes) -> tuple[Popularity, int]:
+    """Popularity and degree in stored bytes, read in place: for a blob that has just left Kafka.
 
     Checks format and length and leaves the checksum to decode_item_state, because a follower
     peeks at every blob it is sent and Kafka has checked those bytes. Raises CodecError.
     """
-    if len(blob) < HEADER_BYTES + POPULARITY_BYTES or blob[0] != ITEM_FORMAT:
+    if len(blob) < HEADER_BYTES + _HEAD_BYTES or blob[0] != ITEM_FORMAT:
         unframe(blob, ITEM_FORMAT, "item state")
         raise _unreadable("too short")
-    return unpack(blob, HEADER_BYTES)
+    (edges,) = _DEGREE.unpack_from(blob, HEADER_BYTES + POPULARITY_BYTES)
+    return unpack(blob, HEADER_BYTES), edges
 
 
 def _unreadable(cause: str) -> CodecError:

@@ -13,6 +13,7 @@ import networkx as nx
 
 from streams.graph import ItemState, decode_item_state
 from streams.instant import iso_utc
+from streams.popularity import popularity_at, trending_at
 from streams.snapshot import ego_snapshot, graph_snapshot, graphml
 from streams.window import Window, history
 
@@ -79,7 +80,13 @@ class Lookups:
             return None
         now_ms = worker.batcher.now_ms()
         edges: list[dict[str, Any]] = []
+        popularity = {"events": 0, "decayed": 0.0, "trending": 0.0}
         if state is not None:
+            popularity = {
+                "events": state.popularity.count,
+                "decayed": round(popularity_at(state.popularity, now_ms), 4),
+                "trending": round(trending_at(state.popularity, now_ms), 4),
+            }
             graph = graph_snapshot([(item_id, state)], now_ms, worker.settings.graph_config())
             edges = [
                 {
@@ -100,6 +107,7 @@ class Lookups:
             "title": worker.catalogue.title(item_id),
             "available": worker.catalogue.available(item_id),
             "categories": list(worker.catalogue.categories(item_id)),
+            "popularity": popularity,
             "neighbours": edges,
         }
 
@@ -160,7 +168,7 @@ class Lookups:
             else {"name": scorer.name, "version": scorer.version, "engine": scorer.provider},
             "model_refusal": worker.model.refusal,
             "graph_items": len(worker.replica),
-            "graph_edges": getattr(worker.replica, "edges", 0),
+            "graph_edges": worker.replica.edges,
             "catalogue_items": len(worker.catalogue),
             "queue": len(worker.batcher),
             "next_click": worker.quality.as_dict(),

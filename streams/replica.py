@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
-from streams.graph import GraphConfig, ItemState, decode_item_state, peek_popularity
+from streams.graph import GraphConfig, ItemState, decode_item_state, peek_item
 from streams.item_index import ItemIndex
 from streams.popularity_table import PopularitySnapshot, PopularityTable
 
@@ -56,6 +56,9 @@ class GraphReplica:
         self._refresh_ms = refresh_ms
         self._cached_items = cached_items
         self._blobs: dict[str, bytes] = {}
+        self._degrees: dict[str, int] = {}
+        self.edges = 0
+        """Edges of all items together."""
         self._neighbours: OrderedDict[str, Neighbours | None] = OrderedDict()
         self._popularity = PopularityTable(
             self.ids,
@@ -77,14 +80,17 @@ class GraphReplica:
         if blob is None:
             if self._blobs.pop(item_id, None) is None:
                 return
+            self.edges -= self._degrees.pop(item_id)
             self._popularity.remove(self.ids.index(item_id))
         else:
             try:
-                popularity = peek_popularity(blob)
+                popularity, degree = peek_item(blob)
             except CodecError:
                 self.damaged += 1
                 return
             self._blobs[item_id] = blob
+            self.edges += degree - self._degrees.get(item_id, 0)
+            self._degrees[item_id] = degree
             self._popularity.put(self.ids.index(item_id), popularity)
         self._neighbours.pop(item_id, None)
         self._changes += 1

@@ -316,7 +316,7 @@ class Worker(Lifecycle):
             metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
             metrics.window_users.set(sum(len(p.windows) for p in self.owned.values()))
             metrics.graph_items.set(len(self.replica))
-            metrics.graph_edges.set(getattr(self.replica, "edges", 0))
+            metrics.graph_edges.set(self.replica.edges)
             metrics.catalogue_items.set(len(self.catalogue))
             metrics.ready.set(not self.health.reasons)
             if len(self.replica):

@@ -21,7 +21,7 @@ from streams.graph import (
     fold_edge,
     fold_popularity,
     new_item_state,
-    peek_popularity,
+    peek_item,
 )
 from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
 
@@ -268,7 +268,7 @@ def test_storing_and_reading_gives_the_same_state(steps: list[Transition]) -> No
     stored = encode_item(state)
     assert decode_item_state(stored) == state
     assert encode_item(decode_item_state(stored)) == stored
-    assert peek_popularity(stored) == state.popularity
+    assert peek_item(stored) == (state.popularity, degree(state))
 
 
 @given(transitions(max_size=6), st.data())
@@ -291,12 +291,12 @@ def test_a_payload_that_is_no_item_state_is_a_codec_error(rest: bytes) -> None:
 def test_peeking_refuses_other_formats_and_short_blobs() -> None:
     stored = encode_item(new_item_state())
     with pytest.raises(CodecError, match="format 9"):
-        peek_popularity(b"\x09" + stored[1:])
+        peek_item(b"\x09" + stored[1:])
     for length in (0, 3, HEADER_BYTES, HEADER_BYTES + POPULARITY_BYTES - 1):
         with pytest.raises(CodecError):
-            peek_popularity(stored[:length])
+            peek_item(stored[:length])
     with pytest.raises(CodecError, match="too short"):
-        peek_popularity(frame(ITEM_FORMAT, b"x"))
+        peek_item(frame(ITEM_FORMAT, b"x"))
     with pytest.raises(CodecError, match="too short"):
         decode_item_state(frame(ITEM_FORMAT, b"x"))
 

@@ -244,3 +244,19 @@ def test_neighbours_cannot_be_replaced():
     with pytest.raises(AttributeError):
         neighbours.weights = np.zeros(1)
     assert isinstance(neighbours, msgspec.Struct)
+
+
+def test_edges_are_counted_as_items_come_change_and_go() -> None:
+    config = GraphConfig()
+    replica = GraphReplica(config)
+    first, second = new_item_state(), new_item_state()
+    for offset, item in enumerate(("a", "b", "c")):
+        fold_edge(first, 0, offset, item, "click", 1, 1_000, config)
+    fold_edge(second, 0, 9, "a", "click", 1, 1_000, config)
+    replica.apply("x", encode_item(first))
+    replica.apply("y", encode_item(second))
+    assert replica.edges == 4
+    replica.apply("x", encode_item(second))
+    assert replica.edges == 2
+    replica.apply("y", None)
+    assert replica.edges == 1
