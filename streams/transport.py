@@ -6,8 +6,8 @@ one event, decodes nothing, and commits only what `OffsetTracker` reports.
 
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
 `_drain_messages`, `_wait_next_records`, `_new_offset`, `_filter_tps_with_pending_acks`,
-`wait_empty`, `on_partitions_revoked`, `on_partitions_assigned` and
-`AIOKafkaConsumerThread._create_worker_consumer`.
+`wait_empty`, `on_partitions_revoked`, `on_partitions_assigned`, and of `AIOKafkaConsumerThread`
+`_create_worker_consumer`, `_fetch_records` and the same two.
 """
 
 import asyncio
@@ -71,6 +71,28 @@ class Lifecycle(Protocol):
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Consumer in its own thread, so that a busy event loop does not cost the membership."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.assignment_token: object | None = None
+        """Stands for the current assignment; None between two of them."""
+        self.fetched_under: object | None = None
+        """The assignment that the records of the last fetch belong to."""
+        super().__init__(*args, **kwargs)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.assignment_token = None
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.assignment_token = object()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(*args, **kwargs)
+        # In this thread, where assignments change: a fetch can begin under one assignment and,
+        # since it waits for the rebalance, return records of the next.
+        self.fetched_under = self.assignment_token
+        return records
+
     def _create_worker_consumer(
         self,
         transport: Any,  # noqa: ARG002
@@ -104,6 +126,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 class BatchConsumer(driver.Consumer):
     """Delivers batches; commits by `OffsetTracker`."""
+
+    _thread: BatchConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.tracker = OffsetTracker()
@@ -178,18 +202,15 @@ class BatchConsumer(driver.Consumer):
         app = self.app
         try:
             while not (stopped() or fetcher_stopped()):
-                generation = app.consumer_generation_id
                 records, _ = await self._wait_next_records(1.0)
                 if not records or self.should_stop:
                     continue
-                if not self.flow_active or app.consumer_generation_id != generation:
-                    # Fetched across the start of a rebalance: the new assignment begins at the
-                    # committed offsets and brings these records again.
-                    continue
+                assignment = self._thread.fetched_under
+                await self._until_flow(assignment)
                 for tp, batch in records.items():
-                    if not self.flow_active or app.consumer_generation_id != generation:
+                    if not self._deliverable(assignment):
                         break
-                    await self._deliver(ensure_TP(tp), batch, generation)
+                    await self._deliver(ensure_TP(tp), batch, assignment)
                 await asyncio.sleep(0)
         except self.consumer_stopped_errors:
             if not app.should_stop:
@@ -198,7 +219,27 @@ class BatchConsumer(driver.Consumer):
             if not app.should_stop:
                 raise
 
-    async def _deliver(self, tp: TP, records: list[Any], generation: int) -> None:
+    def _ended(self, assignment: object | None) -> bool:
+        return assignment is None or assignment is not self._thread.assignment_token
+
+    def _deliverable(self, assignment: object | None) -> bool:
+        """Records of an assignment that has ended must not be delivered: the next one begins at
+        the committed offsets and brings them again.
+        """
+        return self.flow_active and not self._ended(assignment)
+
+    async def _until_flow(self, assignment: object | None) -> None:
+        """Wait while a rebalance that began with this assignment is being completed.
+
+        The consumer has moved past these records, so they must not be dropped. What the seek to
+        the committed offsets brings a second time is recognised by its offset.
+        """
+        while not self._ended(assignment) and (self.app.rebalancing or not self.flow_active):
+            if self.should_stop:
+                return
+            await self.sleep(_IDLE_SECONDS)
+
+    async def _deliver(self, tp: TP, records: list[Any], assignment: object | None) -> None:
         read_offset = self._read_offset[tp]
         if read_offset is not None and records[0].offset < read_offset:
             records = [record for record in records if record.offset >= read_offset]
@@ -228,7 +269,7 @@ class BatchConsumer(driver.Consumer):
             0,
             0,
             tp,
-            generation_id=generation,
+            generation_id=self.app.consumer_generation_id,
         )
         message.records = records
         message.taken = False
@@ -240,7 +281,7 @@ class BatchConsumer(driver.Consumer):
         while len(self._waiting) >= _UNTAKEN_BATCHES:
             self._room.clear()
             await self._room.wait()
-        if not self.flow_active or self.app.consumer_generation_id != generation:
+        if not self._deliverable(assignment):
             return
         message.delivery = self.tracker.deliver(tp, last.offset)
         message.refcount += len(channels)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from confluent_kafka import Producer
+import msgspec
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from prometheus_client.parser import text_string_to_metric_families
@@ -92,6 +93,27 @@ def publishing(settings: Settings, workload: Workload) -> Iterator[list[Tally]]:
     try:
         yield tallies
     finally:
+        thread.join()
+
+
+@contextmanager
+def publishing_steadily(settings: Settings, slice_: Workload) -> Iterator[list[Tally]]:
+    """Publish slices of clicks, each with a seed of its own, until the end of the block."""
+    tallies: list[Tally] = []
+    over = threading.Event()
+
+    def work() -> None:
+        now_ms = time.time_ns() // 1_000_000
+        while not over.wait(0.3):
+            seed = slice_.seed + len(tallies)
+            tallies.append(publish(settings, msgspec.structs.replace(slice_, seed=seed), now_ms))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield tallies
+    finally:
+        over.set()
         thread.join()
 
 
@@ -181,7 +203,19 @@ def wait_for_all(settings: Settings, worker: WorkerProcess, seconds: float = 60.
     """Wait until everything that now lies in the worker's source topics, in order, is committed."""
     for topic in (settings.clicks, settings.rekeyed_topic, settings.transitions_topic):
         with Progress(settings, topic) as progress:
-            progress.wait(progress.end(), worker, seconds)
+            progress.wait(_end(progress, seconds), worker, seconds)
+
+
+def _end(progress: Progress, seconds: float) -> int:
+    """Records in a topic; asked again while its leader moves."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return progress.end()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
