@@ -25,6 +25,7 @@ from streams.popularity import (
 
 ITEM_FORMAT = 1
 REPLAYED = -1
+_NO_EFFECT = (0.0, 1.0)  # weight and half-life of a type that links nothing
 _DEGREE = Struct("<I")
 _HEAD_BYTES = POPULARITY_BYTES + _DEGREE.size
 # Of the bound after an eviction, in fifths: sorting is paid once for many new edges.
@@ -89,6 +90,121 @@ def degree(state: ItemState) -> int:
     return sum([len(group.edges) for group in state.edges.values()])
 
 
+class FollowingClicks:
+    """Clicks of one source, as columns, ready to be added to the edges of the items before them.
+
+    A contribution of weight w at time t is w * 2^(t/h) = mantissa * 2^power, with a whole power:
+    scaling by a difference of powers is exact, so an edge gets the same bits whatever else is
+    folded in the same batch.
+    """
+
+    __slots__ = (
+        "event_types",
+        "half_lives_ms",
+        "items",
+        "mantissas",
+        "offsets",
+        "powers",
+        "times_ms",
+    )
+
+    def __init__(
+        self,
+        offsets: Sequence[int],
+        times_ms: Sequence[int],
+        items: Sequence[str],
+        event_types: Sequence[str],
+        types: EventTypes,
+    ) -> None:
+        self.offsets = offsets
+        self.times_ms = times_ms
+        self.items = items
+        self.event_types = event_types
+        self.mantissas: list[float] = []
+        self.powers: list[int] = []
+        self.half_lives_ms: list[float] = []
+        effects = types.effects
+        for time_ms, event_type in zip(times_ms, event_types, strict=True):
+            weight, half_life_ms = effects.get(event_type, _NO_EFFECT)
+            half_lives = time_ms / half_life_ms
+            power = floor(half_lives)
+            self.mantissas.append(weight * 2.0 ** (half_lives - power))
+            self.powers.append(power)
+            self.half_lives_ms.append(half_life_ms)
+
+
+def fold_followers(
+    state: ItemState,
+    source: int,
+    clicks: FollowingClicks,
+    followers: Sequence[int],
+    config: GraphConfig,
+) -> tuple[int, int]:
+    """Add transitions from this item to clicks that followed it, with weight / distance, in place.
+
+    followers: flat `[row, distance, …]`, rows of `clicks` ascending, distances from 1. Rows at or
+    below the item's watermark were applied before and change nothing. The watermark stays: the
+    caller moves it when all that a batch says of the item is folded.
+
+    Returns how many transitions were folded and how many edges forgotten to keep the bound.
+    """
+    watermark = state.watermarks.get(source, -1)
+    offsets = clicks.offsets
+    first = 0
+    while first < len(followers) and offsets[followers[first]] <= watermark:
+        first += 2
+    items = clicks.items
+    times_ms = clicks.times_ms
+    mantissas = clicks.mantissas
+    powers = clicks.powers
+    event_types = clicks.event_types
+    max_neighbours = config.max_neighbours
+    event_type = None
+    evicted = 0
+    for position in range(first, len(followers), 2):
+        row = followers[position]
+        mantissa = mantissas[row]
+        if not mantissa:
+            continue
+        if event_types[row] != event_type:
+            event_type = event_types[row]
+            group = _group(state, event_type, clicks, row)
+            edges = group.edges
+        shift = powers[row] - group.base
+        if shift:
+            if shift > REBASE_HALF_LIVES:
+                _rebase(group, shift)
+                shift = 0
+            mantissa = ldexp(mantissa, shift)
+        time_ms = times_ms[row]
+        item_id = items[row]
+        edge = edges.get(item_id)
+        if edge is not None:
+            edge.weight += mantissa / followers[position + 1]
+            edge.count += 1
+            if time_ms > edge.last_ms:
+                edge.last_ms = time_ms
+            continue
+        edges[item_id] = Edge(mantissa / followers[position + 1], time_ms, 1)
+        if len(edges) > max_neighbours or (len(state.edges) > 1 and degree(state) > max_neighbours):
+            evicted += _evict(state, max_neighbours)
+            event_type = None  # the eviction may have emptied the group and dropped it
+    return (len(followers) - first) // 2, evicted
+
+
+def count_popularity(state: ItemState, event_type: str, time_ms: int, config: GraphConfig) -> None:
+    """Count an event on this item, in place; the watermark is the caller's affair."""
+    effect = config.event_types.effects.get(event_type)
+    if effect is not None and effect[0]:
+        add(
+            state.popularity,
+            effect[0],
+            time_ms,
+            config.popularity_half_life_seconds * 1000.0,
+            config.trending_half_life_seconds * 1000.0,
+        )
+
+
 def fold_edge(
     state: ItemState,
     source: int,
@@ -99,7 +215,7 @@ def fold_edge(
     time_ms: int,
     config: GraphConfig,
 ) -> int:
-    """Add a transition from this item to dst, in place, with weight(event_type) / distance.
+    """Add one transition from this item to dst, in place, and move the watermark.
 
     source, offset: where the click on dst was read; it may touch an item only once. distance:
     its position after this item, from 1. time_ms: its event time.
@@ -107,68 +223,12 @@ def fold_edge(
     Returns the number of edges forgotten to keep the bound, or REPLAYED (-1) where the source
     was applied up to this offset before: then nothing changed.
     """
-    evicted, replayed = fold_edges(
-        (state,), source, offset, dst, event_type, (distance,), time_ms, config
-    )
-    return REPLAYED if replayed else evicted
-
-
-def fold_edges(
-    states: Sequence[ItemState],
-    source: int,
-    offset: int,
-    dst: str,
-    event_type: str,
-    distances: Sequence[int],
-    time_ms: int,
-    config: GraphConfig,
-) -> tuple[int, int]:
-    """`fold_edge` for the items before one click: what they share is worked out once.
-
-    distances: how far before the click each item stands. Returns the number of edges forgotten
-    and the number of items that had been applied up to this offset before.
-    """
-    effect = config.event_types.effects.get(event_type)
-    weight, half_life_ms = effect if effect is not None else (0.0, 1.0)
-    half_lives = time_ms / half_life_ms
-    known_base = None
-    scaled = 0.0
-    evicted = replayed = 0
-    for state, distance in zip(states, distances, strict=True):
-        watermarks = state.watermarks
-        if offset <= watermarks.get(source, -1):
-            replayed += 1
-            continue
-        watermarks[source] = offset
-        if not weight:
-            continue
-        group = state.edges.get(event_type)
-        if group is None:
-            group = state.edges[event_type] = TypeEdges(floor(half_lives), half_life_ms, {})
-        elif group.half_life_ms != half_life_ms:
-            _adopt(group, half_life_ms, time_ms)
-        base = group.base
-        if base != known_base:
-            ahead = half_lives - base
-            if ahead > REBASE_HALF_LIVES:
-                _rebase(group, floor(ahead))
-                base = group.base
-                ahead = half_lives - base
-            known_base = base
-            scaled = weight * 2.0**ahead
-        edges = group.edges
-        edge = edges.get(dst)
-        if edge is not None:
-            edge.weight += scaled / distance
-            edge.count += 1
-            if time_ms > edge.last_ms:
-                edge.last_ms = time_ms
-            continue
-        edges[dst] = Edge(scaled / distance, time_ms, 1)
-        edge_count = len(edges) if len(state.edges) == 1 else degree(state)
-        if edge_count > config.max_neighbours:
-            evicted += _evict(state, config.max_neighbours)
-    return evicted, replayed
+    clicks = FollowingClicks([offset], [time_ms], [dst], [event_type], config.event_types)
+    folded, evicted = fold_followers(state, source, clicks, (0, distance), config)
+    if not folded:
+        return REPLAYED
+    state.watermarks[source] = offset
+    return evicted
 
 
 def fold_popularity(
@@ -179,23 +239,15 @@ def fold_popularity(
     time_ms: int,
     config: GraphConfig,
 ) -> bool:
-    """Count an event on this item, in place. False where it was applied before: nothing changed.
+    """Count one event on this item, in place, and move the watermark.
 
-    Shares its watermark with fold_edge: a click is either on this item or follows it.
+    False where it was applied before: nothing changed. Shares its watermark with fold_edge: a
+    click is either on this item or follows it.
     """
-    watermarks = state.watermarks
-    if offset <= watermarks.get(source, -1):
+    if offset <= state.watermarks.get(source, -1):
         return False
-    watermarks[source] = offset
-    effect = config.event_types.effects.get(event_type)
-    if effect is not None and effect[0]:
-        add(
-            state.popularity,
-            effect[0],
-            time_ms,
-            config.popularity_half_life_seconds * 1000.0,
-            config.trending_half_life_seconds * 1000.0,
-        )
+    state.watermarks[source] = offset
+    count_popularity(state, event_type, time_ms, config)
     return True
 
 
@@ -245,6 +297,17 @@ def _unreadable(cause: str) -> CodecError:
     )
 
 
+def _group(state: ItemState, event_type: str, clicks: FollowingClicks, row: int) -> TypeEdges:
+    """The edges of a type, made if there are none, with the half-life configured now."""
+    half_life_ms = clicks.half_lives_ms[row]
+    group = state.edges.get(event_type)
+    if group is None:
+        group = state.edges[event_type] = TypeEdges(clicks.powers[row], half_life_ms, {})
+    elif group.half_life_ms != half_life_ms:
+        _adopt(group, half_life_ms, clicks.times_ms[row])
+    return group
+
+
 def _adopt(group: TypeEdges, half_life_ms: float, at_ms: int) -> None:
     """Express the weights of a group, as of an instant, in another half-life."""
     base = floor(at_ms / half_life_ms)
@@ -273,10 +336,14 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
     if len(groups) == 1:
         # One base and one half-life: weights compare as they are.
         (group,) = groups.values()
-        weakest = sorted([(e.weight, e.last_ms, dst) for dst, e in group.edges.items()])
-        surplus = len(weakest) - kept
-        for _, _, dst in weakest[:surplus]:
-            del group.edges[dst]
+        edges = group.edges
+        surplus = len(edges) - kept
+        bar = sorted([edge.weight for edge in edges.values()])[surplus - 1]
+        weakest = [dst for dst, edge in edges.items() if edge.weight < bar]
+        ties = sorted([(edge.last_ms, dst) for dst, edge in edges.items() if edge.weight == bar])
+        weakest += [dst for _, dst in ties[: surplus - len(weakest)]]
+        for dst in weakest:
+            del edges[dst]
         return surplus
     at_ms = max([edge.last_ms for group in groups.values() for edge in group.edges.values()])
     ranked = []

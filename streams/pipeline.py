@@ -14,11 +14,17 @@ import msgspec
 from streams.codec import CodecError
 from streams.event_types import EventTypes
 from streams.events import Click, ClickLimits, Reject, RejectReason, decode_click
-from streams.graph import GraphConfig, ItemState, fold_edges, fold_popularity, new_item_state
+from streams.graph import (
+    FollowingClicks,
+    GraphConfig,
+    ItemState,
+    count_popularity,
+    fold_followers,
+    new_item_state,
+)
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
-    Transition,
     TransitionBatch,
     decode_transitions,
     owner_of,
@@ -152,7 +158,7 @@ class ClickPipeline:
         effects = ClickEffects({}, {}, {}, [], [], [], events)
         changed = effects.changed
         trials = effects.trials
-        by_partition: dict[int, list[Transition]] = {}
+        outgoing = effects.transitions
         get_window = windows.get
         put_window = windows.put
         for record in records:
@@ -197,27 +203,31 @@ class ClickPipeline:
                 effects.replayed += 1
             changed[user_id] = Change(window, click.event_id, offset, click.timestamp_ms, now_ms)
             if of_interest and predecessors is not None:
-                self._route(click, offset, predecessors, by_partition)
-        for partition, transitions in by_partition.items():
-            effects.transitions[partition] = sent.batch(partition, transitions)
+                self._route(click, source, offset, predecessors, outgoing)
+        for partition, batch in outgoing.items():
+            sent.chain(partition, batch)
         return effects
 
     def _route(
         self,
         click: Click,
+        source: int,
         offset: int,
         predecessors: list[str | None],
-        by_partition: dict[int, list[Transition]],
+        outgoing: dict[int, TransitionBatch],
     ) -> None:
-        """Give every graph partition concerned its part of one click."""
+        """Tell every graph partition concerned its part of one click."""
         item_id = click.item_id
-        time_ms = click.timestamp_ms
-        event_type = click.event_type
         owners = self._owners
         owner = owners.get(item_id)
         if owner is None:
             owner = self._owner(item_id)
-        parts = {owner: Transition(offset, time_ms, event_type, item_id, [], [], True)}
+        batch = outgoing.get(owner)
+        if batch is None:
+            batch = outgoing[owner] = TransitionBatch.empty(source)
+        time_ms = click.timestamp_ms
+        event_type = click.event_type
+        batch.owned.append(batch.add(offset, time_ms, item_id, event_type))
         distance = 0
         for source_item in predecessors:
             distance += 1
@@ -226,20 +236,16 @@ class ClickPipeline:
             partition = owners.get(source_item)
             if partition is None:
                 partition = self._owner(source_item)
-            part = parts.get(partition)
-            if part is None:
-                parts[partition] = Transition(
-                    offset, time_ms, event_type, item_id, [source_item], [distance], False
-                )
+            batch = outgoing.get(partition)
+            if batch is None:
+                batch = outgoing[partition] = TransitionBatch.empty(source)
+            row = batch.add(offset, time_ms, item_id, event_type)
+            followers = batch.edges.get(source_item)
+            if followers is None:
+                batch.edges[source_item] = [row, distance]
             else:
-                part.sources.append(source_item)
-                part.distances.append(distance)
-        for partition, part in parts.items():
-            waiting = by_partition.get(partition)
-            if waiting is None:
-                by_partition[partition] = [part]
-            else:
-                waiting.append(part)
+                followers.append(row)
+                followers.append(distance)
 
     def _owner(self, item_id: str) -> int:
         """Work out an owner and remember it."""
@@ -309,44 +315,44 @@ class GraphPipeline:
         return effects
 
     def _fold(self, batch: TransitionBatch, graph: Table[ItemState], effects: GraphEffects) -> None:
+        """Item by item, each with all that the batch says of it: memory is touched once."""
         config = self._config
         source = batch.source
-        touched: dict[str, ItemState] = {}
-
-        def state_of(item_id: str) -> ItemState:
-            state = touched.get(item_id)
+        offsets = batch.offsets
+        clicks = FollowingClicks(
+            offsets, batch.times_ms, batch.items, batch.row_types(), config.event_types
+        )
+        get_item = graph.get
+        put_item = graph.put
+        reached: dict[str, tuple[ItemState, int]] = {}
+        for item_id, flat in batch.edges.items():
+            state = get_item(item_id)
             if state is None:
-                state = graph.get(item_id)
+                state = new_item_state()
+            folded, evicted = fold_followers(state, source, clicks, flat, config)
+            effects.edges += folded
+            effects.evicted += evicted
+            effects.replayed += len(flat) // 2 - folded
+            reached[item_id] = (state, offsets[flat[-2]])
+        for row in batch.owned:
+            item_id = batch.items[row]
+            offset = offsets[row]
+            found = reached.get(item_id)
+            if found is None:
+                state = get_item(item_id)
                 if state is None:
                     state = new_item_state()
-                touched[item_id] = state
-            return state
-
-        for transition in batch.transitions:
-            offset = transition.offset
-            time_ms = transition.time_ms
-            event_type = transition.event_type
-            item_id = transition.item_id
-            distances = transition.distances
-            if distances:
-                evicted, replayed = fold_edges(
-                    [state_of(item) for item in transition.sources],
-                    source,
-                    offset,
-                    item_id,
-                    event_type,
-                    distances,
-                    time_ms,
-                    config,
-                )
-                effects.edges += len(distances) - replayed
-                effects.evicted += evicted
-                effects.replayed += replayed
-            if transition.counts_popularity and not fold_popularity(
-                state_of(item_id), source, offset, event_type, time_ms, config
-            ):
+                last = offset
+            else:
+                state, last = found
+            reached[item_id] = (state, offset if offset > last else last)
+            if offset > state.watermarks.get(source, -1):
+                count_popularity(state, clicks.event_types[row], clicks.times_ms[row], config)
+            else:
                 effects.replayed += 1
-        # A replay changes nothing, but its changelog record may never have left.
-        put_item = graph.put
-        for item_id, state in touched.items():
+        for item_id, (state, last) in reached.items():
+            # Edges and popularity of a batch share a watermark, so it moves when both are done.
+            if last > state.watermarks.get(source, -1):
+                state.watermarks[source] = last
+            # A replay changes nothing, but its changelog record may never have left.
             put_item(item_id, state)

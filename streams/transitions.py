@@ -27,32 +27,99 @@ CHAIN_KEY = "\x00chain"
 No item can have it: identifiers with a NUL are rejected."""
 
 
-class Transition(msgspec.Struct, array_like=True, gc=False):
-    """One click as seen by one graph partition.
-
-    `sources`: the items before the click that this partition owns; `distances`: how many clicks
-    before it each of them was (1 = directly before). `counts_popularity` is true where this
-    partition owns the clicked item itself.
-    """
-
-    offset: int
-    time_ms: int
-    event_type: str
-    item_id: str
-    sources: list[str]
-    distances: list[int]
-    counts_popularity: bool
-
-
 class TransitionBatch(msgspec.Struct, array_like=True, gc=False):
-    """The transitions of one source for one graph partition, in offset order.
+    """What the clicks of one source tell one graph partition, as columns.
+
+    A row is a click that concerns the partition, in offset order. `edges` maps an item that the
+    partition owns to the clicks that followed it, flat: `[row, distance, row, distance, …]` with
+    ascending rows, the distance in clicks (1 = directly before). `owned` are the rows whose own
+    item the partition owns, for popularity. `kinds` index `event_types`; empty: all are the first.
 
     `source` is `2 * partition` for the clicks topic and `2 * partition + 1` for the rekeyed one.
     """
 
     source: int
     after_offset: int
-    transitions: list[Transition]
+    offsets: list[int]
+    times_ms: list[int]
+    items: list[str]
+    event_types: list[str]
+    kinds: list[int]
+    edges: dict[str, list[int]]
+    owned: list[int]
+
+    @classmethod
+    def empty(cls, source: int) -> "TransitionBatch":
+        """A batch to `add` rows to."""
+        return cls(source, SESSION_START, [], [], [], [], [], {}, [])
+
+    def add(self, offset: int, time_ms: int, item_id: str, event_type: str) -> int:
+        """The row of a click, appended unless it is the last row already."""
+        offsets = self.offsets
+        row = len(offsets)
+        if row and offsets[-1] == offset:
+            return row - 1
+        types = self.event_types
+        if not types:
+            types.append(event_type)
+        elif self.kinds or event_type != types[0]:
+            if not self.kinds:
+                self.kinds = [0] * row
+            if event_type not in types:
+                types.append(event_type)
+            self.kinds.append(types.index(event_type))
+        offsets.append(offset)
+        self.times_ms.append(time_ms)
+        self.items.append(item_id)
+        return row
+
+    def row_types(self) -> list[str]:
+        """The event type of every row."""
+        types = self.event_types
+        if self.kinds:
+            return [types[kind] for kind in self.kinds]
+        return types[:1] * len(self.offsets)
+
+    def part(self, start: int, stop: int) -> "TransitionBatch":
+        """Only the rows from `start` to before `stop`, as a batch that starts a chain."""
+        edges: dict[str, list[int]] = {}
+        for item, flat in self.edges.items():
+            kept: list[int] = []
+            for row, distance in zip(flat[::2], flat[1::2], strict=True):
+                if start <= row < stop:
+                    kept += (row - start, distance)
+            if kept:
+                edges[item] = kept
+        return TransitionBatch(
+            self.source,
+            SESSION_START,
+            self.offsets[start:stop],
+            self.times_ms[start:stop],
+            self.items[start:stop],
+            self.event_types,
+            self.kinds[start:stop],
+            edges,
+            [row - start for row in self.owned if start <= row < stop],
+        )
+
+    def is_consistent(self) -> bool:
+        """Whether every row, kind and distance that is named exists."""
+        rows = len(self.offsets)
+        return (
+            len(self.times_ms) == len(self.items) == rows
+            and len(self.kinds) in (0, rows)
+            and (not rows or bool(self.event_types))
+            and all(0 <= kind < len(self.event_types) for kind in self.kinds)
+            and all(0 <= row < rows for row in self.owned)
+            and all(
+                flat
+                and len(flat) % 2 == 0
+                and min(flat[1::2]) > 0
+                and min(flat[::2]) >= 0
+                and max(flat[::2]) < rows
+                for flat in self.edges.values()
+            )
+        )
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,8 +139,8 @@ def decode_transitions(blob: bytes) -> TransitionBatch:
         batch = _decoder.decode(payload)
     except msgspec.MsgspecError as error:
         raise CodecError(f"transition batch: {error}") from error
-    if any(len(t.sources) != len(t.distances) for t in batch.transitions):
-        raise CodecError("transition batch: sources and distances differ in number")
+    if not batch.is_consistent():
+        raise CodecError("transition batch: its columns do not fit together")
     return batch
 
 
@@ -91,17 +158,17 @@ class SentPositions:
         self.source = source
         self._last: dict[int, int] = {}
 
-    def batch(self, graph_partition: int, transitions: list[Transition]) -> TransitionBatch:
-        """Chain a non-empty list of transitions to what was sent before.
+    def chain(self, graph_partition: int, batch: TransitionBatch) -> None:
+        """Chain a batch of at least one row to what was sent before.
 
-        A replayed list (a partition seeks back without being reassigned) starts a new chain:
+        A replayed batch (a partition seeks back without being reassigned) starts a new chain:
         everything before its first offset is committed, hence delivered.
         """
         after = self._last.get(graph_partition, SESSION_START)
-        if transitions[0].offset <= after:
+        if batch.offsets[0] <= after:
             after = SESSION_START
-        self._last[graph_partition] = transitions[-1].offset
-        return TransitionBatch(self.source, after, transitions)
+        self._last[graph_partition] = batch.offsets[-1]
+        batch.after_offset = after
 
 
 class ReceivedPositions:
@@ -117,8 +184,8 @@ class ReceivedPositions:
         last = self._last.get(batch.source, SESSION_START)
         if batch.after_offset > last:
             return False
-        if batch.transitions:
-            self._last[batch.source] = max(last, batch.transitions[-1].offset)
+        if batch.offsets:
+            self._last[batch.source] = max(last, batch.offsets[-1])
         return True
 
     def encode(self) -> bytes:

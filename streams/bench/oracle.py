@@ -8,6 +8,7 @@ replay of the clicks says.
 
 import logging
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +24,6 @@ from streams.transitions import (
     CHAIN_KEY,
     ReceivedPositions,
     SentPositions,
-    Transition,
     TransitionBatch,
     decode_transitions,
     encode_transitions,
@@ -76,8 +76,8 @@ class Expected(NamedTuple):
     """The replay of the clicks topic."""
 
     windows: dict[str, Window]
-    transitions: dict[tuple[int, int], list[Transition]]
-    """By (graph partition, source), in offset order."""
+    transitions: dict[tuple[int, int], TransitionBatch]
+    """By (graph partition, source)."""
     newest: dict[str, int]
     """User -> offset of the newest accepted click."""
     dead_letters: dict[tuple[int, int], tuple[str, bytes | None]]
@@ -167,7 +167,7 @@ def latest(records: list[list[StoredRecord]]) -> dict[bytes, bytes]:
 
 def replay(config: PipelineConfig, clicks: list[list[StoredRecord]]) -> Expected:
     """Fold the clicks topic offline, one partition after the other."""
-    expected = Expected({}, defaultdict(list), {}, {}, sum(map(len, clicks)))
+    expected = Expected({}, {}, {}, {}, sum(map(len, clicks)))
     for number, records in enumerate(clicks):
         windows = _States()
         effects = ClickPipeline(config).process(
@@ -177,7 +177,7 @@ def replay(config: PipelineConfig, clicks: list[list[StoredRecord]]) -> Expected
             raise ValueError("the oracle replays topics whose keys are user ids")
         expected.windows.update(windows)
         for graph_partition, batch in effects.transitions.items():
-            expected.transitions[graph_partition, batch.source] = batch.transitions
+            expected.transitions[graph_partition, batch.source] = batch
         for user_id, change in effects.changed.items():
             expected.newest[user_id] = change.offset
         for letter in effects.dead_letters:
@@ -201,13 +201,15 @@ def expected_items(
             arrived = decode_transitions(record.value or b"")
             if not received.accept(arrived):
                 continue
-            waiting = expected.transitions[graph_partition, arrived.source]
-            start = end = taken[arrived.source]
-            while end < len(waiting) and waiting[end].offset <= arrived.transitions[-1].offset:
-                end += 1
-            taken[arrived.source] = end
-            part = TransitionBatch(arrived.source, -1, waiting[start:end])
-            pipeline.process([record._replace(value=encode_transitions(part))], items, replayed)
+            replay = expected.transitions.get((graph_partition, arrived.source))
+            if replay is None:
+                replay = TransitionBatch.empty(arrived.source)
+            start = taken[arrived.source]
+            stop = bisect_right(replay.offsets, arrived.offsets[-1], start)
+            taken[arrived.source] = stop
+            if stop > start:
+                part = encode_transitions(replay.part(start, stop))
+                pipeline.process([record._replace(value=part)], items, replayed)
         yield graph_partition, items
 
 

@@ -167,19 +167,19 @@ def test_a_hole_is_never_passed_over(records: list[FakeRecord]) -> None:
 
 def test_a_click_reaches_every_owner_concerned_and_its_own_item_counts_once() -> None:
     effects = World().run([_click(n, "u1", f"i{n}") for n in range(4)], SentPositions(0))
-    last = [
-        (partition, transition)
-        for partition, batch in effects.transitions.items()
-        for transition in batch.transitions
-        if transition.offset == 3
-    ]
-    told = {
-        item: (distance, partition)
-        for partition, transition in last
-        for item, distance in zip(transition.sources, transition.distances, strict=True)
-    }
+    told: dict[str, tuple[int, int]] = {}
+    for partition, batch in effects.transitions.items():
+        for item, flat in batch.edges.items():
+            for row, distance in zip(flat[::2], flat[1::2], strict=True):
+                if batch.offsets[row] == 3:
+                    told[item] = (distance, partition)
     assert told == {f"i{3 - d}": (d, owner_of(f"i{3 - d}", PARTITIONS)) for d in (1, 2, 3)}
-    assert [p for p, t in last if t.counts_popularity] == [owner_of("i3", PARTITIONS)]
+    counted = [
+        (partition, batch.items[row])
+        for partition, batch in effects.transitions.items()
+        for row in batch.owned
+    ]
+    assert sorted(counted) == sorted((owner_of(f"i{n}", PARTITIONS), f"i{n}") for n in range(4))
 
 
 def test_a_bad_record_is_handed_back_as_it_came_and_the_rest_goes_on() -> None:
@@ -266,7 +266,7 @@ def test_a_dislike_asks_for_a_new_list_but_links_nothing() -> None:
         [_click(0, "u1", "i1"), _click(1, "u1", "i2", event_type="dislike")], SentPositions(0)
     )
     assert effects.changed["u1"].offset == 1
-    assert all(t.offset == 0 for batch in effects.transitions.values() for t in batch.transitions)
+    assert all(batch.offsets == [0] for batch in effects.transitions.values())
     assert effects.trials == [("u1", "i1")]
 
 

@@ -9,7 +9,6 @@ from streams.transitions import (
     SESSION_START,
     ReceivedPositions,
     SentPositions,
-    Transition,
     TransitionBatch,
     decode_transitions,
     encode_transitions,
@@ -17,36 +16,71 @@ from streams.transitions import (
 )
 
 
-def _transition(offset: int) -> Transition:
-    return Transition(offset, 1_700_000_000_000 + offset, "click", "i1", ["i0"], [1], False)
+def _rows(source: int, *offsets: int) -> TransitionBatch:
+    batch = TransitionBatch.empty(source)
+    for offset in offsets:
+        row = batch.add(offset, 1_700_000_000_000 + offset, "i1", "click")
+        batch.edges.setdefault("i0", []).extend((row, 1))
+    return batch
 
 
 def _batch(positions: SentPositions, *offsets: int) -> TransitionBatch:
-    return positions.batch(0, [_transition(offset) for offset in offsets])
+    batch = _rows(positions.source, *offsets)
+    positions.chain(0, batch)
+    return batch
 
 
-transitions = st.builds(
-    lambda offset, time_ms, kind, item, pairs, own: Transition(
-        offset, time_ms, kind, item, [s for s, _ in pairs], [d for _, d in pairs], own
-    ),
-    st.integers(0, 2**60),
-    st.integers(0, 2**42),
-    st.sampled_from(["click", "purchase"]),
-    st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()),
-    st.lists(st.tuples(st.text(max_size=8), st.integers(1, 9)), max_size=5),
-    st.booleans(),
-)
+@st.composite
+def batches(draw: st.DrawFn) -> TransitionBatch:
+    """Clicks with sources in the partition, with their own item in it, or both."""
+    batch = TransitionBatch.empty(draw(st.integers(0, 200)))
+    offset = -1
+    for _ in range(draw(st.integers(0, 8))):
+        offset += draw(st.integers(1, 2**30))
+        kind = draw(st.sampled_from(["click", "purchase", "view"]))
+        row = batch.add(offset, draw(st.integers(0, 2**42)), draw(st.text(max_size=8)), kind)
+        for item in draw(st.lists(st.text(max_size=3), max_size=5, unique=True)):
+            batch.edges.setdefault(item, []).extend((row, draw(st.integers(1, 9))))
+        if draw(st.booleans()):
+            batch.owned.append(row)
+    return batch
 
 
-@given(st.integers(0, 200), st.integers(-1, 2**60), st.lists(transitions, max_size=8))
-def test_a_batch_survives_encoding(source: int, after: int, entries: list[Transition]) -> None:
-    batch = TransitionBatch(source, after, entries)
+@given(batches())
+def test_a_batch_survives_encoding(batch: TransitionBatch) -> None:
     assert decode_transitions(encode_transitions(batch)) == batch
+
+
+@given(batches(), st.data())
+def test_the_parts_of_a_batch_say_what_the_batch_says(
+    batch: TransitionBatch, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(batch.offsets)))
+    parts = [batch.part(0, cut), batch.part(cut, len(batch.offsets))]
+    assert [o for part in parts for o in part.offsets] == batch.offsets
+    assert [t for part in parts for t in part.row_types()] == batch.row_types()
+    assert [part.owned for part in parts] == [
+        [row for row in batch.owned if row < cut],
+        [row - cut for row in batch.owned if row >= cut],
+    ]
+    joined: dict[str, list[int]] = {}
+    for start, part in zip((0, cut), parts, strict=True):
+        for item, flat in part.edges.items():
+            shifted = [n + start if k % 2 == 0 else n for k, n in enumerate(flat)]
+            joined.setdefault(item, []).extend(shifted)
+    assert joined == batch.edges
+
+
+def test_a_click_is_one_row_however_often_it_is_added() -> None:
+    batch = TransitionBatch.empty(0)
+    assert [batch.add(7, 1, "i1", "click"), batch.add(7, 1, "i1", "click")] == [0, 0]
+    assert batch.add(8, 2, "i2", "purchase") == 1
+    assert batch.row_types() == ["click", "purchase"]
 
 
 @given(st.data())
 def test_damaged_bytes_are_refused(data: st.DataObject) -> None:
-    blob = bytearray(encode_transitions(TransitionBatch(3, 7, [_transition(8)])))
+    blob = bytearray(encode_transitions(_rows(3, 8)))
     position = data.draw(st.integers(0, len(blob) - 1))
     blob[position] ^= data.draw(st.integers(1, 255))
     with pytest.raises(CodecError):
@@ -59,10 +93,25 @@ def test_an_owner_is_a_partition_and_always_the_same(item_id: str, partitions: i
     assert owner_of(item_id, partitions) == owner_of(item_id, partitions)
 
 
-def test_a_batch_whose_sources_have_no_distance_is_refused() -> None:
-    lame = Transition(1, 2, "click", "i1", ["i0", "i2"], [1], False)
-    with pytest.raises(CodecError, match="differ in number"):
-        decode_transitions(encode_transitions(TransitionBatch(0, -1, [lame])))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"times_ms": []},
+        {"items": ["a", "b"]},
+        {"kinds": [1]},
+        {"event_types": []},
+        {"edges": {"i0": [0]}},
+        {"edges": {"i0": [1, 1]}},
+        {"edges": {"i0": [0, 0]}},
+        {"owned": [1]},
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(change: dict[str, object]) -> None:
+    batch = _rows(0, 5)
+    for name, value in change.items():
+        setattr(batch, name, value)
+    with pytest.raises(CodecError, match="do not fit together"):
+        decode_transitions(encode_transitions(batch))
 
 
 def test_owners_are_the_same_in_every_release() -> None:
@@ -98,7 +147,7 @@ def test_a_late_record_of_a_dead_sender_does_no_harm() -> None:
     lost = _batch(dead, 3)
     late = _batch(dead, 6)
     assert received.accept(_batch(alive, 3, 4))
-    assert not received.accept(late) or lost.transitions[-1].offset <= 4
+    assert not received.accept(late) or lost.offsets[-1] <= 4
     assert received.accept(_batch(alive, 5, 6))
 
 
