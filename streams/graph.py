@@ -120,17 +120,22 @@ class FollowingClicks:
         self.times_ms = times_ms
         self.items = items
         self.event_types = event_types
-        self.mantissas: list[float] = []
-        self.powers: list[int] = []
-        self.half_lives_ms: list[float] = []
         effects = types.effects
-        for time_ms, event_type in zip(times_ms, event_types, strict=True):
-            weight, half_life_ms = effects.get(event_type, _NO_EFFECT)
-            half_lives = time_ms / half_life_ms
-            power = floor(half_lives)
-            self.mantissas.append(weight * 2.0 ** (half_lives - power))
-            self.powers.append(power)
-            self.half_lives_ms.append(half_life_ms)
+        weights: list[float]
+        if len(set(event_types)) == 1:
+            weight, half_life_ms = effects.get(event_types[0], _NO_EFFECT)
+            weights = [weight] * len(offsets)
+            self.half_lives_ms = [half_life_ms] * len(offsets)
+        else:
+            of_rows = [effects.get(name, _NO_EFFECT) for name in event_types]
+            weights = [weight for weight, _ in of_rows]
+            self.half_lives_ms = [half_life_ms for _, half_life_ms in of_rows]
+        ages = [t / h for t, h in zip(times_ms, self.half_lives_ms, strict=True)]
+        self.powers = [floor(age) for age in ages]
+        self.mantissas = [
+            weight * 2.0 ** (age - power)
+            for weight, age, power in zip(weights, ages, self.powers, strict=True)
+        ]
 
 
 def fold_followers(
@@ -166,16 +171,17 @@ def fold_followers(
         mantissa = mantissas[row]
         if not mantissa:
             continue
-        if event_types[row] != event_type:
+        if event_types[row] is not event_type:
             event_type = event_types[row]
             group = _group(state, event_type, clicks, row)
             edges = group.edges
-        shift = powers[row] - group.base
-        if shift:
-            if shift > REBASE_HALF_LIVES:
-                _rebase(group, shift)
-                shift = 0
-            mantissa = ldexp(mantissa, shift)
+            base = group.base
+        power = powers[row]
+        if power != base:
+            if power - base > REBASE_HALF_LIVES:
+                _rebase(group, power - base)
+                base = power
+            mantissa = ldexp(mantissa, power - base)
         time_ms = times_ms[row]
         item_id = items[row]
         edge = edges.get(item_id)

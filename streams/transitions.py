@@ -105,21 +105,19 @@ class TransitionBatch(msgspec.Struct, array_like=True, gc=False):
     def is_consistent(self) -> bool:
         """Whether every row, kind and distance that is named exists."""
         rows = len(self.offsets)
-        return (
-            len(self.times_ms) == len(self.items) == rows
-            and len(self.kinds) in (0, rows)
-            and (not rows or bool(self.event_types))
-            and all(0 <= kind < len(self.event_types) for kind in self.kinds)
-            and all(0 <= row < rows for row in self.owned)
-            and all(
-                flat
-                and len(flat) % 2 == 0
-                and min(flat[1::2]) > 0
-                and min(flat[::2]) >= 0
-                and max(flat[::2]) < rows
-                for flat in self.edges.values()
-            )
-        )
+        if not len(self.times_ms) == len(self.items) == rows or len(self.kinds) not in (0, rows):
+            return False
+        if rows and not self.event_types:
+            return False
+        if self.kinds and not 0 <= min(self.kinds) <= max(self.kinds) < len(self.event_types):
+            return False
+        if self.owned and not 0 <= min(self.owned) <= max(self.owned) < rows:
+            return False
+        for flat in self.edges.values():
+            # Rows ascend, so the first and the last bound the others.
+            if not flat or len(flat) % 2 or flat[0] < 0 or flat[-2] >= rows or 0 in flat[1::2]:
+                return False
+        return True
 
 
 _encoder = msgspec.msgpack.Encoder()
