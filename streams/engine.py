@@ -72,12 +72,14 @@ class ModelWatch:
 
         try:
             scorer = await asyncio.to_thread(self._load, directory)
-        except ArtifactError as error:
+        except Exception as error:  # noqa: BLE001  (no fault of a model may end the worker)
             self.refusal = str(error)
+            if not isinstance(error, ArtifactError):
+                self.refusal = f"it cannot be loaded: {error!r}"
             self._metrics.model_reloads_total.labels("refused").inc()
             serving = self._batcher.scorer
             stays = f"model {serving.version} stays" if serving else "lists come from the graph"
-            log.error("model refused: %s; %s", error, stays)
+            log.error("model refused: %s; %s", self.refusal, stays)
             return
         self.refusal = None
         self._on_model(scorer)

@@ -76,3 +76,13 @@ def test_in_whatever_order_batches_finish_no_unfinished_one_is_passed(order: lis
             committed = offset
         head = next((n for n in range(12) if n not in finished), 12)
         assert committed == (10 * head + 1 if head else 0)
+
+
+def test_deliveries_of_a_dropped_partition_know_that_their_assignment_ended() -> None:
+    tracker = OffsetTracker()
+    old, other = tracker.deliver(0, 9), tracker.deliver(1, 9)
+    tracker.drop(0)
+    new = tracker.deliver(0, 9)
+    old.finish()
+    assert (old.revoked, other.revoked, new.revoked) == (True, False, False)
+    assert tracker.committable(0) is None

@@ -1,0 +1,250 @@
+"""Batcher: one list for many clicks, no list too late, none after an erasure, none out of order."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from streams.batcher import Batcher, Ticket
+from streams.partition import Partition
+from streams.pipeline import Change
+from streams.settings import Settings
+from streams.window import Window
+from tests.streams.shell_fakes import (
+    NOW_MS,
+    FakePublisher,
+    FakeScorer,
+    make_batcher,
+    make_partition,
+    make_settings,
+    settle_down,
+    until,
+)
+
+
+class Bench:
+    """A running batcher between a fake recommender and a fake broker."""
+
+    def __init__(self, **more: Any) -> None:
+        self.settings: Settings = make_settings(**more)
+        self.publisher = FakePublisher(generous=True)
+        self.failures: list[BaseException] = []
+        self.batcher: Batcher = make_batcher(self.settings, self.publisher, self.failures)
+        self.scorer = FakeScorer()
+        self.partition: Partition = make_partition(self.settings)
+        self._run: asyncio.Task[None] | None = None
+
+    def start(self, *, with_model: bool = False) -> None:
+        if with_model:
+            self.batcher.scorer = self.scorer  # type: ignore[assignment]
+        self._run = asyncio.create_task(self.batcher.run())
+
+    def clicks(self, **offsets: int) -> Ticket:
+        changes = {
+            user: Change(Window(), None, offset, NOW_MS, NOW_MS) for user, offset in offsets.items()
+        }
+        return self.batcher.submit(self.partition, "clicks", changes)
+
+    @property
+    def lists(self) -> list[dict[str, Any] | None]:
+        values = self.publisher.values(self.settings.recommendations)
+        return [None if value is None else json.loads(value) for value in values]
+
+    @property
+    def triggers(self) -> list[tuple[str, int] | None]:
+        return [entry and (entry["user_id"], entry["trigger"]["offset"]) for entry in self.lists]
+
+    async def stop(self) -> None:
+        self.scorer.go_on.set()
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench(list_deadline_seconds=0.05)
+    yield bench
+    await bench.stop()
+    assert bench.failures == []
+
+
+def done(ticket: Ticket) -> bool:
+    return ticket._done.done()
+
+
+async def test_a_user_who_clicks_again_while_waiting_gets_one_list_of_the_newest_click(
+    bench: Bench,
+) -> None:
+    tickets = [bench.clicks(u1=1), bench.clicks(u1=2, u2=3), bench.clicks(u1=4)]
+    assert len(bench.batcher) == 2
+    bench.start()
+    for ticket in tickets:
+        await ticket.published()
+    assert sorted(bench.triggers) == [("u1", 4), ("u2", 3)]  # type: ignore[type-var]
+
+
+async def test_a_ticket_waits_until_the_broker_has_the_list_and_what_is_remembered_of_it(
+    bench: Bench,
+) -> None:
+    bench.publisher.generous = False
+    ticket = bench.clicks(u1=1)
+    bench.start()
+    await until(lambda: bench.publisher.sent["freshrec-lists-changelog"])
+    for topic in (bench.settings.recommendations, "freshrec-lists-changelog"):
+        await settle_down()
+        assert not done(ticket)
+        bench.publisher.acknowledge(topic)
+    await ticket.published()
+
+
+async def test_an_engine_that_fails_degrades_its_lists_and_not_the_worker(bench: Bench) -> None:
+    bench.scorer.error = RuntimeError("out of memory")
+    bench.start(with_model=True)
+    await bench.clicks(u1=1).published()
+    bench.scorer.error = None
+    await bench.clicks(u1=2).published()
+    told = [(entry["served_by"], entry["degraded_reason"]) for entry in bench.lists if entry]
+    assert told == [("graph", "model_failed"), ("bert+graph", None)]
+
+
+async def test_an_engine_that_hangs_stops_no_list_and_is_used_again_when_it_comes_back(
+    bench: Bench,
+) -> None:
+    bench.scorer.go_on.clear()
+    bench.start(with_model=True)
+    first = bench.clicks(u1=1)
+    await until(lambda: bench.scorer.runs == 1)
+    second = bench.clicks(u2=2)
+    await first.published()
+    await second.published()
+    assert bench.scorer.runs == 1
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline"] * 2
+    bench.scorer.go_on.set()
+    await until(bench.batcher._engine_free.is_set)
+    await bench.clicks(u1=3).published()
+    last = bench.lists[-1]
+    assert last is not None
+    assert (last["served_by"], last["degraded_reason"]) == ("bert+graph", None)
+
+
+async def test_who_waited_longer_than_the_deadline_is_served_without_the_engine(
+    bench: Bench,
+) -> None:
+    ticket = bench.clicks(u1=1)
+    await asyncio.sleep(0.06)
+    bench.start(with_model=True)
+    await ticket.published()
+    assert bench.scorer.runs == 0
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline"]
+
+
+async def test_a_newer_list_is_never_followed_by_an_older_one() -> None:
+    bench = Bench(list_deadline_seconds=600.0)
+    bench.scorer.go_on.clear()
+    bench.start(with_model=True)
+    first = bench.clicks(u1=1)
+    await until(lambda: bench.scorer.runs == 1)
+    # The second click's list is made without the engine, which is still at the first.
+    bench.batcher.scorer = None
+    second = bench.clicks(u1=2)
+    await second.published()
+    await first.published()
+    bench.scorer.go_on.set()
+    await until(lambda: not bench.batcher._running)
+    assert bench.triggers == [("u1", 2)]
+    assert bench.batcher._scoring == {}
+    await bench.stop()
+    assert bench.failures == []
+
+
+async def test_an_erased_user_who_waits_gets_no_list(bench: Bench) -> None:
+    ticket = bench.clicks(u1=1, u2=2)
+    bench.batcher.cancel("u1")
+    bench.start()
+    await ticket.published()
+    assert bench.triggers == [("u2", 2)]
+
+
+async def test_an_erased_user_who_is_being_scored_gets_no_list() -> None:
+    bench = Bench(list_deadline_seconds=600.0)
+    bench.scorer.go_on.clear()
+    bench.start(with_model=True)
+    ticket = bench.clicks(u1=1, u2=2)
+    await until(lambda: bench.scorer.runs == 1)
+    bench.batcher.cancel("u1")
+    bench.scorer.go_on.set()
+    await ticket.published()
+    assert bench.triggers == [("u2", 2)]
+    assert bench.batcher._scoring == {}
+    await bench.stop()
+
+
+async def test_an_erased_user_who_was_taken_but_not_yet_scored_gets_no_list(bench: Bench) -> None:
+    """Late users are served first; the others of the batch must be found meanwhile."""
+    late = bench.clicks(late=1)
+    await asyncio.sleep(0.06)
+    ticket = bench.clicks(u1=2, u2=3)
+    gate = bench.publisher.held[bench.settings.recommendations] = asyncio.Event()
+    bench.start(with_model=True)
+    await until(lambda: not len(bench.batcher))
+    bench.batcher.cancel("u1")
+    gate.set()
+    await late.published()
+    await ticket.published()
+    assert bench.triggers == [("late", 1), ("u2", 3)]
+    assert bench.batcher._scoring == {}
+
+
+async def test_a_list_on_its_way_out_goes_before_the_tombstone(bench: Bench) -> None:
+    gate = bench.publisher.held[bench.settings.recommendations] = asyncio.Event()
+    ticket = bench.clicks(u1=1)
+    bench.start()
+    await until(lambda: not len(bench.batcher))
+    await settle_down()
+    bench.batcher.cancel("u1")
+    withdrawal = asyncio.create_task(bench.batcher.withdraw(bench.partition, "u1"))
+    await settle_down()
+    gate.set()
+    await withdrawal
+    await ticket.published()
+    assert bench.triggers == [("u1", 1), None]
+    assert bench.publisher.values("freshrec-lists-changelog")[-1] is None
+
+
+async def test_lists_of_a_partition_that_went_away_are_not_published(bench: Bench) -> None:
+    tickets = [bench.clicks(u1=1)]
+    bench.batcher.abandon(bench.partition)
+    tickets.append(bench.clicks(u2=2))
+    bench.partition.close()
+    bench.start()
+    for ticket in tickets:
+        await ticket.published()
+    assert bench.triggers == []
+
+
+async def test_a_list_equal_to_the_last_one_is_not_repeated_when_told_so() -> None:
+    bench = Bench(suppress_unchanged=True)
+    bench.start()
+    for offset in (7, 7, 8):
+        await bench.clicks(u1=offset).published()
+    assert bench.triggers == [("u1", 7), ("u1", 8)]
+    await bench.stop()
+
+
+async def test_a_list_that_no_broker_takes_ends_the_worker() -> None:
+    bench = Bench()
+    bench.publisher.generous = False
+    ticket = bench.clicks(u1=1)
+    bench.start()
+    await until(lambda: bench.publisher.sent["freshrec-lists-changelog"])
+    bench.publisher.sent[bench.settings.recommendations][0].give_up()
+    with pytest.raises(RuntimeError, match="did not acknowledge"):
+        await ticket.published()
+    assert len(bench.failures) == 1
+    task = bench.partition.last_list_task
+    assert task is not None
+    await asyncio.gather(task, return_exceptions=True)
+    await bench.stop()
