@@ -171,5 +171,5 @@ class Follower:
                 position = await consumer.position(tp)
                 self._positions[number] = max(self._positions.get(number, 0), position)
                 behind = behind or position < end
-        if not behind:
+        if not behind and not self._changed.is_set():
             self.caught_up.set()
