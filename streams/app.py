@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -29,6 +30,13 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 
 _STOP_SECONDS = 30.0
+_SETTLING_SECONDS = 30.0
+_PASSING_FAULTS = (
+    "GroupCoordinatorNotAvailable",
+    "CoordinatorLoadInProgress",
+    "NotLeaderForPartition",
+    "LeaderNotAvailable",
+)
 _GC_THRESHOLDS = (50_000, 50, 50)
 
 
@@ -101,6 +109,21 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
+class _Settling(logging.Filter):
+    """Drops what the client retries by itself while a fresh cluster chooses its leaders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until = time.monotonic() + _SETTLING_SECONDS
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a passing fault of the first seconds."""
+        if not record.name.startswith("aiokafka") or time.monotonic() > self._until:
+            return True
+        message = record.getMessage()
+        return not any(fault in message for fault in _PASSING_FAULTS)
+
+
 def configure_logging(level: str) -> None:
     """One line a message on standard error; client libraries speak only of trouble."""
     logging.basicConfig(
@@ -110,6 +133,8 @@ def configure_logging(level: str) -> None:
     )
     for name in ("aiokafka", "faust", "mode"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Settling())
 
 
 def run_worker(settings: Settings) -> int:

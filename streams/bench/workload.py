@@ -1,5 +1,6 @@
 """Workload: reproducible synthetic clicks, published as fast as the broker takes them."""
 
+import logging
 import random
 from collections.abc import Iterator
 
@@ -8,6 +9,8 @@ from confluent_kafka import Producer
 
 from streams.instant import iso_utc
 from streams.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _ZIPF_EXPONENT = 0.9
 
@@ -71,7 +74,8 @@ def publish(settings: Settings, workload: Workload, now_ms: int) -> Tally:
                 "queue.buffering.max.messages": 500_000,
                 "enable.idempotence": True,
             }
-        )
+        ),
+        logger=log,
     )
     tally = Tally()
     failed: list[str] = []
