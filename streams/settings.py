@@ -265,8 +265,6 @@ class Settings:
         options: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": self.security_protocol,
-            # Each attempt at a broker that is away is a line in the log.
-            "reconnect.backoff.ms": 500,
         }
         if self.security_protocol.startswith("sasl"):
             options["sasl.mechanism"] = self.sasl_mechanism.upper()

@@ -56,7 +56,7 @@ class TopicReader:
                     "topic.metadata.refresh.interval.ms": 5000,
                 }
             ),
-            logger=_log,
+            logger=logging.getLogger("librdkafka"),
         )
         try:
             self._assign(from_beginning)

@@ -77,6 +77,9 @@ def set_up_logging(level: str) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+    # Every attempt at a broker that is away is an error to it; what counts is raised as well.
+    quiet = logging.DEBUG if level == "debug" else logging.CRITICAL
+    logging.getLogger("librdkafka").setLevel(quiet)
 
 
 json_option = click.option(
