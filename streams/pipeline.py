@@ -239,7 +239,11 @@ class ClickPipeline:
             batch = outgoing.get(partition)
             if batch is None:
                 batch = outgoing[partition] = TransitionBatch.empty(source)
-            row = batch.add(offset, time_ms, item_id, event_type)
+            offsets = batch.offsets
+            if offsets and offsets[-1] == offset:  # what `add` would find out at the cost of a call
+                row = len(offsets) - 1
+            else:
+                row = batch.add(offset, time_ms, item_id, event_type)
             followers = batch.edges.get(source_item)
             if followers is None:
                 batch.edges[source_item] = [row, distance]
