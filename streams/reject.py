@@ -47,6 +47,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 def id_fault(field: str, text: str, limits: ClickLimits) -> Reject | None:
     """Why an id is unusable: empty, too long in UTF-8, or holding control characters (NUL too)."""
+    # Printable text of so few characters is in order whatever its encoding.
+    if 0 < len(text) <= limits.max_id_bytes >> 2 and text.isprintable():
+        return None
     if not text:
         return Reject(RejectReason.BAD_ID, f"{field} is empty: leave it out or give it a value")
     if len(text) > limits.max_id_bytes or len(text.encode()) > limits.max_id_bytes:

@@ -6,14 +6,16 @@ same records give the same bytes whenever they are folded.
 """
 
 from enum import IntEnum
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
+from xxhash import xxh64_digest
 
 from streams.click import Click
 from streams.codec import CodecError, frame, unframe
 from streams.event_types import EventTypes
-from streams.window_state import FREE, Slots, Window
+from streams.window_state import ID_REST_BYTES, NARROW, DoesNotFit, Window
 
 __all__ = [
     "HistoryView",
@@ -65,9 +67,11 @@ class HistoryView(NamedTuple):
 
 # Members of an enum cost a look-up each; a fold is too short for that.
 _APPLIED, _REPLAYED, _DUPLICATE = Outcome.APPLIED, Outcome.REPLAYED, Outcome.DUPLICATE
+_pack = NARROW.pack
+_ID_END = 1 + ID_REST_BYTES
 
 
-def fold(
+def fold(  # noqa: C901  (a call costs more than the lines it would hide)
     window: Window | None,
     click: Click,
     source: int,
@@ -86,55 +90,102 @@ def fold(
     or evicted since).
     """
     if window is None:
-        window = Window()
-    if offset <= window.watermarks.get(source, -1):
+        window = Window.begun_by(click, source, offset)
+    if source == window.source:
+        arrived = offset - window.base_offset
+        if arrived <= window.watermark:
+            return window, _REPLAYED, _replayed_predecessors(window, source, offset, config)
+        window.watermark = arrived
+    elif window.switch_source(source, offset):
+        arrived = window.watermark
+    else:
         return window, _REPLAYED, _replayed_predecessors(window, source, offset, config)
-    window.watermarks[source] = offset
-    if click.event_id is not None and not window.remember(click.event_id, config.max_event_ids):
-        return window, _DUPLICATE, None
 
+    event_id = click.event_id
+    if event_id is not None:
+        digest = xxh64_digest(event_id.encode())
+        tag = digest[0]
+        rest = digest[1:_ID_END]
+        tags = window.id_tags
+        if tag in tags and window.remembers(tag, rest):
+            return window, _DUPLICATE, None
+        tags.append(tag)
+        rests = window.id_rests
+        rests += rest
+        surplus = len(tags) - config.max_event_ids
+        if surplus > 0:
+            del tags[:surplus]
+            del rests[: surplus * ID_REST_BYTES]
+
+    time_ms = click.timestamp_ms
     cutoff_ms = now_ms - config.max_age_ms
-    if window.first_ms - window.lag_ms < cutoff_ms and window.item_slots:
+    if window.base_ms < cutoff_ms:
         window.evict_older(cutoff_ms)
-    predecessors = _predecessors(window, len(window.item_slots), click, config)
-    window.append(click, source, offset)
-    surplus = len(window.item_slots) - config.max_events
+    items = window.items
+    extra = window.extra
+    event_type = click.event_type
+    if extra is None and event_type == window.event_type and not click.place_cell:
+        # One type, one source, no places: nearly every click of most users.
+        effect = config.event_types.effects.get(event_type)
+        predecessors: list[str | None] = []
+        item_id = click.item_id
+        if effect is not None and effect[0]:
+            predecessors += items[: ~config.predecessors : -1]
+            if len({item_id, *predecessors}) <= len(predecessors):
+                _drop_repeats(predecessors, item_id)
+        time = time_ms - window.base_ms
+        try:
+            arrival = _pack(time, arrived)
+        except DoesNotFit:
+            window.append(click, source, offset)
+        else:
+            arrivals = window.arrivals
+            arrivals += arrival
+            items.append(item_id)
+            newest = window.newest
+            if time > newest:
+                window.newest = time
+            elif time < newest:
+                window.late = True
+    else:
+        predecessors = _predecessors(window, len(items), click.item_id, event_type, config)
+        window.append(click, source, offset)
+    surplus = len(items) - config.max_events
     if surplus > 0:
         window.evict_first(surplus)
-    if click.timestamp_ms < cutoff_ms:
+    if time_ms < cutoff_ms:
         window.evict_older(cutoff_ms)
     return window, _APPLIED, predecessors
 
 
 def is_late(window: Window | None, click: Click) -> bool:
     """True when the event is older than the newest one the window has seen. Ask before fold."""
-    return window is not None and click.timestamp_ms < window.newest_ms
+    return window is not None and click.timestamp_ms < window.base_ms + window.newest
 
 
 def history(window: Window, config: WindowConfig, limit: int | None = None) -> HistoryView:
     """Positive events sorted by (event time, arrival), oldest first; the newest `limit` of them."""
-    count = len(window.item_slots)
-    items, types = window.items, window.types
-    times = window.times_ms()
+    extra = window.extra
+    kinds = None if extra is None else extra.kinds
     positive = config.event_types.positive_names
-    start = 0
-    order: list[int] | None = None
-    if window.late or not positive.issuperset(types):
-        kinds = window.type_slots or bytes(count)
-        counts = [name in positive for name in types]
-        order = [entry for entry in range(count) if counts[kinds[entry]]]
-        if window.late:
-            order.sort(key=times.__getitem__)
-        if limit is not None:
-            order = order[max(0, len(order) - limit) :]
-    elif limit is not None:
-        start = max(0, count - limit)
-    names = [items[slot] for slot in window.item_slots[start:]]
-    type_names = [types[slot] for slot in window.type_slots[start:]] or types[:1] * len(names)
-    times = times[start:]
-    places = window.places[start:] or [0] * len(names)
-    if order is None:
+    types = window.types
+    some = not positive.issuperset(types)
+    count = len(window.items)
+    # Columns are cut before they are read where arrival order is the order asked for.
+    start = 0 if limit is None or some or window.late else max(0, count - limit)
+    names = window.items[start:]
+    type_names = types * len(names) if kinds is None else [types[kind] for kind in kinds[start:]]
+    times = window.times_ms(start)
+    places = None if extra is None or extra.places is None else extra.places[start:]
+    if places is None:
+        places = [0] * len(names)
+    if not (some or window.late):
         return HistoryView(names, type_names, times, places)
+    order = [entry for entry in range(count) if type_names[entry] in positive]
+    if window.late:
+        order.sort(key=times.__getitem__)
+    if limit is not None:
+        order = order[max(0, len(order) - limit) :]
     return HistoryView(
         [names[entry] for entry in order],
         [type_names[entry] for entry in order],
@@ -146,22 +197,21 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
 def negatives(window: Window, config: WindowConfig) -> set[str]:
     """Items with an event of aversion in the window."""
     averse = config.event_types.negative_names
-    if averse.isdisjoint(window.types):
+    types = window.types
+    if averse.isdisjoint(types):
         return set()
-    items, types = window.items, window.types
-    kinds = window.type_slots or bytes(len(window.item_slots))
+    if window.extra is None or window.extra.kinds is None:
+        return set(window.items)
     return {
-        items[slot]
-        for slot, kind in zip(window.item_slots, kinds, strict=True)
+        item
+        for item, kind in zip(window.items, window.extra.kinds, strict=True)
         if types[kind] in averse
     }
 
 
 def seen_items(window: Window) -> set[str]:
     """Items of every event in the window, whatever its type."""
-    items = set(window.items)
-    items.discard(FREE)
-    return items
+    return set(window.items)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -185,23 +235,27 @@ def decode_window(blob: bytes) -> Window:
         raise CodecError(
             "stored window has columns of unequal length: rebuild this state from the changelog"
         )
+    # Item ids are shared by all windows that hold them.
+    window.items = list(map(intern, window.items))
     return window
 
 
 def _predecessors(
-    window: Window, stop: int, click: Click, config: WindowConfig
+    window: Window, stop: int, item_id: str, event_type: str, config: WindowConfig
 ) -> list[str | None]:
     """Predecessors, nearest first, of a click that arrived at position `stop`."""
-    event_types = config.event_types
-    effect = event_types.effects.get(click.event_type)
+    effect = config.event_types.effects.get(event_type)
     if effect is None or not effect[0]:
         return []
-    recent = _positive_slots(window, stop, config)
-    items = window.items
-    clicked = click.item_id
-    found: list[str | None] = [items[slot] for slot in reversed(recent)]
-    if clicked not in found and len(set(recent)) == len(recent):
-        return found
+    found: list[str | None] = []
+    found += _recent_of_interest(window, stop, config)
+    if len({item_id, *found}) <= len(found):
+        _drop_repeats(found, item_id)
+    return found
+
+
+def _drop_repeats(found: list[str | None], clicked: str) -> None:
+    """Put None for what stands nearer or is the clicked item, and cut the trailing Nones."""
     nearer = {clicked}
     for position, item in enumerate(found):
         if item in nearer:
@@ -210,39 +264,40 @@ def _predecessors(
             nearer.add(item)
     while found and found[-1] is None:
         found.pop()
-    return found
 
 
-def _positive_slots(window: Window, stop: int, config: WindowConfig) -> Slots:
-    """Item slots of the last `config.predecessors` positive events before position `stop`."""
+def _recent_of_interest(window: Window, stop: int, config: WindowConfig) -> list[str]:
+    """Items of the last `config.predecessors` positive events before `stop`, nearest first."""
     wanted = config.predecessors
     positive = config.event_types.positive_names
-    types = window.types
+    items = window.items
+    kinds = None if window.extra is None else window.extra.kinds
+    types = window.types if window.extra is None or kinds is None else window.extra.types
     if positive.issuperset(types):
-        return window.item_slots[max(0, stop - wanted) : stop]
-    if not window.type_slots:
+        return items[max(0, stop - wanted) : stop][::-1]
+    if kinds is None:
         return []
-    recent: list[int] = []
     counts = [name in positive for name in types]
+    recent: list[str] = []
     for entry in range(stop - 1, -1, -1):
         if len(recent) == wanted:
             break
-        if counts[window.type_slots[entry]]:
-            recent.append(window.item_slots[entry])
-    recent.reverse()
+        if counts[kinds[entry]]:
+            recent.append(items[entry])
     return recent
 
 
 def _replayed_predecessors(
     window: Window, source: int, offset: int, config: WindowConfig
 ) -> list[str | None] | None:
+    extra = window.extra
+    sources = None if extra is None else extra.sources
+    if sources is None and source != window.source:
+        return None
     for entry, entry_offset in enumerate(window.offsets()):
-        if entry_offset != offset:
-            continue
-        if (window.sources[entry] if window.sources else window.source) != source:
-            continue
-        item_id = window.items[window.item_slots[entry]]
-        kind = window.type_slots[entry] if window.type_slots else 0
-        click = Click("", item_id, window.types[kind], 0)
-        return _predecessors(window, entry, click, config)
+        if entry_offset == offset and (sources is None or sources[entry] == source):
+            event_type = window.event_type
+            if extra is not None and extra.kinds is not None:
+                event_type = extra.types[extra.kinds[entry]]
+            return _predecessors(window, entry, window.items[entry], event_type, config)
     return None

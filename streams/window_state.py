@@ -1,296 +1,335 @@
-"""A user's window as plain data: columns of events, and the steps that change them."""
+"""A user's window as plain data: columns of events, and the steps that change them.
 
-from bisect import bisect_left
-from itertools import accumulate
+A worker holds tens of thousands of windows and touches each once in a while, so what a fold
+costs is mostly waiting for memory: a window is few objects, and the common case, one event type
+read from one source and no places, has no more than it needs. Everything else is in `Extra`.
+"""
+
+import struct
+from functools import lru_cache
+from struct import Struct
 
 import msgspec
-from xxhash import xxh64_digest
 
 from streams.click import Click
 
-# 48 bits of a 64-bit hash: with 200 remembered ids a new one collides once in 1.4e12 clicks.
-EVENT_ID_BYTES = 6
-FREE = ""  # an item slot without an item; no item id is empty
-_COMPACT_ABOVE = 16
+# Of the 64-bit hash of an event id 48 bits are kept, a tag and the rest: with 200 remembered ids
+# a new one collides once in 1.4e12 clicks.
+ID_REST_BYTES = 5
 
-Slots = bytearray | list[int]  # indexes into a dictionary: bytes until one exceeds 255
+# An arrival: event time and source offset, both relative to the window's bases.
+DoesNotFit = struct.error
+NARROW = Struct("<II")
+WIDE = Struct("<QQ")
+NARROW_BYTES = NARROW.size
+_NARROW_LIMIT = 1 << 32
+# Room for late events below the first event time, so that they seldom move the base.
+_BASE_MARGIN_MS = 86_400_000
+
+Kinds = bytearray | list[int]  # indexes into types: bytes until one exceeds 255
+
+
+class Extra(msgspec.Struct, array_like=True, gc=False):
+    """What a window has once its events differ in type or source, have places, or lie far apart.
+
+    Columns are None while they say nothing: kinds (indexes into types) while there is one type,
+    sources while all events came from the window's source, places while none has one.
+
+    watermarks: of the sources other than the window's. wide: arrivals take 16 bytes, not 8.
+    """
+
+    types: list[str] = msgspec.field(default_factory=list)
+    kinds: Kinds | None = None
+    sources: list[int] | None = None
+    places: list[int] | None = None
+    watermarks: dict[int, int] = msgspec.field(default_factory=dict)
+    wide: bool = False
 
 
 class Window(msgspec.Struct, array_like=True, gc=False):
     """State of one user. len() is the number of events; an empty window is falsy.
 
-    Entries stand in arrival order. items and types are dictionaries that item_slots and
-    type_slots index. Columns that say nothing are empty: type_slots while there is one type,
-    sources while there is one source (then in source), places while no event has a place.
+    Entries stand in arrival order: items, and arrivals (packed time and offset, see NARROW).
+    base_ms and base_offset are what times and offsets count from; base_ms is no later than any
+    event in the window. newest: newest event time ever seen, from base_ms. late: False says that
+    arrival order is time order.
 
-    Times and offsets are differences between successive arrivals, one fewer than entries, from
-    first_ms and first_offset; span_ms and span_offset are their sums. lead_ms: newest event time
-    ever seen less the last arrival's. lag_ms: first_ms less a lower bound of all event times.
-    late: how many time gaps are negative; with 0 of them arrival order is time order.
+    source: the one read last (-1: none yet). watermark: the last offset read from it, from
+    base_offset. event_type: of all events, while there are no kinds.
 
-    watermarks: source to the last offset read from it. event_ids: hashes of the newest event
-    ids, EVENT_ID_BYTES each. free_slots: the slots of items that are FREE.
+    id_tags and id_rests: hashes of the newest event ids, split so that a search is for one byte.
     """
 
     items: list[str] = msgspec.field(default_factory=list)
-    types: list[str] = msgspec.field(default_factory=list)
-    item_slots: Slots = msgspec.field(default_factory=bytearray)
-    type_slots: Slots = msgspec.field(default_factory=bytearray)
-    time_gaps: list[int] = msgspec.field(default_factory=list)
-    offset_gaps: list[int] = msgspec.field(default_factory=list)
-    sources: list[int] = msgspec.field(default_factory=list)
-    places: list[int] = msgspec.field(default_factory=list)
-    first_ms: int = 0
-    span_ms: int = 0
-    lead_ms: int = 0
-    lag_ms: int = 0
-    late: int = 0
-    first_offset: int = 0
-    span_offset: int = 0
-    source: int = 0
-    free_slots: list[int] = msgspec.field(default_factory=list)
-    watermarks: dict[int, int] = msgspec.field(default_factory=dict)
-    event_ids: bytearray = msgspec.field(default_factory=bytearray)
+    arrivals: bytearray = msgspec.field(default_factory=bytearray)
+    id_tags: bytearray = msgspec.field(default_factory=bytearray)
+    id_rests: bytearray = msgspec.field(default_factory=bytearray)
+    event_type: str = ""
+    base_ms: int = 0
+    newest: int = 0
+    base_offset: int = 0
+    watermark: int = -1
+    source: int = -1
+    late: bool = False
+    extra: Extra | None = None
 
     def __len__(self) -> int:
-        return len(self.item_slots)
+        return len(self.items)
 
     @property
     def newest_ms(self) -> int:
         """Newest event time that the window has seen; 0 for one that has seen none."""
-        return self.first_ms + self.span_ms + self.lead_ms
+        return self.base_ms + self.newest
 
     @property
     def oldest_ms(self) -> int:
         """Oldest event time in the window; 0 for an empty one."""
-        if not self.item_slots:
+        if not self.items:
             return 0
-        return min(self.times_ms()) if self.late else self.first_ms
+        return min(self.times_ms()) if self.late else self.base_ms + self._time_at(0)
 
-    def times_ms(self) -> list[int]:
-        """Event times, in arrival order."""
-        if not self.item_slots:
-            return []
-        return list(accumulate(self.time_gaps, initial=self.first_ms))
+    @property
+    def watermarks(self) -> dict[int, int]:
+        """Source to the last offset read from it."""
+        if self.source < 0:
+            return {}
+        watermarks = {} if self.extra is None else dict(self.extra.watermarks)
+        watermarks[self.source] = self.base_offset + self.watermark
+        return watermarks
+
+    @property
+    def types(self) -> list[str]:
+        """Event types; every event has one of them."""
+        extra = self.extra
+        if extra is not None and extra.kinds is not None:
+            return extra.types
+        return [self.event_type] if self.items else []
+
+    def times_ms(self, start: int = 0) -> list[int]:
+        """Event times, in arrival order, from the entry `start` on."""
+        base_ms = self.base_ms
+        return [base_ms + time for time in self._numbers(start)[::2]]
 
     def offsets(self) -> list[int]:
         """Source offsets, in arrival order."""
-        if not self.item_slots:
-            return []
-        return list(accumulate(self.offset_gaps, initial=self.first_offset))
+        base_offset = self.base_offset
+        return [base_offset + offset for offset in self._numbers()[1::2]]
 
-    def remember(self, event_id: str, max_event_ids: int) -> bool:
-        """False if the window remembers this event id already."""
-        digest = xxh64_digest(event_id.encode())[:EVENT_ID_BYTES]
-        ids = self.event_ids
-        at = ids.find(digest)
+    def _layout(self) -> Struct:
+        extra = self.extra
+        return NARROW if extra is None or not extra.wide else WIDE
+
+    def _numbers(self, start: int = 0) -> tuple[int, ...]:
+        """Times and offsets in turn, relative to their bases."""
+        layout = self._layout()
+        several = _arrivals_layout(len(self.items) - start, layout is WIDE)
+        return several.unpack_from(self.arrivals, start * layout.size)
+
+    def _time_at(self, entry: int) -> int:
+        layout = self._layout()
+        time: int = layout.unpack_from(self.arrivals, entry * layout.size)[0]
+        return time
+
+    def remembers(self, tag: int, rest: bytes) -> bool:
+        """True if an event id of this hash is remembered."""
+        find_tag = self.id_tags.find
+        has_rest = self.id_rests.startswith
+        at = find_tag(tag)
         while at >= 0:
-            if at % EVENT_ID_BYTES == 0:
+            if has_rest(rest, at * ID_REST_BYTES):
+                return True
+            at = find_tag(tag, at + 1)
+        return False
+
+    def switch_source(self, source: int, offset: int) -> bool:
+        """Advance the watermark of a source other than the last one's; False if it is beyond."""
+        if self.source < 0:
+            self.base_offset = offset
+        else:
+            extra = self.extra
+            if extra is not None and offset <= extra.watermarks.get(source, -1):
                 return False
-            at = ids.find(digest, at + 1)
-        ids += digest
-        surplus = len(ids) - max_event_ids * EVENT_ID_BYTES
-        if surplus > 0:
-            del ids[:surplus]
+            if extra is None:
+                extra = self.extra = Extra()
+            extra.watermarks.pop(source, None)
+            extra.watermarks[self.source] = self.base_offset + self.watermark
+            if self.items and extra.sources is None:
+                extra.sources = [self.source] * len(self.items)
+        self.source = source
+        self.watermark = offset - self.base_offset
         return True
 
+    @classmethod
+    def begun_by(cls, click: Click, source: int, offset: int) -> "Window":
+        """An empty window that a click, read there, fits into."""
+        return cls(
+            event_type=click.event_type,
+            base_ms=click.timestamp_ms - _BASE_MARGIN_MS,
+            newest=_BASE_MARGIN_MS,
+            base_offset=offset,
+            source=source,
+        )
+
     def append(self, click: Click, source: int, offset: int) -> None:
-        """Add an event at the end."""
-        time_ms = click.timestamp_ms
-        last_ms = self.first_ms + self.span_ms
-        count = len(self.item_slots)
-        if count:
-            gap = time_ms - last_ms
-            self.time_gaps.append(gap)
-            self.span_ms += gap
-            if gap < 0:
-                self.late += 1
-                self.lag_ms = max(self.lag_ms, self.first_ms - time_ms)
-            gap = offset - self.first_offset - self.span_offset
-            self.offset_gaps.append(gap)
-            self.span_offset += gap
-            if self.sources:
-                self.sources.append(source)
-            elif source != self.source:
-                self.sources = [*[self.source] * count, source]
-        else:
-            self.first_ms = time_ms
-            self.first_offset = offset
-            self.source = source
-        if self.lead_ms or time_ms < last_ms:
-            self.lead_ms = max(last_ms + self.lead_ms - time_ms, 0)
-
+        """Add an event at the end, whatever it is like."""
+        extra = self.extra
+        time = click.timestamp_ms - self.base_ms
+        pack = NARROW.pack if extra is None or not extra.wide else WIDE.pack
+        try:
+            arrival = pack(time, offset - self.base_offset)
+        except DoesNotFit:
+            self._rebase(click.timestamp_ms, offset)
+            self.append(click, source, offset)
+            return
+        if time > self.newest:
+            self.newest = time
+        elif time < self.newest:
+            self.late = True
+        count = len(self.items)
         event_type = click.event_type
-        if not self.types:
-            self.types.append(event_type)
-        elif self.type_slots or event_type != self.types[0]:
-            self._append_type(event_type, count)
-        if click.place_cell or self.places:
-            self.places.extend([0] * (count - len(self.places)))
-            self.places.append(click.place_cell)
-        items = self.items
-        item_id = click.item_id
-        slot = items.index(item_id) if item_id in items else self._new_item_slot(item_id)
-        try:
-            self.item_slots.append(slot)
-        except ValueError:
-            self.item_slots = [*self.item_slots, slot]
+        if not count:
+            self.event_type = event_type
+        place = click.place_cell
+        if extra is None and (place or event_type != self.event_type):
+            extra = self.extra = Extra()
+        if extra is not None:
+            if extra.kinds is not None or event_type != self.event_type:
+                _append_kind(extra, event_type, count, self.event_type)
+            if extra.sources is not None:
+                extra.sources.append(source)
+            if extra.places is not None:
+                extra.places.append(place)
+            elif place:
+                extra.places = [*[0] * count, place]
+        self.items.append(click.item_id)
+        self.arrivals += arrival
 
-    def _append_type(self, event_type: str, count: int) -> None:
-        if not self.type_slots:
-            self.type_slots = bytearray(count)
-        if event_type not in self.types:
-            self.types.append(event_type)
-        slot = self.types.index(event_type)
-        try:
-            self.type_slots.append(slot)
-        except ValueError:
-            self.type_slots = [*self.type_slots, slot]
-
-    def _new_item_slot(self, item_id: str) -> int:
-        if self.free_slots:
-            slot = self.free_slots.pop()
-            self.items[slot] = item_id
-            return slot
-        self.items.append(item_id)
-        return len(self.items) - 1
+    def _rebase(self, time_ms: int, offset: int) -> None:
+        """Move the bases, and choose the layout, so that the entries and one more fit."""
+        times_ms, offsets = self.times_ms(), self.offsets()
+        newest_ms = self.newest_ms
+        watermark = self.base_offset + self.watermark
+        self.base_ms = min([time_ms, *times_ms]) - _BASE_MARGIN_MS
+        self.base_offset = min([offset, *offsets])
+        self.newest = newest_ms - self.base_ms
+        self.watermark = watermark - self.base_offset
+        wide = (
+            max([time_ms, *times_ms]) - self.base_ms >= _NARROW_LIMIT
+            or max([offset, *offsets]) - self.base_offset >= _NARROW_LIMIT
+        )
+        if self.extra is not None:
+            self.extra.wide = wide
+        elif wide:
+            self.extra = Extra(wide=True)
+        numbers = [
+            number
+            for at_ms, at_offset in zip(times_ms, offsets, strict=True)
+            for number in (at_ms - self.base_ms, at_offset - self.base_offset)
+        ]
+        self.arrivals = bytearray(_arrivals_layout(len(times_ms), wide).pack(*numbers))
 
     def evict_first(self, surplus: int) -> None:
         """Forget the `surplus` events that arrived first."""
-        if surplus == 1 and self.time_gaps:
-            self._evict_one()
-            return
-        slots = self.item_slots
-        dropped = slots[:surplus]
-        del slots[:surplus]
-        if slots:
-            gaps = self.time_gaps[:surplus]
-            del self.time_gaps[:surplus]
-            moved = sum(gaps)
-            self.first_ms += moved
-            self.span_ms -= moved
-            if self.late:
-                self.late -= sum([gap < 0 for gap in gaps])
-                self.lag_ms = self.lag_ms + moved if self.late else 0
-            moved = sum(self.offset_gaps[:surplus])
-            del self.offset_gaps[:surplus]
-            self.first_offset += moved
-            self.span_offset -= moved
-            if self.sources:
-                del self.sources[:surplus]
-                self.source = self.sources[0]
-            if self.places:
-                del self.places[:surplus]
-            if self.type_slots:
-                del self.type_slots[:surplus]
-        else:
+        items = self.items
+        del items[:surplus]
+        if not items:
             self._empty()
-        for slot in sorted(set(dropped)):
-            if slot not in slots:
-                self._free(slot)
-        self._compact_if_sparse()
-
-    def _evict_one(self) -> None:
-        """evict_first(1) of a window that keeps at least one event: what every full one does."""
-        slot = self.item_slots.pop(0)
-        gap = self.time_gaps.pop(0)
-        self.first_ms += gap
-        self.span_ms -= gap
-        if self.late:
-            self.late -= gap < 0
-            self.lag_ms = self.lag_ms + gap if self.late else 0
-        gap = self.offset_gaps.pop(0)
-        self.first_offset += gap
-        self.span_offset -= gap
-        if self.sources:
-            del self.sources[0]
-            self.source = self.sources[0]
-        if self.places:
-            del self.places[0]
-        if self.type_slots:
-            del self.type_slots[0]
-        if slot not in self.item_slots:
-            self._free(slot)
-            self._compact_if_sparse()
-
-    def _free(self, slot: int) -> None:
-        self.items[slot] = FREE
-        self.free_slots.append(slot)
-
-    def _compact_if_sparse(self) -> None:
-        free = len(self.free_slots)
-        if free > _COMPACT_ABOVE and 2 * free > len(self.items):
-            self._rebuild(range(len(self.item_slots)))
+            return
+        extra = self.extra
+        if extra is None:
+            del self.arrivals[: surplus * NARROW_BYTES]
+            return
+        del self.arrivals[: surplus * self._layout().size]
+        if extra.kinds is not None:
+            del extra.kinds[:surplus]
+        if extra.sources is not None:
+            del extra.sources[:surplus]
+        if extra.places is not None:
+            del extra.places[:surplus]
 
     def evict_older(self, cutoff_ms: int) -> None:
         """Forget every event before an instant, wherever late arrival has put it."""
-        times_ms = self.times_ms()
-        if not self.late:
-            surplus = bisect_left(times_ms, cutoff_ms)
-            if surplus:
-                self.evict_first(surplus)
+        if self.late:
+            self._evict_scattered(cutoff_ms)
             return
+        cutoff = cutoff_ms - self.base_ms
+        count = len(self.items)
+        surplus = 0
+        while surplus < count and self._time_at(surplus) < cutoff:
+            surplus += 1
+        if surplus:
+            self.evict_first(surplus)
+
+    def _evict_scattered(self, cutoff_ms: int) -> None:
+        """evict_older() where arrival order need not be time order."""
+        times_ms = self.times_ms()
         kept = [entry for entry, time_ms in enumerate(times_ms) if time_ms >= cutoff_ms]
+        if len(kept) == len(times_ms):
+            return
         if not kept:
             self.evict_first(len(times_ms))
             return
-        if len(kept) < len(times_ms):
-            self._rebuild(kept)
-        # The bound that brought us here may be older than what is left: make it exact.
-        self.lag_ms = self.first_ms - min(times_ms[entry] for entry in kept)
+        size = self._layout().size
+        arrivals = self.arrivals
+        self.items = [self.items[entry] for entry in kept]
+        self.arrivals = bytearray().join(
+            [arrivals[entry * size : (entry + 1) * size] for entry in kept]
+        )
+        times_ms = [times_ms[entry] for entry in kept]
+        self.late = times_ms != sorted(times_ms)
+        extra = self.extra
+        if extra is not None:
+            if extra.kinds is not None:
+                extra.kinds = type(extra.kinds)([extra.kinds[entry] for entry in kept])
+            if extra.sources is not None:
+                extra.sources = [extra.sources[entry] for entry in kept]
+            if extra.places is not None:
+                extra.places = [extra.places[entry] for entry in kept]
 
     def _empty(self) -> None:
         """Reset the columns of a window that lost its last entry; the newest time stays known."""
-        self.first_ms += self.span_ms
-        self.span_ms = self.lag_ms = self.late = self.span_offset = 0
-        for column in (
-            self.time_gaps,
-            self.offset_gaps,
-            self.sources,
-            self.places,
-            self.types,
-            self.type_slots,
-        ):
-            column.clear()
-
-    def _rebuild(self, kept: range | list[int]) -> None:
-        """Hold only these entries, at least one, with dictionaries in the order of first use."""
-        newest_ms = self.newest_ms
-        count = len(self.item_slots)
-        times_ms, offsets = self.times_ms(), self.offsets()
-        sources = self.sources or [self.source] * count
-        places = self.places or [0] * count
-        kinds = self.type_slots or bytes(count)
-        arrivals = [
-            (
-                Click(
-                    "",
-                    self.items[self.item_slots[entry]],
-                    self.types[kinds[entry]],
-                    times_ms[entry],
-                    place_cell=places[entry],
-                ),
-                sources[entry],
-                offsets[entry],
-            )
-            for entry in kept
-        ]
-        self._empty()
-        self.item_slots = bytearray()
-        self.items.clear()
-        self.free_slots.clear()
-        for click, source, offset in arrivals:
-            self.append(click, source, offset)
-        self.lead_ms = newest_ms - self.first_ms - self.span_ms
+        self.arrivals.clear()
+        self.event_type = ""
+        # The next event sets the base.
+        self.newest += self.base_ms
+        self.base_ms = 0
+        self.late = False
+        extra = self.extra
+        if extra is not None:
+            self.extra = Extra(watermarks=extra.watermarks) if extra.watermarks else None
 
     def is_consistent(self) -> bool:
         """True if all columns have the length they must have."""
-        count = len(self.item_slots)
-        gaps = count - 1 if count else 0
-        return (
-            len(self.time_gaps) == gaps
-            and len(self.offset_gaps) == gaps
-            and len(self.sources) in (0, count)
-            and len(self.places) in (0, count)
-            and (len(self.type_slots) == count or (not self.type_slots and len(self.types) == 1))
+        count = len(self.items)
+        if len(self.arrivals) != count * self._layout().size:
+            return False
+        if len(self.id_rests) != len(self.id_tags) * ID_REST_BYTES:
+            return False
+        extra = self.extra
+        return extra is None or (
+            all(
+                column is None or len(column) == count
+                for column in (extra.kinds, extra.sources, extra.places)
+            )
+            and max(extra.kinds or (-1,)) < len(extra.types)
         )
+
+
+def _append_kind(extra: Extra, event_type: str, count: int, first_type: str) -> None:
+    """Note the type of the event after `count` others, which had the first type so far."""
+    types = extra.types
+    if extra.kinds is None:
+        types.append(first_type)
+        extra.kinds = bytearray(count)
+    if event_type not in types:
+        types.append(event_type)
+    kind = types.index(event_type)
+    try:
+        extra.kinds.append(kind)
+    except ValueError:
+        extra.kinds = [*extra.kinds, kind]
+
+
+@lru_cache(maxsize=1024)
+def _arrivals_layout(count: int, wide: bool) -> Struct:
+    return Struct(f"<{2 * count}{'Q' if wide else 'I'}")

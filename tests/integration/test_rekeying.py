@@ -43,7 +43,7 @@ def reached(progress: Progress, count: int) -> bool:
 
 
 def items_of(window: Window) -> Counter[str]:
-    return Counter(window.items[slot] for slot in window.item_slots)
+    return Counter(window.items)
 
 
 def test_clicks_without_their_users_key_join_the_others_and_make_a_list(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streams.event_types import EventTypes
 from streams.events import Click, ClickLimits, Item, Reject, RejectReason, decode_click, decode_item
+from streams.instant import iso_utc, parse_instant
 from streams.place import place_cell
 
 DAY_MS = 86_400_000
@@ -74,6 +75,46 @@ def test_the_session_stands_in_for_an_absent_user() -> None:
 )
 def test_every_form_of_a_timestamp_gives_the_same_instant(timestamp: object) -> None:
     assert accepted({**GOOD, "timestamp": timestamp}).timestamp_ms == NOW_MS
+
+
+@given(st.integers(NOW_MS - 29 * DAY_MS, NOW_MS), st.integers(0, 59), st.integers(0, 999))
+def test_a_minute_read_before_gives_the_same_instants(ms: int, second: int, fraction: int) -> None:
+    minute_ms = ms // 60_000 * 60_000
+    minute = iso_utc(minute_ms)[:17]
+    for text_ms in (minute_ms + second * 1000 + fraction, minute_ms, minute_ms + 59_999):
+        assert accepted({**GOOD, "timestamp": iso_utc(text_ms)}).timestamp_ms == text_ms
+    for rest in ("60.000Z", "05.12Z", "05.1234Z", "5.123Z0", "05,123z", "\u0660\u0665.123Z"):
+        text = minute + rest
+        click = decode({**GOOD, "timestamp": text})
+        found = click.timestamp_ms if isinstance(click, Click) else None
+        assert found == parse_instant(text)
+
+
+@pytest.mark.parametrize("name", ["user_id", "item_id", "event_id", "recommendation_id"])
+def test_any_way_of_writing_a_control_character_is_refused(name: str) -> None:
+    for raw in (b"\x7f", b"\\u007f", b"\\u0000", b"\\n", b"\xc2\x85", b"\\u0085"):
+        value = json.dumps({**GOOD, name: "a#b"}).encode().replace(b"#", raw)
+        click = decode(value)
+        assert isinstance(click, Reject), raw
+        assert click.reason is RejectReason.BAD_ID
+
+
+@pytest.mark.parametrize("name", ["user_id", "item_id", "event_id", "recommendation_id"])
+@pytest.mark.parametrize("letter", ["a", "\u00e9"])
+def test_an_id_is_measured_in_bytes(name: str, letter: str) -> None:
+    longest = letter * (LIMITS.max_id_bytes // len(letter.encode()))
+    accepted({**GOOD, name: longest})
+    for escaped in (True, False):
+        value = json.dumps({**GOOD, name: longest + letter}, ensure_ascii=escaped).encode()
+        click = decode(value)
+        assert isinstance(click, Reject)
+        assert click.reason is RejectReason.BAD_ID
+
+
+def test_an_event_id_from_a_header_is_checked_too() -> None:
+    click = decode(GOOD, [("ce_id", b"a\x00b")])
+    assert isinstance(click, Reject)
+    assert click.reason is RejectReason.BAD_ID
 
 
 NEST = b"[" * 30_000 + b"]" * 30_000
