@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
 
@@ -45,16 +45,25 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     try:
-        worker, item_partitions = await _build(settings)
-        await worker.start(item_partitions)
+        building = asyncio.ensure_future(_build(settings))
+        await _first(building, stopping)
+        if not building.done():
+            _stopped_early()
+        worker, item_partitions = building.result()
+        starting = asyncio.ensure_future(worker.start(item_partitions))
+        await _first(starting, stopping, worker.failure)
+        if starting.done():
+            starting.result()
+        elif stopping.done():
+            _stopped_early()
     except (BrokerUnavailableError, TopicMismatchError, StoreError, ServingError) as error:
         log.error("%s", error)
         return EXIT_FAILED
     except KafkaError as error:
         log.error("the brokers at %s failed while starting: %r", settings.bootstrap, error)
         return EXIT_FAILED
-    stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     await _first(stopping, worker.failure)
     if worker.failure.done():
         failure = worker.failure.result()
@@ -68,6 +77,12 @@ async def _serve(settings: Settings) -> int:
         _exit_now(EXIT_FAILED)
     log.info("stopped")
     return EXIT_OK
+
+
+def _stopped_early() -> NoReturn:
+    """Brokers that are away or a group that settles can keep a start waiting for long."""
+    log.info("stopped before the start was complete")
+    _exit_now(EXIT_OK)
 
 
 async def _first(*futures: asyncio.Future[Any], timeout_seconds: float | None = None) -> None:
@@ -87,7 +102,7 @@ async def _build(settings: Settings) -> tuple[Worker, int]:
     return Worker(settings, partitions, dead_letter_bytes), item_partitions
 
 
-def _exit_now(code: int) -> None:
+def _exit_now(code: int) -> NoReturn:
     """Leave without running anything that might commit or wait."""
     logging.shutdown()
     sys.stdout.flush()

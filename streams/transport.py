@@ -137,6 +137,21 @@ class BatchConsumer(driver.Consumer):
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
 
+    def group_fault(self) -> BaseException | None:
+        """Why the group will not have this consumer any more, if so.
+
+        aiokafka keeps such a fault for the next read, and waits. Faust's reads never ask for it.
+        """
+        consumer = self._thread._consumer
+        coordinator = getattr(consumer, "_coordinator", None)
+        if coordinator is None:
+            return None
+        pending: BaseException | None = coordinator._pending_exception
+        task = coordinator._coordination_task
+        if pending is None and task.done() and not task.cancelled():
+            pending = task.exception()
+        return pending
+
     @property
     def lifecycle(self) -> Lifecycle:
         return cast("Lifecycle", cast("Any", self.app).lifecycle)

@@ -41,13 +41,17 @@ from streams.settings import Settings
 from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
 from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY
-from streams.transport import Lifecycle
+from streams.transport import BatchConsumer, Lifecycle
 
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _GAUGE_SECONDS = 1.0
 _CHAIN = CHAIN_KEY.encode()
+
+
+class GroupError(RuntimeError):
+    """The consumer group will not have this worker, with what to look at."""
 
 
 class Worker(Lifecycle):
@@ -311,6 +315,7 @@ class Worker(Lifecycle):
     async def _gauges(self) -> None:
         while True:
             await asyncio.sleep(_GAUGE_SECONDS)
+            self._check_group()
             metrics = self.metrics
             metrics.queue_size.set(len(self.batcher))
             metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
@@ -328,6 +333,20 @@ class Worker(Lifecycle):
                     changelog_topic(self.settings, "graph"), str(number)
                 ).set(records)
             self._consumer_lag()
+
+    def _check_group(self) -> None:
+        """End the process when the consumer group refuses it: it would wait without a word."""
+        fault = cast("BatchConsumer", self.app.consumer).group_fault()
+        if fault is not None:
+            settings = self.settings
+            self.fail(
+                GroupError(
+                    f"the consumer group {settings.group} refused this worker: {fault!r}; check "
+                    "its rights, and that session_timeout_seconds "
+                    f"({settings.session_timeout_seconds:g}) is within what the brokers allow "
+                    "(group.min.session.timeout.ms, group.max.session.timeout.ms)"
+                )
+            )
 
     def _consumer_lag(self) -> None:
         consumer = self.app.consumer

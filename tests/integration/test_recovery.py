@@ -1,8 +1,10 @@
 """On real Kafka: restarts, lost disks, workers that come and go, brokers that are away."""
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -115,6 +117,39 @@ def test_a_worker_that_joins_and_leaves_under_load_keeps_state_exact(
     assert verdict.clicks == sum(tally.clicks for tally in tallies)
 
 
+def test_a_worker_that_was_stopped_and_thrown_out_spoils_nothing_when_it_wakes(
+    kafka: str, tmp_path: Path
+) -> None:
+    flags = flags_for(kafka, tmp_path, instance_id=None, session_timeout_seconds=6.0)
+    other_flags = {**flags, "state_dir": tmp_path / "other", "metrics_port": free_port()}
+    settings = Settings(**flags)
+    slice_ = Workload(clicks=1_500, users=200, items=100)
+    with running(flags, tmp_path / "worker.log") as sleeper:
+        with publishing_steadily(settings, slice_) as tallies:
+            wait_until(
+                lambda: figures(flags)["freshrec_events_total{click}"] > 3_000, "clicks", sleeper
+            )
+            os.kill(sleeper.pid, signal.SIGSTOP)
+        with WorkerProcess(other_flags, tmp_path / "other.log") as other:
+            wait_ready(other_flags, other)
+            wait_for_all(settings, other)
+            os.kill(sleeper.pid, signal.SIGCONT)
+            wait_until(
+                lambda: b"rebalanc" in get(flags, "/readyz")[1] or not sleeper.alive(),
+                "the worker notices that it was thrown out",
+            )
+            if not sleeper.alive():
+                sleeper.start()
+            wait_ready(flags, sleeper)
+            wait_ready(other_flags, other)
+            wait_for_all(settings, other)
+            assert other.stop() == 0, other.log_tail()
+        assert sleeper.stop() == 0, sleeper.log_tail()
+    verdict = judge(settings, PARTITIONS)
+    assert verdict.clean, verdict
+    assert verdict.clicks == sum(tally.clicks for tally in tallies)
+
+
 def test_a_topic_with_another_partition_count_is_refused_with_advice(
     kafka: str, tmp_path: Path
 ) -> None:
@@ -165,6 +200,25 @@ def test_a_broker_that_restarts_under_load_loses_and_doubles_nothing(tmp_path: P
         verdict = judge(settings, PARTITIONS)
     assert verdict.clean, verdict
     assert verdict.clicks == tally.clicks
+
+
+def test_a_worker_that_the_group_refuses_ends_and_says_what_to_check(
+    kafka: str, tmp_path: Path
+) -> None:
+    flags = flags_for(kafka, tmp_path, session_timeout_seconds=3.0)
+    with WorkerProcess(flags, tmp_path / "worker.log") as worker:
+        wait_until(lambda: not worker.alive(), "the worker ends")
+        assert worker.stop() == 1
+    assert "InvalidSessionTimeoutError" in worker.log_tail()
+    assert "group.min.session.timeout.ms" in worker.log_tail()
+
+
+def test_a_worker_that_still_waits_for_a_broker_can_be_stopped(tmp_path: Path) -> None:
+    flags = flags_for(f"127.0.0.1:{free_port()}", tmp_path, broker_deadline_seconds=60)
+    with WorkerProcess(flags, tmp_path / "worker.log") as worker:
+        wait_until(lambda: "trying again" in worker.log_tail(), "it waits for a broker", worker)
+        assert worker.stop(5.0) == 0
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_topics_are_made_once_by_workers_that_start_together(kafka: str, tmp_path: Path) -> None:
