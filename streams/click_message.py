@@ -41,9 +41,7 @@ class ClickMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
     ] = None
     place: Annotated[Place | None, Meta(description="Where the user was.")] = None
     context: Annotated[dict[str, Any], Meta(description="Not stored; for your own use.")] = {}
-    properties: Annotated[
-        dict[str, Any], Meta(description="Not stored; for your own use.")
-    ] = {}
+    properties: Annotated[dict[str, Any], Meta(description="Not stored; for your own use.")] = {}
 
 
 _encode = msgspec.json.Encoder().encode

@@ -5,9 +5,12 @@ misreads old state. The checksum turns a damaged disk or changelog record into o
 instead of a wrong recommendation.
 """
 
+from struct import Struct
 from zlib import crc32
 
-HEADER_BYTES = 5
+_HEADER = Struct(">BI")
+_pack_header = _HEADER.pack
+HEADER_BYTES = _HEADER.size
 
 
 class CodecError(ValueError):
@@ -16,7 +19,7 @@ class CodecError(ValueError):
 
 def frame(format_byte: int, payload: bytes) -> bytes:
     """Bytes to store: format byte, CRC-32 of the payload (big endian), payload."""
-    return b"%c%b%b" % (format_byte, crc32(payload).to_bytes(4, "big"), payload)
+    return _pack_header(format_byte, crc32(payload)) + payload
 
 
 def unframe(blob: bytes, format_byte: int, what: str) -> memoryview:

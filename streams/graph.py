@@ -12,6 +12,7 @@ from struct import Struct
 import msgspec
 
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
+from streams.edges import StoredEdges, TypeEdges
 from streams.event_types import EventTypes
 from streams.popularity import (
     POPULARITY_BYTES,
@@ -41,30 +42,6 @@ class GraphConfig(msgspec.Struct, frozen=True):
     trending_half_life_seconds: float = 6 * 3_600.0
 
 
-class Edge(msgspec.Struct, array_like=True, gc=False):
-    """A transition to another item.
-
-    weight: forward-decayed, relative to the base of its TypeEdges. last_ms: newest event time,
-    epoch milliseconds. count: transitions that contributed.
-    """
-
-    weight: float
-    last_ms: int
-    count: int
-
-
-class TypeEdges(msgspec.Struct, array_like=True, gc=False):
-    """Edges of one event type, by destination item: value at T = weight * 2^(base - T / h).
-
-    base: whole half-lives since 1970. half_life_ms (h): the one the weights were accumulated
-    with, which may differ from the configured one until the next transition of this type.
-    """
-
-    base: int
-    half_life_ms: float
-    edges: dict[str, Edge]
-
-
 class ItemState(msgspec.Struct, array_like=True, gc=False):
     """State of one item. watermarks: source to the last offset applied. edges: by event type."""
 
@@ -74,10 +51,10 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
 
 
 class _StoredItem(msgspec.Struct, array_like=True):
-    """What follows the packed popularity in a blob."""
+    """What follows the packed head in a blob."""
 
     watermarks: dict[int, int]
-    edges: dict[str, TypeEdges]
+    edges: dict[str, StoredEdges]
 
 
 def new_item_state() -> ItemState:
@@ -87,7 +64,7 @@ def new_item_state() -> ItemState:
 
 def degree(state: ItemState) -> int:
     """Number of edges, over all event types."""
-    return sum([len(group.edges) for group in state.edges.values()])
+    return sum([len(group) for group in state.edges.values()])
 
 
 class FollowingClicks:
@@ -174,27 +151,31 @@ def fold_followers(
         if event_types[row] is not event_type:
             event_type = event_types[row]
             group = _group(state, event_type, clicks, row)
-            edges = group.edges
             base = group.base
+            slots = group.slots
+            weights = group.weights
+            last_ms = group.last_ms
+            counts = group.counts
         power = powers[row]
         if power != base:
             if power - base > REBASE_HALF_LIVES:
-                _rebase(group, power - base)
+                group.rebase(power - base)
                 base = power
+                weights = group.weights
             mantissa = ldexp(mantissa, power - base)
         time_ms = times_ms[row]
         item_id = items[row]
-        edge = edges.get(item_id)
-        if edge is not None:
-            edge.weight += mantissa / followers[position + 1]
-            edge.count += 1
-            if time_ms > edge.last_ms:
-                edge.last_ms = time_ms
+        slot = slots.get(item_id)
+        if slot is not None:
+            weights[slot] += mantissa / followers[position + 1]
+            counts[slot] += 1
+            if time_ms > last_ms[slot]:
+                last_ms[slot] = time_ms
             continue
-        edges[item_id] = Edge(mantissa / followers[position + 1], time_ms, 1)
-        if len(edges) > max_neighbours or (len(state.edges) > 1 and degree(state) > max_neighbours):
+        group.append(item_id, mantissa / followers[position + 1], time_ms)
+        if len(slots) > max_neighbours or (len(state.edges) > 1 and degree(state) > max_neighbours):
             evicted += _evict(state, max_neighbours)
-            event_type = None  # the eviction may have emptied the group and dropped it
+            event_type = None  # the eviction has made new columns
     return (len(followers) - first) // 2, evicted
 
 
@@ -268,8 +249,9 @@ _decode = msgspec.msgpack.Decoder(_StoredItem).decode
 
 def encode_item(state: ItemState) -> bytes:
     """Bytes to store: packed popularity and degree at a fixed place, then everything else."""
+    edges = {event_type: group.stored() for event_type, group in state.edges.items()}
     head = pack(state.popularity) + _DEGREE.pack(degree(state))
-    return frame(ITEM_FORMAT, head + _encode((state.watermarks, state.edges)))
+    return frame(ITEM_FORMAT, head + _encode((state.watermarks, edges)))
 
 
 def decode_item_state(blob: bytes) -> ItemState:
@@ -281,7 +263,8 @@ def decode_item_state(blob: bytes) -> ItemState:
         stored = _decode(payload[_HEAD_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from error
-    return ItemState(unpack(payload), stored.watermarks, stored.edges)
+    edges = {event_type: TypeEdges.restored(group) for event_type, group in stored.edges.items()}
+    return ItemState(unpack(payload), stored.watermarks, edges)
 
 
 def peek_item(blob: bytes) -> tuple[Popularity, int]:
@@ -308,27 +291,10 @@ def _group(state: ItemState, event_type: str, clicks: FollowingClicks, row: int)
     half_life_ms = clicks.half_lives_ms[row]
     group = state.edges.get(event_type)
     if group is None:
-        group = state.edges[event_type] = TypeEdges(clicks.powers[row], half_life_ms, {})
+        group = state.edges[event_type] = TypeEdges(clicks.powers[row], half_life_ms)
     elif group.half_life_ms != half_life_ms:
-        _adopt(group, half_life_ms, clicks.times_ms[row])
+        group.adopt(half_life_ms, clicks.times_ms[row])
     return group
-
-
-def _adopt(group: TypeEdges, half_life_ms: float, at_ms: int) -> None:
-    """Express the weights of a group, as of an instant, in another half-life."""
-    base = floor(at_ms / half_life_ms)
-    ahead = 2.0 ** (at_ms / half_life_ms - base)
-    for edge in group.edges.values():
-        edge.weight = ahead * edge_value(edge.weight, group.base, group.half_life_ms, at_ms)
-    group.base = base
-    group.half_life_ms = half_life_ms
-
-
-def _rebase(group: TypeEdges, shift: int) -> None:
-    """Move a group's base forward by whole half-lives; values stay what they are."""
-    group.base += shift
-    for edge in group.edges.values():
-        edge.weight = ldexp(edge.weight, -shift)
 
 
 def _evict(state: ItemState, max_neighbours: int) -> int:
@@ -342,27 +308,36 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
     if len(groups) == 1:
         # One base and one half-life: weights compare as they are.
         (group,) = groups.values()
-        edges = group.edges
-        surplus = len(edges) - kept
-        bar = sorted([edge.weight for edge in edges.values()])[surplus - 1]
-        weakest = [dst for dst, edge in edges.items() if edge.weight < bar]
-        ties = sorted([(edge.last_ms, dst) for dst, edge in edges.items() if edge.weight == bar])
-        weakest += [dst for _, dst in ties[: surplus - len(weakest)]]
-        for dst in weakest:
-            del edges[dst]
+        weights = group.weights.tolist()
+        surplus = len(weights) - kept
+        bar = sorted(weights)[surplus - 1]
+        forgotten = {slot for slot, weight in enumerate(weights) if weight < bar}
+        ties = sorted(
+            [
+                (group.last_ms[slot], name, slot)
+                for name, slot in group.slots.items()
+                if weights[slot] == bar
+            ]
+        )
+        forgotten.update([slot for _, _, slot in ties[: surplus - len(forgotten)]])
+        group.keep([slot for slot in range(len(weights)) if slot not in forgotten])
         return surplus
-    at_ms = max([edge.last_ms for group in groups.values() for edge in group.edges.values()])
+    at_ms = max([max(group.last_ms) for group in groups.values()])
     ranked = []
     for event_type, group in groups.items():
         scale = group.base - at_ms / group.half_life_ms
-        ranked += [
-            (log2(edge.weight) + scale if edge.weight else -1e300, edge.last_ms, event_type, dst)
-            for dst, edge in group.edges.items()
-        ]
+        for name, edge in group.items():
+            strength = log2(edge.weight) + scale if edge.weight else -1e300
+            ranked.append((strength, edge.last_ms, event_type, name))
     ranked.sort()
     surplus = len(ranked) - kept
-    for _, _, event_type, dst in ranked[:surplus]:
-        del groups[event_type].edges[dst]
-    for event_type in [name for name, group in groups.items() if not group.edges]:
-        del groups[event_type]
+    weakest: dict[str, set[str]] = {}
+    for _, _, event_type, name in ranked[:surplus]:
+        weakest.setdefault(event_type, set()).add(name)
+    for event_type, names in weakest.items():
+        group = groups[event_type]
+        if len(names) == len(group):
+            del groups[event_type]
+        else:
+            group.keep([slot for name, slot in group.slots.items() if name not in names])
     return surplus

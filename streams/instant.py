@@ -8,7 +8,6 @@ MAX_INSTANT_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
-_COMMON_LENGTH = len("2026-01-31T12:00:00.123Z")
 _MAX_DIGITS = 18  # fits 64 bits; epoch milliseconds of the year 9999 have 15
 # Formatting is a matter of joining three remembered texts: lists carry instants of a few minutes.
 _SECOND_TEXTS = tuple(f"{second:02d}." for second in range(60))
@@ -37,12 +36,6 @@ def parse_instant(text: str) -> int | None:
     Fractions finer than a millisecond are cut off. Digits beyond 64 bits give an instant out of
     the range of iso_utc. Text cannot say a leap second.
     """
-    if len(text) == _COMMON_LENGTH and text[16] == ":" and text[19] == "." and text[23] == "Z":
-        # What producers send nearly always: 2026-01-31T12:00:00.123Z.
-        minute_ms = _minute_ms(text[:16])
-        second, fraction = text[17:19], text[20:23]
-        if minute_ms is not None and second < "60" and (second + fraction).isdecimal() and text.isascii():
-            return minute_ms + int(second) * 1000 + int(fraction)
     if text.isdigit() or text[:1] == "-":
         return _parse_digits(text)
     try:
@@ -53,17 +46,6 @@ def parse_instant(text: str) -> int | None:
         return None
     age = moment - _EPOCH
     return age.days * _DAY_MS + age.seconds * 1000 + age.microseconds // 1000
-
-
-@lru_cache(maxsize=4096)
-def _minute_ms(text: str) -> int | None:
-    """Epoch milliseconds of the start of a minute in UTC, "2026-01-31T12:00"; None if it is not."""
-    if not text.isascii() or text[10] != "T":
-        return None
-    try:
-        return round(datetime.fromisoformat(text + "+00:00").timestamp()) * 1000
-    except ValueError:
-        return None
 
 
 def _parse_digits(text: str) -> int | None:

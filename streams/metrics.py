@@ -24,8 +24,9 @@ from streams.event_types import DEFAULT_EVENT_TYPES
 from streams.events import DegradedReason, RejectReason, ServedBy
 
 # The client would add a `_created` series to each counter and histogram, doubling a scrape.
-prometheus_client.disable_created_metrics()
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
+_EVENT_TYPE_NAMES = tuple(event_type.name for event_type in DEFAULT_EVENT_TYPES)
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 DEFAULT_VARIANT = "A"
@@ -74,7 +75,7 @@ class Metrics:
 
     def __init__(
         self,
-        event_types: Iterable[str] = tuple(t.name for t in DEFAULT_EVENT_TYPES),
+        event_types: Iterable[str] = _EVENT_TYPE_NAMES,
         variants: Iterable[str] = (NO_VARIANT, DEFAULT_VARIANT),
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=True)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from streams.codec import CodecError, frame, unframe
 from streams.follower import read_to_end
 from streams.graph import ItemState, decode_item_state, encode_item
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
@@ -28,6 +29,7 @@ from streams.window import Window, decode_window, encode_window
 
 log = logging.getLogger(__name__)
 
+_CHAIN = CHAIN_KEY.encode()
 _LIST_FORMAT = 1
 _DEAD_LETTERS_REREAD = 50_000
 _RETRY_SECONDS = 1.0
@@ -65,10 +67,13 @@ class Partition:
         self.number = number
         self._settings = settings
         self.windows: TablePartition[Window] = TablePartition(
-            stores.open("windows", number), encode_window, decode_window
+            stores.open("windows", number),
+            encode_window,
+            decode_window,
+            progress=lambda _, blob: decode_window(blob).watermarks,
         )
         self.graph: TablePartition[ItemState] = TablePartition(
-            stores.open("graph", number), encode_item, decode_item_state
+            stores.open("graph", number), encode_item, decode_item_state, progress=_graph_progress
         )
         self.lists: TablePartition[LastList] = TablePartition(
             stores.open("lists", number), encode_last_list, decode_last_list
@@ -149,8 +154,20 @@ class Partition:
         return found
 
 
-async def recover(settings: Settings, partitions: Sequence[Partition]) -> float:
-    """Bring partitions up to the ends of their changelogs; returns the seconds it took."""
+def _graph_progress(key: bytes, blob: bytes) -> Mapping[int, int]:
+    """What an item, or the chain positions, reflect."""
+    if key == _CHAIN:
+        return ReceivedPositions.decode(blob).positions
+    return decode_item_state(blob).watermarks
+
+
+async def recover(
+    settings: Settings, partitions: Sequence[Partition], publisher: Publisher
+) -> float:
+    """Bring partitions up to the ends of their changelogs; returns the seconds it took.
+
+    Where a changelog ends in an older state of a key, the newer one is written again.
+    """
     started = time.monotonic()
     tables: dict[TopicPartition, TablePartition[Any]] = {}
     for partition in partitions:
@@ -171,6 +188,12 @@ async def recover(settings: Settings, partitions: Sequence[Partition]) -> float:
     )
     for tp, end in ends.items():
         tables[tp].recover([], end)
+    for tp, table in tables.items():
+        changes = table.stale_changes()
+        if changes:
+            log.warning("%s: %d states written late by another worker", tp, len(changes))
+            sent = await publisher.send(tp.topic, tp.partition, changes)
+            table.acknowledge(changes, await sent.acknowledged())
     for partition in partitions:
         chain = partition.graph.raw(CHAIN_KEY)
         if chain is not None:

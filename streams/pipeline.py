@@ -29,7 +29,7 @@ from streams.transitions import (
     decode_transitions,
     owner_of,
 )
-from streams.window import Outcome, Window, WindowConfig, fold, is_late
+from streams.window import Outcome, Window, WindowConfig, fold
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -182,7 +182,7 @@ class ClickPipeline:
             offset = record.offset
             event_type = click.event_type
             before = get_window(user_id)
-            late = is_late(before, click)
+            late = before is not None and click.timestamp_ms < before.newest_ms
             window, outcome, predecessors = fold(
                 before, click, source, offset, now_ms, window_config
             )

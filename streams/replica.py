@@ -165,28 +165,25 @@ class GraphReplica:
 
     def _unpack(self, state: ItemState) -> Neighbours | None:
         destinations: list[int] = []
-        weights: list[float] = []
-        last_ms: list[int] = []
+        weights: list[Floats] = []
+        last_ms: list[Integers] = []
         segments: list[float] = []
         for event_type, group in state.edges.items():
             if not self._event_types.is_positive(event_type):
                 continue
-            edges = group.edges.values()
-            of_group = [edge.weight for edge in edges]
-            total = sum(of_group)
+            of_group = np.frombuffer(group.weights, np.float64)
+            total = float(of_group.sum())
             if not total > 0.0:
                 continue
-            destinations += self.ids.index_all(group.edges)
-            weights += of_group
-            last_ms += [edge.last_ms for edge in edges]
+            destinations += self.ids.index_all(group.slots)
+            weights.append(of_group)
+            last_ms.append(np.frombuffer(group.last_ms, np.int64))
             segments += (len(of_group), group.base, group.half_life_ms, total)
         if not segments:
             return None
-        # Of a list of known length, `fromiter` is faster than `array`.
-        size = len(weights)
         return Neighbours(
-            np.fromiter(destinations, np.int64, size),
-            np.fromiter(weights, np.float64, size),
-            np.fromiter(last_ms, np.int64, size),
+            np.fromiter(destinations, np.int64, len(destinations)),
+            np.concatenate(weights),
+            np.concatenate(last_ms),
             np.fromiter(segments, np.float64, len(segments)).reshape(-1, 4),
         )

@@ -26,9 +26,7 @@ class ItemMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
     timestamp: Annotated[
         str | int | None, Meta(description="ISO-8601 with zone, or epoch milliseconds.")
     ] = None
-    properties: Annotated[
-        dict[str, Any], Meta(description="Not stored; for your own use.")
-    ] = {}
+    properties: Annotated[dict[str, Any], Meta(description="Not stored; for your own use.")] = {}
 
 
 def schemas() -> dict[str, dict[str, Any]]:

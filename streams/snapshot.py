@@ -124,7 +124,7 @@ def _edges(state: ItemState, at_ms: int, config: GraphConfig) -> list[_Edge]:
         )
         for event_type, group in state.edges.items()
         if config.event_types.is_positive(event_type)
-        for destination, edge in group.edges.items()
+        for destination, edge in group.items()
     ]
 
 

@@ -4,14 +4,26 @@ A table partition reads through three layers: decoded states (a bounded cache), 
 the changelog but not yet acknowledged, and the store. Folds change decoded states and mark
 them dirty; a batch's dirty states leave once, as the blobs of `take_changes`, and reach the
 store by `acknowledge` when the broker has them.
+
+A worker that was stopped for so long that it was thrown out of the group can, when it wakes, still
+write what it held to changelogs that are no longer its own. Two things keep that from doing harm:
+a changelog offset that is not the owner's own is noticed when the next acknowledgement comes
+(`ForeignWriteError`), and a recovery never lets a state be followed by an older one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from streams.codec import CodecError
 from streams.stores import Change, Store
 
 State = TypeVar("State")
+Progress = Callable[[bytes, bytes], Mapping[int, int]]
+"""From a key and its blob: the last offset that the state reflects, by source."""
+
+
+class ForeignWriteError(RuntimeError):
+    """Another worker wrote to a changelog that this one owns."""
 
 
 class TablePartition(Generic[State]):
@@ -23,9 +35,13 @@ class TablePartition(Generic[State]):
         encode: Callable[[State], bytes],
         decode: Callable[[bytes], State],
         *,
+        progress: Progress | None = None,
         cache_entries: int = 100_000,
     ) -> None:
+        """Without `progress`, states have no order: the last one written is taken as it is."""
         self._store = store
+        self._progress = progress
+        self._stale: set[bytes] = set()
         self._encode = encode
         self._decode = decode
         self._cache_entries = cache_entries
@@ -78,7 +94,17 @@ class TablePartition(Generic[State]):
         return changes
 
     def acknowledge(self, changes: list[Change], next_offset: int) -> None:
-        """The broker has these changes: they go to the store. Call in the order of sending."""
+        """The broker has these changes: they go to the store. Call in the order of sending.
+
+        Raises `ForeignWriteError` where others wrote between the changes before and these.
+        """
+        foreign = next_offset - len(changes) - self._store.next_offset
+        if self._progress is not None and foreign > 0:
+            raise ForeignWriteError(
+                f"{foreign} records before changelog offset {next_offset - len(changes)} are not "
+                "this worker's: another one, that had lost the partition, wrote late. A restart "
+                "reads them and sorts them out"
+            )
         self._store.apply(changes, next_offset)
         waiting = self._unacknowledged
         for key, blob in changes:
@@ -86,8 +112,42 @@ class TablePartition(Generic[State]):
                 del waiting[key]
 
     def recover(self, changes: list[Change], next_offset: int) -> None:
-        """Apply records read back from the changelog."""
+        """Apply records read back from the changelog, leaving out what is older than its key's.
+
+        Keys whose last record was left out are told by `stale_changes`.
+        """
+        if self._progress is not None:
+            changes = self._in_order(changes, self._progress)
         self._store.apply(changes, next_offset)
+
+    def _in_order(self, changes: list[Change], progress: Progress) -> list[Change]:
+        newest: dict[bytes, tuple[bytes | None, Mapping[int, int] | None]] = {}
+        for key, blob in changes:
+            known, reflects = newest.get(key, _UNREAD)
+            if reflects is None:
+                if known is None and key not in newest:
+                    known = self._store.get(key)
+                if known is not None and blob is not None:
+                    reflects = _read(progress, key, known)
+            if blob is None or known is None:
+                newest[key] = (blob, None)
+            else:
+                arrived = _read(progress, key, blob)
+                if arrived != reflects and _is_within(arrived, reflects or {}):
+                    newest[key] = (known, reflects)
+                    self._stale.add(key)
+                    continue
+                newest[key] = (blob, arrived)
+            self._stale.discard(key)
+        return [(key, blob) for key, (blob, _) in newest.items()]
+
+    def stale_changes(self) -> list[Change]:
+        """What must be written to the changelog again, since its last record there is an older
+        state; forgotten once told.
+        """
+        changes = [(key, self._store.get(key)) for key in sorted(self._stale)]
+        self._stale.clear()
+        return changes
 
     def items(self) -> Iterator[tuple[str, State]]:
         """Every acknowledged key and its state, decoded (for inspection and start-up)."""
@@ -121,6 +181,20 @@ class TablePartition(Generic[State]):
             del self._states[key]
 
 
+def _is_within(older: Mapping[int, int], newer: Mapping[int, int]) -> bool:
+    """Whether one state reflects nothing that the other does not."""
+    return all(offset <= newer.get(source, -1) for source, offset in older.items())
+
+
+def _read(progress: Progress, key: bytes, blob: bytes) -> Mapping[int, int]:
+    """What a state reflects; a damaged one gives way to any other."""
+    try:
+        return progress(key, blob)
+    except CodecError:
+        return {}
+
+
+_UNREAD: tuple[None, None] = (None, None)
 _ABSENT: object = object()
 _INTERNAL = b"\x00"
 """Keys of a table's own bookkeeping begin like this; identifiers never hold a NUL."""

@@ -32,7 +32,7 @@ _DEFAULT_RECORD_BYTES = 1_000_000
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 _COMPACT = {"cleanup.policy": "compact"}
 # A changelog keeps every record for an hour before compaction may drop older ones of its key:
-# what a worker that was thrown out of the group still wrote late is then sorted out by watermark.
+# what a worker that was thrown out of the group still wrote late is sorted out at recovery.
 _CHANGELOG = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": "3600000",

@@ -177,6 +177,11 @@ class ReceivedPositions:
     def __init__(self, last: dict[int, int] | None = None) -> None:
         self._last = last if last is not None else {}
 
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """By source, the last offset that arrived."""
+        return self._last
+
     def accept(self, batch: TransitionBatch) -> bool:
         """Whether the batch follows what arrived; moves the position when it does."""
         last = self._last.get(batch.source, SESSION_START)

@@ -229,7 +229,7 @@ class Worker(Lifecycle):
     async def _recover(self, partitions: list[Partition]) -> None:
         while True:
             try:
-                seconds = await recover(self.settings, partitions)
+                seconds = await recover(self.settings, partitions, self.publisher)
                 break
             except KafkaError as error:
                 log.warning("recovery was interrupted, trying again: %r", error)

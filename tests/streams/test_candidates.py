@@ -42,7 +42,7 @@ def expected_shares(world, user):
         state = world.states.get(source)
         values = {}
         for group in state.edges.values() if state else ():
-            for destination, edge in group.edges.items():
+            for destination, edge in group.items():
                 value = edge_value(edge.weight, group.base, group.half_life_ms, user.now_ms)
                 values[destination] = values.get(destination, 0.0) + value
         if not values:

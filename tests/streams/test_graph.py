@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.codec import HEADER_BYTES, CodecError, frame
+from streams.edges import TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
@@ -68,7 +69,7 @@ def state_of(steps: list[Transition], config: GraphConfig = CONFIG) -> ItemState
 
 def value(state: ItemState, event_type: str, dst: str, at_ms: float) -> float:
     group = state.edges[event_type]
-    return edge_value(group.edges[dst].weight, group.base, group.half_life_ms, at_ms)
+    return edge_value(group[dst].weight, group.base, group.half_life_ms, at_ms)
 
 
 @st.composite
@@ -112,13 +113,13 @@ def test_an_edge_is_worth_the_sum_of_its_decayed_transitions(steps: list[Transit
     found = {
         (event_type, dst): value(state, event_type, dst, at_ms)
         for event_type, group in state.edges.items()
-        for dst in group.edges
+        for dst in group
     }
     assert found == pytest.approx(expected, rel=1e-9)
     assert counts == {
         (event_type, dst): edge.count
         for event_type, group in state.edges.items()
-        for dst, edge in group.edges.items()
+        for dst, edge in group.items()
     }
 
 
@@ -164,11 +165,11 @@ def test_the_degree_never_exceeds_its_bound_and_every_eviction_is_counted(
     config = GraphConfig(max_neighbours=max_neighbours)
     state = new_item_state()
     for step in steps:
-        before = {(name, dst) for name, group in state.edges.items() for dst in group.edges}
+        before = {(name, dst) for name, group in state.edges.items() for dst in group}
         evicted = apply(state, step, config)
-        after = {(name, dst) for name, group in state.edges.items() for dst in group.edges}
+        after = {(name, dst) for name, group in state.edges.items() for dst in group}
         assert degree(state) == len(after) <= max_neighbours
-        assert all(group.edges for group in state.edges.values())
+        assert all(len(group) for group in state.edges.values())
         added = {(step.event_type, step.dst)} if step.dst else set()
         if evicted:
             assert len(before | added) - len(after) == evicted
@@ -189,7 +190,7 @@ def test_the_weakest_edges_go_first_whatever_their_type() -> None:
         ],
         config,
     )
-    kept = {dst for group in state.edges.values() for dst in group.edges}
+    kept = {dst for group in state.edges.values() for dst in group}
     assert kept == {"strong old", "fresh", "fresher"}
 
 
@@ -199,7 +200,7 @@ def test_ties_are_broken_by_age_then_type_then_item() -> None:
         state = state_of(
             [Transition(0, n, dst, "click", 1, T0) for n, dst in enumerate(order)], config
         )
-        assert set(state.edges["click"].edges) == {"c", "d"}
+        assert set(state.edges["click"]) == {"c", "d"}
 
 
 @pytest.mark.parametrize("event_type", ["impression", "dislike", "no longer configured"])
@@ -223,12 +224,12 @@ def test_an_edge_remembers_the_newest_of_its_times() -> None:
     state = state_of(
         [Transition(0, 0, "x", "click", 1, T0), Transition(0, 1, "x", "click", 1, T0 - DAY_MS)]
     )
-    assert state.edges["click"].edges["x"].last_ms == T0
+    assert state.edges["click"]["x"].last_ms == T0
 
 
 def test_years_of_transitions_stay_finite() -> None:
     state = state_of([Transition(0, n, "x", "view", 1, T0 + n * DAY_MS) for n in range(3_650)])
-    edge = state.edges["view"].edges["x"]
+    edge = state.edges["view"]["x"]
     assert edge.weight < 2.0**70
     assert value(state, "view", "x", T0 + 3_649 * DAY_MS) == pytest.approx(
         0.5 / (1 - 2 ** (-1 / 3)), rel=1e-9
@@ -244,9 +245,9 @@ def test_a_forgotten_edge_of_long_ago_is_the_first_to_go() -> None:
         ],
         config,
     )
-    assert state.edges["view"].edges["ancient"].weight == 0.0
+    assert state.edges["view"]["ancient"].weight == 0.0
     fold_edge(state, 0, 2, "y", "view", 5, T0 + 9_000 * DAY_MS, config)
-    assert set(state.edges["view"].edges) == {"x"}
+    assert set(state.edges["view"]) == {"x"}
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.5, 2.0, 100.0])
@@ -310,3 +311,22 @@ def test_a_hundred_neighbours_fit_in_three_and_a_half_kilobytes() -> None:
     state = state_of([Transition(0, n, f"i{n:07d}", "click", 1, T0 + n * 1000) for n in range(100)])
     assert degree(state) == 100
     assert len(encode_item(state)) <= 3_500
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": b"\0" * 7},
+        {"last_ms": b""},
+        {"counts": []},
+        {"counts": [-1]},
+        {"destinations": ["x", "x"]},
+        {"half_life_ms": 0.0},
+    ],
+)
+def test_edge_columns_that_do_not_fit_together_are_refused(change: dict[str, object]) -> None:
+    stored = state_of([Transition(0, 0, "x", "click", 1, T0)]).edges["click"].stored()
+    for name, damaged in change.items():
+        setattr(stored, name, damaged)
+    with pytest.raises(CodecError, match="do not fit together"):
+        TypeEdges.restored(stored)

@@ -39,9 +39,9 @@ def test_neighbours_are_the_edges_of_the_state_in_segments_by_event_type():
     assert neighbours.last_ms.tolist() == [NOW_MS, NOW_MS + 5, NOW_MS + 9]
     clicks, purchases = state.edges["click"], state.edges["purchase"]
     assert neighbours.weights.tolist() == [
-        clicks.edges["b"].weight,
-        clicks.edges["c"].weight,
-        purchases.edges["b"].weight,
+        clicks["b"].weight,
+        clicks["c"].weight,
+        purchases["b"].weight,
     ]
     assert neighbours.segments[:, 0].tolist() == [2, 1]
     assert neighbours.segments[:, 1].tolist() == [clicks.base, purchases.base]
