@@ -12,6 +12,8 @@ that its sender had already sent to this graph partition (`after_offset`), and a
 predecessor never arrived is set aside. Its sender cannot have committed, so it comes again.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 import xxhash
 

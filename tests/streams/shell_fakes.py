@@ -61,6 +61,8 @@ class FakePublisher:
         self.generous = generous
         self.log: list[tuple[str, int | None, bytes | None, bytes | None]] = []
         self.sent: dict[str, list[FakeSent]] = defaultdict(list)
+        self.before: dict[str, int] = {}
+        """Records that a topic had already."""
         self.held: dict[str, asyncio.Event] = {}
         """A topic whose sends wait, as if the client had no room."""
 
@@ -69,7 +71,8 @@ class FakePublisher:
             await self.held[topic].wait()
         entries = [(topic, partition, key, value) for key, value in records]
         self.log += entries
-        before = sum(entry[0] == topic and entry[1] == partition for entry in self.log)
+        before = self.before.get(topic, 0)
+        before += sum(entry[0] == topic and entry[1] == partition for entry in self.log)
         sent = FakeSent(before if entries else -1)
         if self.generous or not entries:
             sent.acknowledge()

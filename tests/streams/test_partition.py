@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from streams import partition as module
+from streams.click import Click
 from streams.codec import CodecError
 from streams.partition import (
     LastList,
@@ -18,11 +19,20 @@ from streams.partition import (
     encode_last_list,
     recover,
 )
-from streams.stores import Change
+from streams.stores import Change, MemoryStores
 from streams.transitions import CHAIN_KEY, ReceivedPositions
-from tests.streams.shell_fakes import make_partition, make_settings, settle_down
+from streams.window import encode_window, fold
+from tests.streams.shell_fakes import (
+    NOW_MS,
+    FakePublisher,
+    make_partition,
+    make_settings,
+    settle_down,
+)
 
 Reader = Callable[..., Any]
+WINDOWS = "freshrec-windows-changelog"
+GRAPH = "freshrec-graph-changelog"
 
 
 def letter(**headers: bytes) -> Any:
@@ -53,49 +63,80 @@ async def test_dead_letters_are_read_once_and_told_apart_by_topic(
 
     monkeypatch.setattr(module, "read_to_end", read)
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    partition = Partition(3, make_settings(), make_stores())
+    partition = Partition(3, make_settings(), MemoryStores())
     assert await partition.dead_letters_sent("clicks") == {5}
     assert await partition.dead_letters_sent("freshrec-rekeyed") == {7}
     assert len(reads) == 2
     assert [tp.partition for tp in reads[1]] == [3]
 
 
-def make_stores() -> Any:
-    from streams.stores import MemoryStores
+def window_blob(last: int) -> bytes:
+    """Of a user whose clicks were read up to an offset."""
+    settings = make_settings()
+    window = None
+    for offset in range(last + 1):
+        item = Click("u", f"i{offset}", "click", NOW_MS + offset)
+        window, _, _ = fold(window, item, 0, offset, NOW_MS, settings.window_config())
+    assert window is not None
+    return encode_window(window)
 
-    return MemoryStores()
+
+def give_changelogs(monkeypatch: pytest.MonkeyPatch, contents: dict[str, list[Change]]) -> None:
+    async def read(_: Any, starts: dict[TopicPartition, int], apply: Reader) -> Any:
+        ends = {}
+        for tp in starts:
+            records = [
+                SimpleNamespace(key=key, value=value, offset=offset)
+                for offset, (key, value) in enumerate(contents.get(tp.topic, []))
+            ]
+            if records:
+                apply(tp, records)
+            ends[tp] = len(records)
+        return ends
+
+    monkeypatch.setattr(module, "read_to_end", read)
 
 
 async def test_a_recovery_fills_every_table_and_the_chain_positions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     positions = ReceivedPositions({0: 41})
-    contents: dict[str, list[Change]] = {
-        "freshrec-windows-changelog": [(b"u1", b"w1"), (b"u2", b"w2"), (b"u1", None)],
-        "freshrec-graph-changelog": [(CHAIN_KEY.encode(), positions.encode())],
-        "freshrec-lists-changelog": [],
-    }
-
-    async def read(_: Any, starts: dict[TopicPartition, int], apply: Reader) -> Any:
-        ends = {}
-        for tp in starts:
-            records = [
-                SimpleNamespace(key=key, value=value, offset=offset)
-                for offset, (key, value) in enumerate(contents[tp.topic])
-            ]
-            if records:
-                apply(tp, records)
-            ends[tp] = len(records) + 1
-        return ends
-
-    monkeypatch.setattr(module, "read_to_end", read)
-    partition = Partition(0, make_settings(), make_stores())
-    await recover(make_settings(), [partition])
+    blob = window_blob(1)
+    windows: list[Change] = [(b"u1", window_blob(0)), (b"u2", blob), (b"u1", None)]
+    chain: list[Change] = [(CHAIN_KEY.encode(), positions.encode())]
+    give_changelogs(monkeypatch, {WINDOWS: windows, GRAPH: chain})
+    partition = Partition(0, make_settings(), MemoryStores())
+    publisher: Any = FakePublisher()
+    await recover(make_settings(), [partition], publisher)
     assert partition.recovered.is_set()
     assert partition.windows.raw("u1") is None
-    assert partition.windows.raw("u2") == b"w2"
-    assert (partition.windows.next_offset, partition.lists.next_offset) == (4, 1)
+    assert partition.windows.raw("u2") == blob
+    assert (partition.windows.next_offset, partition.lists.next_offset) == (3, 0)
     assert partition.received.encode() == positions.encode()
+    assert publisher.log == []
+
+
+async def test_a_recovery_writes_again_what_another_worker_covered_with_older_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    newer, older = window_blob(5), window_blob(2)
+    ahead, behind = ReceivedPositions({0: 41, 2: 7}), ReceivedPositions({0: 40, 2: 7})
+    chain = CHAIN_KEY.encode()
+    give_changelogs(
+        monkeypatch,
+        {
+            WINDOWS: [(b"u1", newer), (b"u2", newer), (b"u1", older), (b"u3", older)],
+            GRAPH: [(chain, ahead.encode()), (chain, behind.encode())],
+        },
+    )
+    partition = Partition(0, make_settings(), MemoryStores())
+    publisher: Any = FakePublisher(generous=True)
+    publisher.before = {WINDOWS: 4, GRAPH: 2}
+    await recover(make_settings(), [partition], publisher)
+    assert partition.windows.raw("u1") == newer
+    assert partition.received.encode() == ahead.encode()
+    assert publisher.log == [(WINDOWS, 0, b"u1", newer), (GRAPH, 0, chain, ahead.encode())]
+    assert (partition.windows.next_offset, partition.graph.next_offset) == (5, 3)
 
 
 async def test_closing_wakes_who_waits_for_the_recovery() -> None:
