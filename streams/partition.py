@@ -191,7 +191,13 @@ async def recover(
     for tp, table in tables.items():
         changes = table.stale_changes()
         if changes:
-            log.warning("%s: %d states written late by another worker", tp, len(changes))
+            log.warning(
+                "partition %d of %s ends in %d states that another worker wrote late; the newer "
+                "ones are written again",
+                tp.partition,
+                tp.topic,
+                len(changes),
+            )
             sent = await publisher.send(tp.topic, tp.partition, changes)
             table.acknowledge(changes, await sent.acknowledged())
     for partition in partitions:
