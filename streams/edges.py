@@ -7,6 +7,7 @@ columns keep that to a few cache lines, and are stored as they are.
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import compress, count
 from math import floor, ldexp
 from typing import Any
 
@@ -87,14 +88,12 @@ class TypeEdges:
         self.last_ms.append(time_ms)
         self.counts.append(1)
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Forget every edge but those at these places, given in ascending order."""
-        names = list(self.slots)
-        weights, last_ms, counts = self.weights, self.last_ms, self.counts
-        self.slots = {names[place]: slot for slot, place in enumerate(places)}
-        self.weights = array("d", [weights[place] for place in places])
-        self.last_ms = array("q", [last_ms[place] for place in places])
-        self.counts = array("Q", [counts[place] for place in places])
+    def keep(self, wanted: Sequence[bool]) -> None:
+        """Forget every edge that is not wanted; one answer for each place of the columns."""
+        self.slots = dict(zip(compress(self.slots, wanted), count()))
+        self.weights = array("d", compress(self.weights, wanted))
+        self.last_ms = array("q", compress(self.last_ms, wanted))
+        self.counts = array("Q", compress(self.counts, wanted))
 
     def adopt(self, half_life_ms: float, at_ms: int) -> None:
         """Express the weights, as of an instant, in another half-life."""

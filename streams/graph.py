@@ -308,19 +308,20 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
     if len(groups) == 1:
         # One base and one half-life: weights compare as they are.
         (group,) = groups.values()
-        weights = group.weights.tolist()
+        weights, last_ms = group.weights, group.last_ms
         surplus = len(weights) - kept
         bar = sorted(weights)[surplus - 1]
-        forgotten = {slot for slot, weight in enumerate(weights) if weight < bar}
-        ties = sorted(
-            [
-                (group.last_ms[slot], name, slot)
+        wanted = [weight > bar for weight in weights]
+        missing = kept - sum(wanted)
+        if missing:
+            ties = [
+                (last_ms[slot], name, slot)
                 for name, slot in group.slots.items()
                 if weights[slot] == bar
             ]
-        )
-        forgotten.update([slot for _, _, slot in ties[: surplus - len(forgotten)]])
-        group.keep([slot for slot in range(len(weights)) if slot not in forgotten])
+            for _, _, slot in sorted(ties)[-missing:]:
+                wanted[slot] = True
+        group.keep(wanted)
         return surplus
     at_ms = max([max(group.last_ms) for group in groups.values()])
     ranked = []
@@ -339,5 +340,5 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
         if len(names) == len(group):
             del groups[event_type]
         else:
-            group.keep([slot for name, slot in group.slots.items() if name not in names])
+            group.keep([name not in names for name in group])
     return surplus

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from streams.connection import client_options
 from streams.settings import Settings
@@ -108,7 +108,17 @@ class Publisher:
     async def _queue(
         self, batch: Any, topic: str, partition: int
     ) -> tuple[asyncio.Future[Any], int]:
+        """Queue a batch behind those of its partition.
+
+        `send_batch` waits until the one before has left, and the worker with it. What bounds the
+        queue here is the number of record batches that the agents have in flight, so a batch
+        may stand behind others; the client sends them one after the other.
+        """
         count = batch.record_count()
+        accumulator = self._producer._message_accumulator
+        tp = TopicPartition(topic, partition)
+        if accumulator._batches.get(tp) and not accumulator._closed and not accumulator._exception:
+            return asyncio.shield(accumulator._append_batch(batch, tp).future), count
         return await self._producer.send_batch(batch, topic, partition=partition), count
 
     async def send_one(
