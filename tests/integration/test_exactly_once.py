@@ -10,7 +10,7 @@ from streams.bench.progress import Progress
 from streams.bench.workload import Workload
 from streams.settings import Settings
 from streams.worker_process import WorkerProcess
-from tests.integration.running import PARTITIONS, flags_for, make_topics, publishing
+from tests.integration.running import PARTITIONS, flags_for, make_topics, publishing, wait_ready
 
 pytestmark = pytest.mark.kafka
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kafka
 def test_state_lists_and_dead_letters_are_exact_after_three_kills(
     kafka: str, tmp_path: Path, store: str
 ) -> None:
-    clicks = 100_000 if store == "rocksdb" else 30_000
+    clicks = 100_000 if store == "rocksdb" else 50_000
     workload = Workload(clicks=clicks, users=2_000, items=500, bad_share=0.01)
     flags = flags_for(kafka, tmp_path, store=store)
     settings = Settings(**flags)
@@ -37,6 +37,7 @@ def test_state_lists_and_dead_letters_are_exact_after_three_kills(
         (tally,) = tallies
         progress.wait(tally.clicks, worker, 180)
         transitions.wait(transitions.end(), worker, 120)
+        wait_ready(flags, worker)
         assert worker.stop() == 0, worker.log_tail()
     verdict = judge(settings, PARTITIONS)
     assert verdict.clean, verdict
