@@ -57,6 +57,7 @@ class _Window(NamedTuple):
     event_types: Sequence[str]
     times_ms: Sequence[int]
     place_cells: Sequence[int]
+    unknown: int
 
 
 class PreparedBatch(NamedTuple):
@@ -66,11 +67,24 @@ class PreparedBatch(NamedTuple):
     candidates: int
     calls: list[tuple[Group, dict[str, IntArray]]]
     known: NDArray[np.bool_]  # (B,) False: no event of the history is in the catalogue
+    events: int  # that the engine sees
+    unknown_events: int  # left out, since their item is not in the catalogue
 
     @property
     def padded_events(self) -> int:
         """What the engine computes, in events with their padding."""
         return sum(group.batch * group.length for group, _ in self.calls)
+
+    @property
+    def padding_ratio(self) -> float:
+        """Share of what the engine computes that is padding."""
+        padded = self.padded_events
+        return 1.0 - self.events / padded if padded else 0.0
+
+    @property
+    def longest(self) -> int:
+        """Events that the longest windows of the batch are padded to."""
+        return max((group.length for group, _ in self.calls), default=0)
 
 
 class EncoderScorer:
@@ -178,7 +192,14 @@ class EncoderScorer:
             (group, self._inputs(group, windows, candidates))
             for group in self.buckets.plan(lengths, pad_batch=self._pad_batch)
         ]
-        return PreparedBatch(len(histories), candidates.shape[1], calls, known)
+        return PreparedBatch(
+            len(histories),
+            candidates.shape[1],
+            calls,
+            known,
+            sum(lengths),
+            sum(window.unknown for window in windows),
+        )
 
     def run(self, prepared: PreparedBatch) -> Scores:
         """Scores of a prepared batch; the engine computes without the GIL."""
@@ -209,14 +230,16 @@ class EncoderScorer:
         index = self._item_index
         ids = [index.get(item, 0) for item in history.items]
         columns: tuple[Sequence[Any], ...] = history[1:]
-        if 0 in ids:
+        unknown = ids.count(0)
+        if unknown:
             kept = [position for position, item in enumerate(ids) if item]
             ids = [ids[position] for position in kept]
             columns = tuple([column[position] for position in kept] for column in columns)
         if len(ids) > self._spec.max_length:
             ids = ids[-self._spec.max_length :]
             columns = tuple(column[-self._spec.max_length :] for column in columns)
-        return _Window(ids, *columns)
+        event_types, times_ms, place_cells = columns
+        return _Window(ids, event_types, times_ms, place_cells, unknown)
 
     def _inputs(
         self, group: Group, windows: Sequence[_Window], candidates: IntArray

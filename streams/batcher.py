@@ -38,7 +38,7 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 
 if TYPE_CHECKING:
-    from model.scorer import EncoderScorer, Scores
+    from model.scorer import EncoderScorer, PreparedBatch, Scores
 
 log = logging.getLogger(__name__)
 
@@ -324,15 +324,23 @@ class Batcher:
                 scores = inference.result()
             seconds = time.monotonic() - started
             self._metrics.inference_total.labels(outcome).inc(len(entries))
-            self._metrics.inference_seconds.labels(
-                scorer.provider, str(self._settings.batch_max_users)
-            ).observe(seconds)
+            self._measure(scorer, prepared.batch, seconds)
             await self._finish(entries, prepared, scores, taken, seconds, degraded, model)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             self._fail(error)
             raise
+
+    def _measure(
+        self, scorer: "EncoderScorer", batch: "PreparedBatch | None", seconds: float
+    ) -> None:
+        if batch is None:
+            return
+        metrics = self._metrics
+        metrics.inference_seconds.labels(scorer.provider, str(batch.longest)).observe(seconds)
+        metrics.padding_ratio.observe(batch.padding_ratio)
+        metrics.unknown_items_total.inc(batch.unknown_events)
 
     async def _finish(
         self,

@@ -82,6 +82,7 @@ class ModelWatch:
             log.error("model refused: %s; %s", self.refusal, stays)
             return
         self.refusal = None
+        self._metrics.engine_ready(scorer.provider, map(str, scorer.buckets.lengths))
         self._on_model(scorer)
         self._batcher.scorer = scorer
         self._metrics.model_reloads_total.labels("loaded").inc()

@@ -31,7 +31,6 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 DEFAULT_VARIANT = "A"
 NO_VARIANT = "none"  # the variant label of a list that no model took part in
-TABLES = ("windows", "graph", "lists")
 EVICTIONS = (("graph", "neighbour_cap"),)
 INFERENCE_OUTCOMES = ("ok", "failed", "deadline")
 RELOAD_OUTCOMES = ("loaded", "refused")
@@ -100,7 +99,7 @@ class Metrics:
         self.model_loaded_timestamp_seconds.set(at_seconds)
 
     def engine_ready(self, engine: str, buckets: Iterable[str]) -> None:
-        """Initialise the inference series of an engine, one for a bucket such as `64x50`."""
+        """Initialise the inference series of an engine, one for each padded length of windows."""
         for bucket in buckets:
             self.inference_seconds.labels(engine, bucket)
 
@@ -151,9 +150,6 @@ class Metrics:
         self.graph_items = self._gauge("graph_items", "Items of the graph")
         self.graph_edges = self._gauge("graph_edges", "Edges of the graph")
         self.catalogue_items = self._gauge("catalogue_items", "Items of the catalogue")
-        self.table_bytes = self._gauge(
-            "table_bytes", "Bytes of a table's values", ("table",), ((name,) for name in TABLES)
-        )
         self.table_recovery_seconds = self._gauge(
             "table_recovery_seconds", "Time the last recovery of tables took"
         )

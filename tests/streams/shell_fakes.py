@@ -100,7 +100,7 @@ class FakeRecommender:
     """Makes lists of one item, named after the click that asked for it."""
 
     def prepare(self, requests: Sequence[ListRequest], scorer: Any) -> Any:
-        return SimpleNamespace(requests=list(requests), batch=scorer and object())
+        return SimpleNamespace(requests=list(requests), batch=scorer and FAKE_BATCH)
 
     def finish(
         self, prepared: Any, scores: Any, *, degraded_reason: Any, model: Any
@@ -119,6 +119,9 @@ class FakeRecommender:
             )
             for request in prepared.requests
         ]
+
+
+FAKE_BATCH = SimpleNamespace(longest=50, padding_ratio=0.25, unknown_events=1)
 
 
 class FakeScorer:

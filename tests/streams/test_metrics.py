@@ -10,7 +10,7 @@ from streams.metrics import Metrics
 FAMILIES = """
 events_total rejects_total duplicates_total replayed_total late_events_total rekeyed_total
 event_to_recommendation_seconds oldest_pending_event_seconds consumer_lag_records window_users
-graph_items graph_edges catalogue_items table_bytes table_recovery_seconds evictions_total
+graph_items graph_edges catalogue_items table_recovery_seconds evictions_total
 queue_size queue_seconds batch_size padding_ratio inference_seconds inference_total model_info
 model_loaded_timestamp_seconds model_reloads_total unknown_items_total recommendations_total
 degraded_total unchanged_suppressed_total publish_errors_total next_click_total
@@ -105,6 +105,6 @@ def test_a_new_model_takes_the_place_of_the_one_before() -> None:
 
 def test_an_engine_shows_its_buckets_before_the_first_run() -> None:
     metrics = Metrics()
-    metrics.engine_ready("cpu", ["64x50"])
-    labels = (("bucket", "64x50"), ("engine", "cpu"))
+    metrics.engine_ready("cpu", ["50"])
+    labels = (("bucket", "50"), ("engine", "cpu"))
     assert _samples(metrics)["freshrec_inference_seconds_count", labels] == 0
