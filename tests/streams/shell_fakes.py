@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.stores import MemoryStores
 
 NOW_MS = 1_770_000_000_000
+_BATCH = SimpleNamespace(longest=8, padding_ratio=0.25, unknown_events=0)
 
 
 class FakeRecord(NamedTuple):
