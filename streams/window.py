@@ -26,7 +26,6 @@ __all__ = [
     "encode_window",
     "fold",
     "history",
-    "is_late",
     "negatives",
     "seen_items",
 ]
@@ -156,11 +155,6 @@ def fold(  # noqa: C901  (a call costs more than the lines it would hide)
     if time_ms < cutoff_ms:
         window.evict_older(cutoff_ms)
     return window, _APPLIED, predecessors
-
-
-def is_late(window: Window | None, click: Click) -> bool:
-    """True when the event is older than the newest one the window has seen. Ask before fold."""
-    return window is not None and click.timestamp_ms < window.base_ms + window.newest
 
 
 def history(window: Window, config: WindowConfig, limit: int | None = None) -> HistoryView:

@@ -18,7 +18,6 @@ from streams.window import (
     encode_window,
     fold,
     history,
-    is_late,
     negatives,
     seen_items,
 )
@@ -168,7 +167,7 @@ def test_the_fold_agrees_with_the_plain_model(
     window: Window | None = None
     newest_ms = 0
     for click, source, offset, now_ms in records:
-        late = is_late(window, click)
+        late = window is not None and click.timestamp_ms < window.newest_ms
         window, outcome, predecessors = fold(window, click, source, offset, now_ms, config)
         assert (outcome, predecessors) == model.fold(click, source, offset, now_ms)
         if stored_between:
