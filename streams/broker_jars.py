@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 POM = Path(__file__).with_name("kafka_pom.xml")
+"""Which Apache Kafka to resolve: in a checkout a link to docker/kafka, in a wheel a copy."""
 MINIMUM_JAVA = 17
 RESOLVE_TIMEOUT_SECONDS = 600
 

@@ -133,7 +133,10 @@ def jvm_flags(heap_mb: int, archive: Path) -> list[str]:
     flags = [
         f"-Xmx{heap_mb}m",
         "-Xshare:auto",
-        "-XX:+UseSerialGC" if heap_mb < 512 else "-XX:+UseG1GC",
+        # Brokers of tests and measurements share few cores with their clients and live for minutes:
+        # concurrent collectors and the optimising compiler would take more than they give.
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
     ]
     if archive.exists():

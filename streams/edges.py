@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import compress, count
 from math import floor, ldexp
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -130,7 +131,7 @@ class TypeEdges:
         """Edges from stored columns; raises CodecError when they do not fit together."""
         size = len(stored.destinations)
         edges = cls(stored.base, stored.half_life_ms)
-        edges.slots = dict(zip(stored.destinations, range(size), strict=True))
+        edges.slots = dict(zip(map(intern, stored.destinations), range(size), strict=True))
         if (
             not len(stored.weights) == len(stored.last_ms) == 8 * size
             or not len(stored.counts) == len(edges.slots) == size

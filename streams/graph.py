@@ -29,8 +29,9 @@ REPLAYED = -1
 _NO_EFFECT = (0.0, 1.0)  # weight and half-life of a type that links nothing
 _DEGREE = Struct("<I")
 _HEAD_BYTES = POPULARITY_BYTES + _DEGREE.size
-# Of the bound after an eviction, in fifths: sorting is paid once for many new edges.
-_KEPT_FIFTHS = 4
+# Of the bound after an eviction, in fifths: sorting is paid once for many new edges, and most
+# edges that are new at a popular item are never seen again.
+_KEPT_FIFTHS = 3
 
 
 class GraphConfig(msgspec.Struct, frozen=True):
@@ -298,7 +299,7 @@ def _group(state: ItemState, event_type: str, clicks: FollowingClicks, row: int)
 
 
 def _evict(state: ItemState, max_neighbours: int) -> int:
-    """Forget the weakest edges, down to four fifths of the bound; return how many.
+    """Forget the weakest edges, down to three fifths of the bound; return how many.
 
     They are compared by value at the newest time of any of them. Ties go by age, then type and
     item, so that the same transitions always leave the same edges.

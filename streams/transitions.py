@@ -13,6 +13,7 @@ predecessor never arrived is set aside. Its sender cannot have committed, so it 
 """
 
 from collections.abc import Mapping
+from sys import intern
 
 import msgspec
 import xxhash
@@ -141,6 +142,8 @@ def decode_transitions(blob: bytes) -> TransitionBatch:
         raise CodecError(f"transition batch: {error}") from error
     if not batch.is_consistent():
         raise CodecError("transition batch: its columns do not fit together")
+    # Edges hold these for long, each item in those of many others: one string for all of them.
+    batch.items = list(map(intern, batch.items))
     return batch
 
 

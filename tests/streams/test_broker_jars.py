@@ -30,6 +30,10 @@ def test_the_pom_names_one_version_of_kafka_4() -> None:
     assert ET.parse(POM).getroot().tag.endswith("project")
 
 
+def test_the_package_links_to_the_pom_among_the_docker_files() -> None:
+    assert POM.resolve() == Path(__file__).parents[2] / "docker" / "kafka" / "pom.xml"
+
+
 def test_missing_java_is_one_sentence_that_says_how_to_get_it(programs: Path) -> None:
     with pytest.raises(KafkaUnavailable, match=r"no java was found: install .*apt-get install"):
         find_java()

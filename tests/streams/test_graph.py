@@ -173,20 +173,21 @@ def test_the_degree_never_exceeds_its_bound_and_every_eviction_is_counted(
         added = {(step.event_type, step.dst)} if step.dst else set()
         if evicted:
             assert len(before | added) - len(after) == evicted
-            assert len(after) == max(1, max_neighbours * 4 // 5)
+            assert len(after) == max(1, max_neighbours * 3 // 5)
         else:
             assert before <= after
 
 
 def test_the_weakest_edges_go_first_whatever_their_type() -> None:
-    config = GraphConfig(max_neighbours=4)
+    config = GraphConfig(max_neighbours=5)
     state = state_of(
         [
             Transition(0, 0, "strong old", "purchase", 1, T0),
             Transition(0, 1, "weak old", "click", 1, T0),
-            Transition(0, 2, "weak new", "view", 5, T0 + 40 * DAY_MS),
-            Transition(0, 3, "fresh", "click", 1, T0 + 40 * DAY_MS),
-            Transition(0, 4, "fresher", "click", 1, T0 + 41 * DAY_MS),
+            Transition(0, 2, "weaker old", "click", 2, T0),
+            Transition(0, 3, "weak new", "view", 5, T0 + 40 * DAY_MS),
+            Transition(0, 4, "fresh", "click", 1, T0 + 40 * DAY_MS),
+            Transition(0, 5, "fresher", "click", 1, T0 + 41 * DAY_MS),
         ],
         config,
     )
@@ -195,12 +196,12 @@ def test_the_weakest_edges_go_first_whatever_their_type() -> None:
 
 
 def test_ties_are_broken_by_age_then_type_then_item() -> None:
-    config = GraphConfig(max_neighbours=3)
-    for order in ("abcd", "dcba", "bdac"):
+    config = GraphConfig(max_neighbours=5)
+    for order in ("abcdef", "fedcba", "bdface"):
         state = state_of(
             [Transition(0, n, dst, "click", 1, T0) for n, dst in enumerate(order)], config
         )
-        assert set(state.edges["click"]) == {"c", "d"}
+        assert set(state.edges["click"]) == {"d", "e", "f"}
 
 
 @pytest.mark.parametrize("event_type", ["impression", "dislike", "no longer configured"])
