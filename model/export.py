@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -33,7 +34,8 @@ from model.artifact import (
 )
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint, save_checkpoint
-from model.scorer import OUTPUTS, EncoderScorer, History
+from model.scorer import OUTPUTS, STATE_OUTPUTS, EncoderScorer, History
+from model.text import ItemText
 
 OPSET = 20
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -94,10 +96,15 @@ class _Attention(nn.Module):
 
 
 class ServingEncoder(nn.Module):
-    """Window inputs to top ids, their log-probabilities and those of the candidates."""
+    """Window inputs to top ids, their log-probabilities and those of the candidates.
 
-    def __init__(self, encoder: SequenceEncoder, top_k: int) -> None:
+    with_state: also the last hidden state and the log-normaliser, from which the score of an
+    item outside the graph follows.
+    """
+
+    def __init__(self, encoder: SequenceEncoder, top_k: int, *, with_state: bool = False) -> None:
         super().__init__()
+        self.with_state = with_state
         config = encoder.config
         embeddings = encoder.bert.embeddings
         self.top_k = min(top_k, config.items)
@@ -119,7 +126,7 @@ class ServingEncoder(nn.Module):
 
     def forward(
         self, items: Tensor, features: Sequence[Tensor], lengths: Tensor, candidates: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Items and every feature (B, L), lengths (B,), candidates (B, C): all int64."""
         length = items.shape[1]
         # Padding takes the first item's embedding: nothing attends to it.
@@ -135,13 +142,14 @@ class ServingEncoder(nn.Module):
         last = states.gather(1, index).squeeze(1)
         beyond = (place[None, None, :] >= lengths[:, None, None]).to(states.dtype) * _MASKED
         last = self.last_layer.last_position(states, last, beyond)
-        log_probs = functional.log_softmax(
-            functional.linear(last, self.item_weight, self.item_bias), dim=-1
-        )  # (B, items)
+        logits = functional.linear(last, self.item_weight, self.item_bias)
+        log_probs = functional.log_softmax(logits, dim=-1)  # (B, items)
         top_log_probs, top = torch.topk(log_probs, self.top_k, dim=-1)
         chosen = log_probs.gather(1, (candidates - 1).clamp(min=0))
         chosen = torch.where(candidates == 0, -math.inf, chosen)
-        return top + 1, top_log_probs, chosen
+        if not self.with_state:
+            return top + 1, top_log_probs, chosen
+        return top + 1, top_log_probs, chosen, last, logits[:, 0] - log_probs[:, 0]
 
 
 def example_inputs(
@@ -167,13 +175,16 @@ def example_inputs(
     return inputs
 
 
-def to_onnx(encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int) -> bytes:
+def to_onnx(
+    encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int, with_state: bool = False
+) -> bytes:
     """ONNX bytes of an encoder, weights inside; batch, length and candidates stay free.
 
-    ExportError where an axis came out frozen.
+    with_state: give STATE_OUTPUTS too. ExportError where an axis came out frozen.
     """
     encoder = encoder.eval().cpu()
-    serving = ServingEncoder(encoder, top_k).eval()
+    serving = ServingEncoder(encoder, top_k, with_state=with_state).eval()
+    outputs = OUTPUTS + STATE_OUTPUTS if with_state else OUTPUTS
     # A batch of one would be taken for a constant, silently; so no example size is one.
     example = example_inputs(spec, encoder.config.items, 3, max(2, spec.max_length - 1), 5, 0)
     tensors = {name: torch.from_numpy(value) for name, value in example.items()}
@@ -200,7 +211,7 @@ def to_onnx(encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int) -> bytes
             dynamo=True,
             opset_version=OPSET,
             input_names=["items", *feature_names, "lengths", "candidates"],
-            output_names=list(OUTPUTS),
+            output_names=list(outputs),
             dynamic_shapes=(
                 window,
                 [window for _ in feature_names],
@@ -218,7 +229,8 @@ def to_onnx(encoder: SequenceEncoder, spec: FeatureSpec, *, top_k: int) -> bytes
     for value in (*proto.graph.input, *proto.graph.output):
         axes = value.type.tensor_type.shape.dim
         free = [bool(axis.dim_param) for axis in axes]
-        allowed_fixed = value.name in OUTPUTS[:2]  # their second axis is k
+        # The second axis of these is k, or the encoder's size.
+        allowed_fixed = value.name in (*OUTPUTS[:2], STATE_OUTPUTS[0])
         if not all(free[:1] if allowed_fixed else free):
             message = f"the export froze an axis of {value.name}"
             raise ExportError(message)
@@ -294,9 +306,10 @@ def save_artifact(
     versions: dict[str, str],
     created: str,
     checkpoint: Path | None = None,
+    text: ItemText | None = None,
 ) -> Artifact:
     """Export, compare with torch, write, and load as a worker would. The artefact, checked."""
-    model = to_onnx(encoder, spec, top_k=top_k)
+    model = to_onnx(encoder, spec, top_k=top_k, with_state=text is not None)
     differences = parity(encoder, spec, model)
     config = encoder.config
     manifest = Manifest(
@@ -320,9 +333,19 @@ def save_artifact(
         training=training,
         metrics={**metrics, "parity": differences},
         versions=versions,
+        text=None if text is None else text.spec,
     )
+    smoke = record_smoke(manifest, items, model)
+    if text is not None:
+        titles, vectors = text.smoke(config.dim)
+        smoke = msgspec.structs.replace(smoke, titles=titles, text_vectors=vectors)
     artifact = write_artifact(
-        out, manifest, model=model, items=items, smoke=record_smoke(manifest, items, model)
+        out,
+        manifest,
+        model=model,
+        items=items,
+        smoke=smoke,
+        text=None if text is None else text.files,
     )
     EncoderScorer.load(out, engine="cpu")
     if checkpoint is not None:

@@ -16,8 +16,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from model.artifact import ArtifactError, Manifest, Smoke, load_artifact
+from model.artifact import Artifact, ArtifactError, Manifest, Smoke, load_artifact
 from model.buckets import Buckets, Group
+from model.cold_items import ItemTextEncoder, ItemVectors
 from model.features import event_type_ids, window_inputs
 
 IntArray = NDArray[np.int64]
@@ -25,6 +26,11 @@ FloatArray = NDArray[np.float32]
 
 ENGINES = ("auto", "cpu", "cuda")
 OUTPUTS = ("top_ids", "top_log_probs", "candidate_log_probs")
+# Of artefacts with item text, beside the others: what scores an item that is not in the graph.
+STATE_OUTPUTS = ("hidden", "log_normalizer")
+# Largest cosine distance of an item's place from the recorded one: int8 products round in other
+# ways on other processors.
+TEXT_TOLERANCE = 0.02
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 
@@ -43,11 +49,23 @@ class History(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Log-probabilities over the artefact's whole catalogue, one row per history."""
+    """Log-probabilities over the artefact's whole catalogue, one row per history.
 
-    top_ids: IntArray  # (B, k) encoder ids, best first; 0 = none
+    With new items, whose ids follow the encoder's, k is larger: the best of them stand behind
+    the encoder's own best. One that is below all of those has no log-probability (-inf): as of
+    an item that the encoder knows nothing of, no more is said than that.
+    """
+
+    top_ids: IntArray  # (B, k) encoder ids, the encoder's own best first; 0 = none
     top_log_probs: FloatArray  # (B, k); -inf where the id is 0
     candidate_log_probs: FloatArray  # (B, C); -inf where the candidate is 0
+
+
+class States(NamedTuple):
+    """Where histories stand in the item space: what scores items outside the graph."""
+
+    hidden: FloatArray  # (B, dim)
+    log_normalizers: FloatArray  # (B,)
 
 
 class _Window(NamedTuple):
@@ -69,6 +87,8 @@ class PreparedBatch(NamedTuple):
     known: NDArray[np.bool_]  # (B,) False: no event of the history is in the catalogue
     events: int  # that the engine sees
     unknown_events: int  # left out, since their item is not in the catalogue
+    candidate_ids: IntArray | None = None  # (B, C), where there are new items
+    new_items: ItemVectors | None = None
 
     @property
     def padded_events(self) -> int:
@@ -99,8 +119,11 @@ class EncoderScorer:
         *,
         max_batch: int,
         loaded_at: float,
+        text: ItemTextEncoder | None = None,
     ) -> None:
         self.manifest = manifest
+        self.text = text
+        """Places new items by their text; None: without item text, or without `tokenizers`."""
         self.name = manifest.name
         self.version = manifest.version
         self.items = items
@@ -140,6 +163,7 @@ class EncoderScorer:
             max_batch=max_batch,
             now=now,
         )
+        scorer.text = _item_text(artifact)
         scorer._check_smoke(artifact.smoke)
         return scorer
 
@@ -172,19 +196,35 @@ class EncoderScorer:
             for batch in self.buckets.batches:
                 self.run(self.prepare([history] * batch, np.ones((batch, 1), np.int64)))
 
-    def prepare(self, histories: Sequence[History], candidates: IntArray) -> PreparedBatch:
+    def prepare(
+        self,
+        histories: Sequence[History],
+        candidates: IntArray,
+        new_items: ItemVectors | None = None,
+    ) -> PreparedBatch:
         """Features of the last `max_length` known events of each history, grouped and padded.
 
-        candidates: (B, C) encoder ids, 0-padded. Events of items that the encoder does not know
-        are left out. ValueError for a candidate outside the catalogue or a wrong shape.
+        candidates: (B, C) encoder ids, 0-padded; new_items: items that the encoder does not know,
+        placed by their text, with the ids that follow the catalogue's. Events of items that the
+        encoder does not know are left out. ValueError for a candidate outside the catalogue or a
+        wrong shape.
         """
         candidates = np.ascontiguousarray(candidates, dtype=np.int64)
         if candidates.ndim != 2 or len(candidates) != len(histories):
             message = f"candidates of shape {candidates.shape} for {len(histories)} histories"
             raise ValueError(message)
-        if candidates.size and not 0 <= candidates.min() <= candidates.max() <= len(self.items):
-            message = f"a candidate is not an encoder id in 0..{len(self.items)}"
+        known_items = len(self.items)
+        ids = known_items + (0 if new_items is None else len(new_items.biases))
+        if candidates.size and not 0 <= candidates.min() <= candidates.max() <= ids:
+            message = f"a candidate is not an encoder id in 0..{ids}"
             raise ValueError(message)
+        if new_items is not None and self.manifest.text is None:
+            message = f"artefact {self.name} {self.version} cannot score new items: it has no text"
+            raise ValueError(message)
+        candidate_ids = None
+        if new_items is not None:
+            candidate_ids = candidates
+            candidates = np.where(candidates > known_items, 0, candidates)
         windows = [self._window(history) for history in histories]
         lengths = [len(window.ids) for window in windows]
         known = np.array(lengths, dtype=np.int64) > 0
@@ -199,17 +239,42 @@ class EncoderScorer:
             known,
             sum(lengths),
             sum(window.unknown for window in windows),
+            candidate_ids,
+            new_items,
         )
 
     def run(self, prepared: PreparedBatch) -> Scores:
         """Scores of a prepared batch; the engine computes without the GIL."""
+        new_items, candidate_ids = prepared.new_items, prepared.candidate_ids
+        scores, states = self._run(prepared, with_states=new_items is not None)
+        if new_items is None or candidate_ids is None:
+            return scores
+        log_probs = new_items.log_probs(*states)
+        log_probs[~prepared.known] = -np.inf
+        return with_new_items(scores, log_probs, candidate_ids, len(self.items))
+
+    def states(self, histories: Sequence[History]) -> States:
+        """What `ItemVectors.log_probs` takes; 0 for a history of unknown items only.
+
+        Only of artefacts with item text.
+        """
+        candidates = np.zeros((len(histories), 0), np.int64)
+        return self._run(self.prepare(histories, candidates), with_states=True)[1]
+
+    def _run(self, prepared: PreparedBatch, *, with_states: bool) -> tuple[Scores, States]:
         top_k = self.manifest.top_k
         top_ids = np.zeros((prepared.rows, top_k), np.int64)
         top_log_probs = np.full((prepared.rows, top_k), -np.inf, np.float32)
         candidate_log_probs = np.full((prepared.rows, prepared.candidates), -np.inf, np.float32)
+        rows_of_states = prepared.rows if with_states else 0
+        hidden = np.zeros((rows_of_states, self.manifest.dim), np.float32)
+        log_normalizers = np.zeros(rows_of_states, np.float32)
+        outputs = OUTPUTS + STATE_OUTPUTS if with_states else OUTPUTS
         for group, inputs in prepared.calls:
-            ids, log_probs, of_candidates = self._session.run(OUTPUTS, inputs)
+            ids, log_probs, of_candidates, *state = self._session.run(outputs, inputs)
             rows, size = group.rows, len(group.rows)
+            if with_states:
+                hidden[rows], log_normalizers[rows] = state[0][:size], state[1][:size]
             top_ids[rows] = ids[:size]
             top_log_probs[rows] = log_probs[:size]
             if prepared.candidates:
@@ -219,7 +284,8 @@ class EncoderScorer:
             top_ids[unknown] = 0
             top_log_probs[unknown] = -np.inf
             candidate_log_probs[unknown] = -np.inf
-        return Scores(top_ids, top_log_probs, candidate_log_probs)
+        scores = Scores(top_ids, top_log_probs, candidate_log_probs)
+        return scores, States(hidden, log_normalizers)
 
     def score(self, histories: Sequence[History], candidates: IntArray) -> Scores:
         """`prepare` and `run` in one."""
@@ -298,6 +364,44 @@ class EncoderScorer:
                     f"on {self.provider}: export it again for this engine"
                 )
                 raise ArtifactError(message)
+        if self.text is not None:
+            places = self.text.encode(smoke.titles, [()] * len(smoke.titles))
+            found = np.column_stack(places)
+            wanted = np.array(smoke.text_vectors, np.float32)
+            lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+            if not ((found * wanted).sum(1) >= (1 - TEXT_TOLERANCE) * lengths).all():
+                message = (
+                    f"artefact {self.name} {self.version} does not place items where it is "
+                    "recorded to place them by their text: export it again"
+                )
+                raise ArtifactError(message)
+
+
+def with_new_items(
+    scores: Scores, log_probs: FloatArray, candidate_ids: IntArray, known_items: int
+) -> Scores:
+    """Scores with those of new items: log_probs (B, m), ids `known_items + 1` onwards."""
+    rows, m = log_probs.shape
+    if not rows or not m:
+        return scores
+    finite = np.isfinite(scores.top_log_probs)
+    lowest = np.where(finite, scores.top_log_probs, np.inf).min(1, initial=np.inf, keepdims=True)
+    log_probs = np.where(log_probs >= lowest, log_probs, -np.inf).astype(np.float32)
+    k = min(m, scores.top_ids.shape[1])
+    best = np.argpartition(-log_probs, k - 1, axis=1)[:, :k]
+    best_log_probs = np.take_along_axis(log_probs, best, 1)
+    best_ids = np.where(np.isneginf(best_log_probs), 0, best + known_items + 1)
+    candidate_log_probs = scores.candidate_log_probs
+    if candidate_ids.shape[1]:
+        is_new = candidate_ids > known_items
+        places = np.where(is_new, candidate_ids - known_items - 1, 0)
+        of_new = np.take_along_axis(log_probs, places, 1)
+        candidate_log_probs = np.where(is_new, of_new, candidate_log_probs)
+    return Scores(
+        np.concatenate([scores.top_ids, best_ids], 1),
+        np.concatenate([scores.top_log_probs, best_log_probs], 1),
+        candidate_log_probs,
+    )
 
 
 def cuda_devices() -> int:
@@ -355,6 +459,20 @@ def _session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
     return session, provider
 
 
+def _item_text(artifact: Artifact) -> ItemTextEncoder | None:
+    """What places new items; None without item text, or where `tokenizers` is not installed."""
+    manifest = artifact.manifest
+    if artifact.text is None or manifest.text is None:
+        return None
+    try:
+        return ItemTextEncoder(manifest.text, artifact.text, dim=manifest.dim)
+    except ImportError:
+        return None
+    except ValueError as error:
+        message = f"the item text of {artifact.path} cannot be used: {error}"
+        raise ArtifactError(message) from error
+
+
 def _check_signature(manifest: Manifest, session: Any) -> None:
     """The graph must take and give what the manifest says."""
     wanted = set(manifest.feature_spec().input_names())
@@ -370,6 +488,7 @@ def _check_signature(manifest: Manifest, session: Any) -> None:
             message = f"input {node.name} of the model is not an int64 of free shape"
             raise ArtifactError(message)
     outputs = [node.name for node in session.get_outputs()]
-    if outputs != list(OUTPUTS):
+    stated = OUTPUTS if manifest.text is None else OUTPUTS + STATE_OUTPUTS
+    if outputs != list(stated):
         message = f"the model gives {outputs}, not {list(OUTPUTS)}"
         raise ArtifactError(message)

@@ -41,9 +41,12 @@ from model.data import (
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
 from model.features import FEATURE_INPUTS, FeatureSpec
+from model.held_out import HeldOutItems, without_items
+from model.item_table import read_items
 from model.net import EncoderConfig, SequenceEncoder
 from model.progress import TrainingProgress
 from model.ranking import ranking_metrics, target_ranks
+from model.text import Trained, fit_item_text
 from model.windows import EncodedLog, Window, prediction_examples, training_batches, user_spans
 
 IntArray = NDArray[np.int64]
@@ -111,6 +114,8 @@ def train(
     place_cell: PlaceCell | None = None,
     name: str = "bert",
     checkpoint: Path | None = None,
+    items: Path | str | None = None,
+    hold_out_items: float = 0.0,
     threads: int | None = None,
     progress: bool = False,
     command: str = "",
@@ -121,7 +126,9 @@ def train(
     FEATURE_INPUTS, None for those that the data can feed. split: what is held out; `none` keeps
     no test events. priors: how the graph and popularity are computed, None to choose the graph's
     half-life on validation events; the artefact records it. checkpoint: directory for the torch
-    weights, which the artefact has not.
+    weights, which the artefact has not. items: titles and categories (`read_items`), by which the
+    artefact will place items that it has never seen; None for an artefact without text.
+    hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
     if objective not in OBJECTIVES:
@@ -130,6 +137,10 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     log = read_data(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+    rows = None if items is None else read_items(items)
+    kept_out = HeldOutItems(hold_out_items) if hold_out_items else None
+    if kept_out is not None:
+        log = without_items(log, kept_out)
     held_out = make_split(
         log, split, test_fraction=test_fraction, validation_fraction=validation_fraction
     )
@@ -208,6 +219,19 @@ def train(
         "priors": choice.priors._asdict(),
         "command": command,
     }
+    text = None
+    if rows is not None:
+        text = fit_item_text(
+            rows,
+            Trained(fitted.encoder, encoded),
+            held_out.validation,
+            Trained(kept.encoder, EncodedLog(log, known, spec)),
+            seed=seed,
+            threads=threads or 1,
+        )
+        summary["text"] = text.report
+    if kept_out is not None:
+        summary["held_out_items"] = kept_out._asdict()
     validation = {"examples": len(held_out.validation), **choice.metrics}
     artifact = save_artifact(
         kept.encoder,
@@ -228,6 +252,7 @@ def train(
         },
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         checkpoint=checkpoint,
+        text=text,
     )
     return {
         "out": str(out),

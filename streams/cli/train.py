@@ -15,7 +15,7 @@ from streams.cli.options import Failure, emit, json_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors"})
+_EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors", "tokenizers"})
 _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 
 
@@ -63,6 +63,10 @@ def data_options(command: Command) -> Command:
 @click.option("--name", default="bert", show_default=True, help="Name of the model.")
 @click.option("--checkpoint", type=click.Path(path_type=Path),
               help="Also keep the torch weights here, for `export`.")  # fmt: skip
+@click.option("--items", metavar="FILE", help="Titles and categories (CSV, JSONL, or a data set): "
+              "items published later are then scored by their text.")  # fmt: skip
+@click.option("--hold-out-items", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
+              help="Share of items to leave out, for --protocol cold-items.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
 def train(
@@ -97,8 +101,9 @@ def train(
 @click.command()
 @data_options
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Artefact directory.")
-@click.option("--protocol", type=click.Choice(["leave-one-out", "temporal"]),
+@click.option("--protocol", type=click.Choice(["leave-one-out", "temporal", "cold-items"]),
               default="leave-one-out", show_default=True)  # fmt: skip
+@click.option("--items", metavar="FILE", help="Titles and categories (cold-items), as in train.")
 @click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True, help="Newest share (temporal).")  # fmt: skip
 @click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
@@ -107,12 +112,31 @@ def train(
               show_default=True)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @json_option
-def evaluate(data: str, model: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Measure an artefact on DATA by ranking the full catalogue, beside its baselines."""
-    with model_failures():
-        from model.evaluate import evaluate as run
+def evaluate(
+    data: str,
+    model: Path,
+    pairs: tuple[str, ...],
+    protocol: str,
+    items: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure an artefact on DATA by ranking the full catalogue, beside its baselines.
 
-        report = run(data, model, columns=_columns(pairs), place_cell=_place_cell(), **options)
+    cold-items: what it makes of items that were held out of its training, from their text.
+    """
+    options |= {"columns": _columns(pairs), "place_cell": _place_cell()}
+    with model_failures():
+        if protocol == "cold-items":
+            from model.cold_evaluation import evaluate_cold_items
+
+            if items is None:
+                raise click.UsageError("--protocol cold-items needs --items.")
+            report = evaluate_cold_items(data, model, items, **options)
+        else:
+            from model.evaluate import evaluate as run
+
+            report = run(data, model, protocol=protocol, **options)
     emit(report, as_json=as_json)
 
 
