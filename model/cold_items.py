@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 FOLDS = 5
-RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
+RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 SCALES = (0.75, 1.0, 1.25, 1.5, 2.0)
 OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 

@@ -21,6 +21,16 @@ from model.buckets import Buckets, Group
 from model.cold_items import ItemTextEncoder, ItemVectors
 from model.features import event_type_ids, window_inputs
 
+__all__ = [
+    "EncoderScorer",
+    "EngineError",
+    "History",
+    "ItemVectors",
+    "PreparedBatch",
+    "Scores",
+    "States",
+]
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
@@ -31,6 +41,7 @@ STATE_OUTPUTS = ("hidden", "log_normalizer")
 # Largest cosine distance of an item's place from the recorded one: int8 products round in other
 # ways on other processors.
 TEXT_TOLERANCE = 0.02
+MAX_NEW_ITEMS = 50  # of a history's best that `Scores` names
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 
@@ -51,9 +62,9 @@ class History(NamedTuple):
 class Scores(NamedTuple):
     """Log-probabilities over the artefact's whole catalogue, one row per history.
 
-    With new items, whose ids follow the encoder's, k is larger: the best of them stand behind
-    the encoder's own best. One that is below all of those has no log-probability (-inf): as of
-    an item that the encoder knows nothing of, no more is said than that.
+    With new items, whose ids follow the encoder's, k is larger: the best MAX_NEW_ITEMS of them
+    stand behind the encoder's own best. One that is below all of those has no log-probability
+    (-inf): as of an item that the encoder knows nothing of, no more is said than that.
     """
 
     top_ids: IntArray  # (B, k) encoder ids, the encoder's own best first; 0 = none
@@ -387,7 +398,7 @@ def with_new_items(
     finite = np.isfinite(scores.top_log_probs)
     lowest = np.where(finite, scores.top_log_probs, np.inf).min(1, initial=np.inf, keepdims=True)
     log_probs = np.where(log_probs >= lowest, log_probs, -np.inf).astype(np.float32)
-    k = min(m, scores.top_ids.shape[1])
+    k = min(m, MAX_NEW_ITEMS)
     best = np.argpartition(-log_probs, k - 1, axis=1)[:, :k]
     best_log_probs = np.take_along_axis(log_probs, best, 1)
     best_ids = np.where(np.isneginf(best_log_probs), 0, best + known_items + 1)

@@ -54,6 +54,10 @@ class Catalogue:
         """The latest message about an item, None if there is none or it was withdrawn."""
         return self._items.get(item_id)
 
+    def items(self) -> list[Item]:
+        """The latest message about every item, in the order of their first messages."""
+        return list(self._items.values())
+
     def title(self, item_id: str) -> str:
         """Title of an item, "" where there is none."""
         item = self._items.get(item_id)

@@ -87,6 +87,8 @@ class ItemFacts(NamedTuple):
     trend: float
     announced_ms: int
     explored: bool = False
+    from_text: bool = False
+    """The encoder never saw the item: its score is of its text."""
 
 
 def reasons_for(
@@ -113,6 +115,7 @@ def reasons_for(
         trend,
         announced_ms,
         explored,
+        from_text,
     ) = facts
     reasons = []
     if explored:
@@ -137,9 +140,10 @@ def reasons_for(
         reasons.append(Reason(_POPULAR, None, popularity_share))
     if trend >= TREND_THRESHOLD:
         reasons.append(Reason(_TRENDING))
-    if announced_ms and 0 <= now_ms - announced_ms < new_item_ms:
-        age = _age_seconds(announced_ms, now_ms)
-        reasons.append(Reason(_NEW_ITEM, None, None, None, age))
+    recent = announced_ms and 0 <= now_ms - announced_ms < new_item_ms
+    if recent or from_text:
+        since = _age_seconds(announced_ms, now_ms) if announced_ms else None
+        reasons.append(Reason(_NEW_ITEM, None, None, None, since))
     return reasons
 
 

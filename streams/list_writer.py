@@ -1,6 +1,6 @@
 """List writer: from a ranking to the items of a message, with rules applied and reasons given."""
 
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,10 +80,12 @@ def _facts(
         take(prepared.popularity.shares, items).round(_SCORE_DIGITS + 2),
         take(prepared.popularity.trends, items),
         catalogue.announced_ms()[items],
+        np.zeros(len(items), dtype=np.bool_),
+        np.isin(items, prepared.new_items) & (ranking.sequence[present] > 0.0),
     )
     names = ids.item_ids(items.tolist())
     columns_of_lists = [column.tolist() for column in columns]
-    rows = list(map(ItemFacts._make, zip(names, *columns_of_lists, repeat(False), strict=False)))
+    rows = list(map(ItemFacts._make, zip(names, *columns_of_lists, strict=True)))
     ends = present.sum(axis=1).cumsum().tolist()
     return [rows[begin:end] for begin, end in pairwise([0, *ends])]
 

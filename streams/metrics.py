@@ -150,6 +150,9 @@ class Metrics:
         self.graph_items = self._gauge("graph_items", "Items of the graph")
         self.graph_edges = self._gauge("graph_edges", "Edges of the graph")
         self.catalogue_items = self._gauge("catalogue_items", "Items of the catalogue")
+        self.cold_items = self._gauge(
+            "cold_items", "Items that the encoder never saw and scores by their text"
+        )
         self.table_recovery_seconds = self._gauge(
             "table_recovery_seconds", "Time the last recovery of tables took"
         )

@@ -57,6 +57,8 @@ class Prepared(msgspec.Struct, gc=False):
     scored_rows: Integers = msgspec.field(default_factory=lambda: np.empty(0, dtype=np.int64))
     """Users in the scorer's batch, in its order."""
     encoder: EncoderIndex | None = None
+    new_items: Integers = msgspec.field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Numbers of the items that the scorer was given by their text."""
 
 
 class Ranking(NamedTuple):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from streams.blend import log_prior, prior_score, select_top
 from streams.candidates import UserEvidence, gather, sorted_keys
 from streams.catalogue import Catalogue
+from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
@@ -58,9 +59,15 @@ class Recommender:
     """
 
     def __init__(
-        self, replica: GraphReplica, catalogue: Catalogue, config: RecommenderConfig
+        self,
+        replica: GraphReplica,
+        catalogue: Catalogue,
+        config: RecommenderConfig,
+        cold_items: ColdItems | None = None,
     ) -> None:
+        """`cold_items`: items that the encoder is to score by their text; None: no items are."""
         self.config = config
+        self._cold_items = cold_items
         self._replica = replica
         self._catalogue = catalogue
         self._indexes: WeakKeyDictionary[Scorer, EncoderIndex] = WeakKeyDictionary()
@@ -230,12 +237,20 @@ class Recommender:
         rows = [row for row, user in enumerate(prepared.users) if user.history.items]
         if not rows:
             return
+        cold = None if self._cold_items is None else self._cold_items.of(scorer)
+        if cold is not None:
+            encoder = ColdIndex(encoder, len(scorer.items), cold.numbers)
+            prepared.new_items = cold.numbers
         prepared.encoder = encoder
         prepared.scored_rows = np.array(rows, dtype=np.int64)
         positions = prepared.chosen[prepared.scored_rows]
         items = prepared.candidates.items_at(positions)
         histories = [History(*prepared.users[row].history) for row in rows]
-        prepared.batch = scorer.prepare(histories, encoder.encoder_ids(items))
+        ids = encoder.encoder_ids(items)
+        if cold is None:
+            prepared.batch = scorer.prepare(histories, ids)
+        else:
+            prepared.batch = scorer.prepare(histories, ids, cold.vectors)
 
     def _index_of(self, scorer: Scorer) -> EncoderIndex:
         """Translation of a scorer's ids, kept as long as the scorer."""

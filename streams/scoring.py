@@ -10,7 +10,7 @@ from streams.item_index import ItemIndex
 
 if TYPE_CHECKING:
     # Types only: the module behind them loads the inference engine.
-    from model.scorer import History, PreparedBatch, Scores
+    from model.scorer import History, ItemVectors, PreparedBatch, Scores
 
 Integers = NDArray[np.int64]
 
@@ -25,8 +25,16 @@ class Scorer(Protocol):
     def items(self) -> Sequence[str]:
         """Items that the encoder knows."""
 
-    def prepare(self, histories: "Sequence[History]", candidates: Integers) -> "PreparedBatch":
-        """Inputs for histories and `[histories, columns]` encoder ids, padded with 0."""
+    def prepare(
+        self,
+        histories: "Sequence[History]",
+        candidates: Integers,
+        new_items: "ItemVectors | None" = None,
+    ) -> "PreparedBatch":
+        """Inputs for histories and `[histories, columns]` encoder ids, padded with 0.
+
+        `new_items` have the ids that follow those of `items`.
+        """
 
     def run(self, prepared: "PreparedBatch") -> "Scores":
         """Log-probabilities; may take milliseconds and is called off the event loop."""

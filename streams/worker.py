@@ -22,11 +22,13 @@ from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
 from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
+from streams.cold_items import ColdItems
 from streams.engine import ModelWatch
 from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
 from streams.follower import Follower
 from streams.health import Health
+from streams.item_placement import ItemPlacement
 from streams.lists import RecommenderConfig
 from streams.lookups import Lookups
 from streams.metrics import Metrics
@@ -70,8 +72,13 @@ class Worker(Lifecycle):
         self.replica = GraphReplica(settings.graph_config())
         self.catalogue = Catalogue(self.replica.ids)
         self.publisher = Publisher(settings)
+        self.cold_items = ColdItems(self.replica.ids, self.catalogue)
+        self.placement = ItemPlacement(self.cold_items)
         self.recommender = Recommender(
-            self.replica, self.catalogue, self._recommender_config(RecommenderConfig())
+            self.replica,
+            self.catalogue,
+            self._recommender_config(RecommenderConfig()),
+            self.cold_items,
         )
         self.batcher = Batcher(
             settings,
@@ -146,6 +153,7 @@ class Worker(Lifecycle):
         self._spawn(self._gauges())
         self._spawn(self.batcher.run())
         self._spawn(self.model.run())
+        self._spawn(self.placement.run())
         self._spawn(self.graph_follower.run())
         self._spawn(self.items_follower.run())
         self._spawn(self._ready_when(self.graph_follower, "graph replica"))
@@ -267,7 +275,9 @@ class Worker(Lifecycle):
         for record in records:
             if record.value is None:
                 with contextlib.suppress(UnicodeDecodeError):
-                    self.catalogue.withdraw((record.key or b"").decode())
+                    item_id = (record.key or b"").decode()
+                    self.catalogue.withdraw(item_id)
+                    self.placement.withdraw(item_id)
                 continue
             item = decode_item(record.value, record.key, limits)
             if isinstance(item, Reject):
@@ -280,6 +290,7 @@ class Worker(Lifecycle):
                 )
                 continue
             self.catalogue.apply(item)
+            self.placement.apply(item)
 
     def _on_model(self, scorer: Any) -> None:
         blend = scorer.manifest.blend
@@ -287,6 +298,7 @@ class Worker(Lifecycle):
         self.recommender.config = self._recommender_config(
             RecommenderConfig(weights=weights, repeat_policy=scorer.manifest.repeat_policy)
         )
+        self.placement.serve(scorer)
 
     def _recommender_config(self, base: RecommenderConfig) -> RecommenderConfig:
         settings = self.settings
@@ -323,6 +335,7 @@ class Worker(Lifecycle):
             metrics.graph_items.set(len(self.replica))
             metrics.graph_edges.set(self.replica.edges)
             metrics.catalogue_items.set(len(self.catalogue))
+            metrics.cold_items.set(len(self.cold_items))
             metrics.ready.set(not self.health.reasons)
             if len(self.replica):
                 metrics.catalogue_coverage_ratio.set(
