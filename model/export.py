@@ -350,6 +350,8 @@ def save_artifact(
     EncoderScorer.load(out, engine="cpu")
     if checkpoint is not None:
         save_checkpoint(encoder, checkpoint, artifact.manifest, items)
+        if text is not None:
+            text.save(checkpoint)
     return artifact
 
 
@@ -386,6 +388,9 @@ def record_smoke(manifest: Manifest, items: list[str], model: bytes) -> Smoke:
 def export(checkpoint_dir: Path, out: Path, *, top_k: int | None = None) -> dict[str, object]:
     """Artefact from a checkpoint of `train`. Returns its name, version, size and parity."""
     encoder, manifest, items = load_checkpoint(Path(checkpoint_dir))
+    text = None
+    if manifest.text is not None:
+        text = ItemText.load(Path(checkpoint_dir), manifest.text)
     artifact = save_artifact(
         encoder,
         Path(out),
@@ -399,6 +404,7 @@ def export(checkpoint_dir: Path, out: Path, *, top_k: int | None = None) -> dict
         metrics={k: v for k, v in manifest.metrics.items() if k != "parity"},
         versions=manifest.versions,
         created=manifest.created,
+        text=text,
     )
     return {
         "out": str(out),

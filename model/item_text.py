@@ -85,12 +85,13 @@ def projection_bytes(projection: FloatArray) -> bytes:
 def read_projection(data: bytes, spec: TextSpec, dim: int) -> FloatArray:
     """The projection in a file's content; `dim` is the encoder's. ValueError if it is not one."""
     try:
-        projection = np.load(io.BytesIO(data), allow_pickle=False)
+        # Not np.load, which takes archives and pickles too.
+        projection = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         message = f"{PROJECTION_FILE} is not a numpy array: {error}"
         raise ValueError(message) from error
     wanted = (spec.dim + 1, dim + 1)
-    if not isinstance(projection, np.ndarray) or projection.dtype != np.dtype("<f4"):
+    if projection.dtype != np.dtype("<f4"):
         message = f"{PROJECTION_FILE} does not hold float32 numbers"
         raise ValueError(message)
     if projection.shape != wanted or not np.isfinite(projection).all():

