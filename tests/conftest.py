@@ -1,6 +1,7 @@
 """What every test gets: a clean environment, steady property tests, Kafka where there is one."""
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,6 +37,14 @@ def kafka_installed() -> None:
         if os.environ.get(REQUIRE_KAFKA) == "1":
             pytest.fail(f"{REQUIRE_KAFKA}=1, but: {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def text_artifact(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An artefact that places items by their text, with its checkpoint beside it."""
+    from tests.model.text_samples import make_text_artifact
+
+    return make_text_artifact(tmp_path_factory.mktemp("text-artifact"))
 
 
 @pytest.fixture(autouse=True)

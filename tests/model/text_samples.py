@@ -1,11 +1,18 @@
 """A sentence encoder of a few random weights, and items whose text tells what they are."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
+from model.artifact import Artifact, Blend
+from model.export import save_artifact
 from model.item_table import ItemRow
-from model.text import Pretrained
+from model.item_text import TextFiles, projection_bytes
+from model.text import ItemText, Pretrained, build_sentences
+from tests.model.samples import ITEMS, SPEC, random_encoder
 
 WORDS = ("red", "green", "blue", "desk", "lamp", "rug", "oak", "steel", "wool", "old", "new", "big")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -52,3 +59,31 @@ def described(items: list[str]) -> dict[str, ItemRow]:
         )
         for n, item in enumerate(items)
     }
+
+
+def make_text_artifact(folder: Path) -> Artifact:
+    """The random encoder of the samples with a random projection, in `small`; `checkpoint`."""
+    torch.set_num_threads(1)
+    encoder = random_encoder(SPEC, len(ITEMS))
+    pretrained = tiny_pretrained()
+    texts = [row.text for row in described(ITEMS).values()]
+    spec, model, _, _ = build_sentences(pretrained, texts)
+    shape = (spec.dim + 1, encoder.config.dim + 1)
+    projection = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    files = TextFiles(model, pretrained.tokenizer, projection_bytes(projection))
+    return save_artifact(
+        encoder,
+        folder / "small",
+        name="small",
+        spec=SPEC,
+        items=ITEMS,
+        top_k=10,
+        blend=Blend(graph=0.5),
+        repeat_policy="allow",
+        training={},
+        metrics={},
+        versions={},
+        created="2026-01-31T12:00:00Z",
+        checkpoint=folder / "checkpoint",
+        text=ItemText(spec, files, texts[:4], {}),
+    )

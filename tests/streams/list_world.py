@@ -24,6 +24,7 @@ class World:
         self.catalogue = Catalogue(self.replica.ids)
         self.windows = {}
         self.states = {}
+        self.cold_items = None
         self._offset = 0
 
     def click(self, user, item, event_type="click", at_ms=NOW_MS):
@@ -73,7 +74,10 @@ class World:
 
     def recommender(self, **config):
         return Recommender(
-            self.replica, self.catalogue, RecommenderConfig(window=self.window, **config)
+            self.replica,
+            self.catalogue,
+            RecommenderConfig(window=self.window, **config),
+            self.cold_items,
         )
 
     def lists(self, *users, scorer=None, degraded_reason=None, model=None, **config):
