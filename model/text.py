@@ -258,30 +258,39 @@ class Trained(NamedTuple):
         )
 
 
+def prepare_item_text(rows: Mapping[str, ItemRow], items: Sequence[str]) -> Pretrained:
+    """The sentence encoder, once it is sure that `fit_item_text` will have what it needs.
+
+    items: ids in the log. DataError where too few have text, DatasetError where the weights are
+    not to be had: both before hours of training rather than after.
+    """
+    described = sum(bool(item in rows and rows[item].text) for item in items)
+    if described < MIN_ITEMS:
+        message = (
+            f"only {described} of the {len(items)} items in the log have text, at least "
+            f"{MIN_ITEMS} are needed: check the item ids of --items"
+        )
+        raise DataError(message)
+    return load_minilm()
+
+
 def fit_item_text(
     rows: Mapping[str, ItemRow],
     chosen_on: Trained,
     validation: IntArray,
     served: Trained,
     *,
-    pretrained: Pretrained | None = None,
+    pretrained: Pretrained,
     seed: int = 0,
     threads: int = 1,
 ) -> ItemText:
     """What places items by their text in the item space of a trained encoder, `served`.
 
     rows: titles and categories by item id. validation: event indexes that `chosen_on` was not
-    trained on; ridge and calibration are chosen there. DataError where too few items have text.
+    trained on; ridge and calibration are chosen there.
     """
     known = served.items
     texts = {item: rows[item].text for item in known if item in rows and rows[item].text}
-    if len(texts) < MIN_ITEMS:
-        message = (
-            f"only {len(texts)} of the {len(known)} items to learn from have text, at least "
-            f"{MIN_ITEMS} are needed: check the item ids of --items"
-        )
-        raise DataError(message)
-    pretrained = pretrained or load_minilm()
     spec, model, sentences, report = build_sentences(
         pretrained, list(texts.values()), threads=threads
     )

@@ -46,7 +46,7 @@ from model.item_table import read_items
 from model.net import EncoderConfig, SequenceEncoder
 from model.progress import TrainingProgress
 from model.ranking import ranking_metrics, target_ranks
-from model.text import Trained, fit_item_text
+from model.text import Trained, fit_item_text, prepare_item_text
 from model.windows import EncodedLog, Window, prediction_examples, training_batches, user_spans
 
 IntArray = NDArray[np.int64]
@@ -141,6 +141,7 @@ def train(
     kept_out = HeldOutItems(hold_out_items) if hold_out_items else None
     if kept_out is not None:
         log = without_items(log, kept_out)
+    pretrained = None if rows is None else prepare_item_text(rows, log.items)
     held_out = make_split(
         log, split, test_fraction=test_fraction, validation_fraction=validation_fraction
     )
@@ -220,12 +221,13 @@ def train(
         "command": command,
     }
     text = None
-    if rows is not None:
+    if rows is not None and pretrained is not None:
         text = fit_item_text(
             rows,
             Trained(fitted.encoder, encoded),
             held_out.validation,
             Trained(kept.encoder, EncodedLog(log, known, spec)),
+            pretrained=pretrained,
             seed=seed,
             threads=threads or 1,
         )

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import msgspec
 import numpy as np
 import pytest
@@ -8,9 +6,10 @@ from tokenizers import Tokenizer
 
 from model import text
 from model.data import DataError
+from model.item_table import ItemRow
 from model.item_text import TextSpec
 from model.sentences import SentenceEncoder
-from model.text import build_sentences, fit_item_text, likeness, sentence_onnx
+from model.text import build_sentences, likeness, prepare_item_text, sentence_onnx
 from tests.model.text_samples import tiny_pretrained
 
 TEXTS = ["red desk", "old oak lamp. big, new", "wool", "blue blue blue green rug steel unheard"]
@@ -126,10 +125,9 @@ def test_a_graph_with_other_inputs_is_no_sentence_encoder(artifact, pretrained):
         SentenceEncoder(SPEC, artifact.model, pretrained.tokenizer)
 
 
-def test_too_few_items_with_text_are_an_error_that_says_what_to_check(pretrained):
-    trained = SimpleNamespace(items=["a", "b"])
-    with pytest.raises(DataError, match="check the item ids of --items"):
-        fit_item_text({}, trained, np.zeros(0, np.int64), trained, pretrained=pretrained)
+def test_too_few_items_with_text_are_an_error_that_says_what_to_check():
+    with pytest.raises(DataError, match="only 0 of the 2 items.*check the item ids of --items"):
+        prepare_item_text({"c": ItemRow("Desk", ())}, ["a", "b"])
 
 
 def test_the_specification_is_cut_to_what_the_pretrained_model_takes(pretrained, exported_once):
