@@ -22,7 +22,7 @@ from model.scorer import EncoderScorer, History
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
-PROTOCOLS = ("leave-one-out", "temporal")
+PROTOCOLS = ("leave-one-out", "temporal", "cold-items")
 
 
 def evaluate(
@@ -30,6 +30,7 @@ def evaluate(
     model: Path,
     *,
     protocol: str = "leave-one-out",
+    items: Path | str | None = None,
     test_fraction: float = 0.2,
     max_examples: int | None = None,
     seed: int = 0,
@@ -44,7 +45,9 @@ def evaluate(
     leave-one-out: each user's last event from all earlier ones; the graph knows all but the last
     events. temporal: every event of the newest `test_fraction` from the same user's earlier
     events, users that start there from an empty window; graph and popularity learn each event
-    after it was predicted, the encoder does not. max_examples: evaluate a sample of so many.
+    after it was predicted, the encoder does not. cold-items: see `model.cold_evaluation`; items
+    are the titles and categories, which only this protocol reads. max_examples: evaluate a
+    sample of so many.
 
     `held_out` says whether the artefact was trained with these events held out: None where it was
     trained on other data. ValueError, one sentence, on wrong use.
@@ -52,6 +55,25 @@ def evaluate(
     if protocol not in PROTOCOLS:
         message = f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}"
         raise ValueError(message)
+    if protocol == "cold-items":
+        from model.cold_evaluation import evaluate_cold_items
+
+        if items is None:
+            message = "the protocol cold-items needs --items, as in training"
+            raise ValueError(message)
+        return evaluate_cold_items(
+            data,
+            model,
+            items,
+            test_fraction=test_fraction,
+            max_examples=max_examples,
+            seed=seed,
+            columns=columns,
+            time_unit=time_unit,
+            place_cell=place_cell,
+            threads=threads,
+            engine=engine,
+        )
     scorer = EncoderScorer.load(model, engine=engine, threads=threads)
     log = read_data(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
     online = protocol == "temporal"

@@ -63,7 +63,8 @@ def demo(
                 for event in events
             ],
             items=[
-                DemoItem(item.item_id, item.title, item.categories) for item in data.items.values()
+                DemoItem(item.item_id, item.full_title, item.categories)
+                for item in data.items.values()
             ],
             seconds=seconds,
             bootstrap=bootstrap,

@@ -112,31 +112,15 @@ def train(
               show_default=True)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @json_option
-def evaluate(
-    data: str,
-    model: Path,
-    pairs: tuple[str, ...],
-    protocol: str,
-    items: str | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def evaluate(data: str, model: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure an artefact on DATA by ranking the full catalogue, beside its baselines.
 
     cold-items: what it makes of items that were held out of its training, from their text.
     """
-    options |= {"columns": _columns(pairs), "place_cell": _place_cell()}
     with model_failures():
-        if protocol == "cold-items":
-            from model.cold_evaluation import evaluate_cold_items
+        from model.evaluate import evaluate as run
 
-            if items is None:
-                raise click.UsageError("--protocol cold-items needs --items.")
-            report = evaluate_cold_items(data, model, items, **options)
-        else:
-            from model.evaluate import evaluate as run
-
-            report = run(data, model, protocol=protocol, **options)
+        report = run(data, model, columns=_columns(pairs), place_cell=_place_cell(), **options)
     emit(report, as_json=as_json)
 
 
