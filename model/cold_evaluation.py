@@ -38,6 +38,7 @@ def evaluate_cold_items(
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
+    min_item_events: int = 1,
     threads: int = 1,
     engine: str = "cpu",
 ) -> dict[str, object]:
@@ -51,7 +52,13 @@ def evaluate_cold_items(
     ValueError, one sentence, on wrong use.
     """
     scorer = EncoderScorer.load(model, engine=engine, threads=threads)
-    log = read_data(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+    log = read_data(
+        data,
+        columns=columns,
+        time_unit=time_unit,
+        place_cell=place_cell,
+        min_item_events=min_item_events,
+    )
     held_out = _held_out(scorer, log, test_fraction)
     if scorer.text is None:
         message = "tokenizers is not installed: pip install 'freshrec[text]'"

@@ -112,13 +112,57 @@ def sequences(events: Iterable[Event], *, has_times: bool = True) -> Sequences:
     rank[in_time] = np.arange(len(table))
     order = np.lexsort((rank, table[:, 0]))
     table, rank = table[order], rank[order]
+    return _of_table(list(users), list(items), list(types), table, rank, has_times=has_times)
+
+
+def at_least(log: Sequences, *, item_events: int) -> Sequences:
+    """The log without the items that have fewer events than this, and users left with none.
+
+    Counted once: what is left may have fewer again. 5 makes MovieLens-1M's 3,706 films the 3,416
+    of the literature. DataError if nothing is left.
+    """
+    if item_events < 1:
+        message = f"the fewest events of an item must be 1 or more, not {item_events}"
+        raise DataError(message)
+    frequent = np.bincount(log.item, minlength=len(log.items)) >= item_events
+    if frequent.all():
+        return log
+    kept = np.flatnonzero(frequent[log.item])
+    if not len(kept):
+        message = f"no item has {item_events} events: ask for fewer"
+        raise DataError(message)
+    users, user = np.unique(log.user[kept], return_inverse=True)
+    items, item = np.unique(log.item[kept], return_inverse=True)
+    columns = (user, item, log.event_type[kept], log.time_ms[kept], log.place_cell[kept])
+    rank = np.empty(len(kept), np.int64)
+    rank[np.argsort(log.rank[kept])] = np.arange(len(kept))
+    return _of_table(
+        [log.users[index] for index in users.tolist()],
+        [log.items[index] for index in items.tolist()],
+        log.event_types,
+        np.stack(columns, 1),
+        rank,
+        has_times=log.has_times,
+    )
+
+
+def _of_table(
+    users: list[str],
+    items: list[str],
+    types: list[str],
+    table: IntArray,
+    rank: IntArray,
+    *,
+    has_times: bool,
+) -> Sequences:
+    """Of rows (user, item, event type, time, cell), the users' one after another, each in order."""
     starts = np.searchsorted(table[:, 0], np.arange(len(users) + 1))
     digest = hashlib.sha256("\n".join([*users, "", *items, "", *types]).encode())
     digest.update(table.tobytes())
     return Sequences(
-        users=list(users),
-        items=list(items),
-        event_types=list(types),
+        users=users,
+        items=items,
+        event_types=types,
         starts=starts.astype(np.int64),
         user=table[:, 0].copy(),
         item=table[:, 1].copy(),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from model.data import Event, PlaceCell, Sequences, read_log, sequences
+from model.data import Event, PlaceCell, Sequences, at_least, read_log, sequences
 
 MOVIELENS_100K = "movielens-100k"
 MOVIELENS_REQUIREMENT = "recbole==1.2.1"
@@ -106,11 +106,14 @@ def read_data(
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
+    min_item_events: int = 1,
 ) -> Sequences:
-    """A named data set, or a log file."""
+    """A named data set, or a log file, without items that have fewer than `min_item_events`."""
     if str(data) in DATASETS:
-        return load_dataset(str(data)).sequences()
-    return read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+        log = load_dataset(str(data)).sequences()
+    else:
+        log = read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+    return at_least(log, item_events=min_item_events)
 
 
 def _atomic_rows(archive: zipfile.ZipFile, member: str) -> Iterator[dict[str, str]]:

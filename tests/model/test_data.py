@@ -7,6 +7,7 @@ import pytest
 from model.data import (
     DataError,
     Event,
+    at_least,
     last_event_validation,
     leave_one_out,
     parse_time_ms,
@@ -171,3 +172,32 @@ def test_a_model_to_be_served_keeps_no_test_events():
     split = last_event_validation(long_log())
     assert not len(split.test)
     assert np.flatnonzero(~split.train).tolist() == split.validation.tolist()
+
+
+def test_items_with_too_few_events_and_users_left_with_none_are_dropped():
+    rows = [("u", "rare", 9), ("u", "a", 7), ("v", "rare", 2), ("w", "b", 5), ("w", "a", 5)]
+    rows += [("x", "b", 1), ("x", "a", 8)]
+    events = [Event(user, item, time, f"type-{user}", time % 3) for user, item, time in rows]
+    found = at_least(sequences(events), item_events=2)
+    expected = sequences([event for event in events if event.item_id != "rare"])
+    for log in (found, expected):
+        assert log.users == ["u", "w", "x"]
+        assert sorted(log.items) == ["a", "b"]
+        assert items_of(log, "w") == ["b", "a"]
+    assert found.rank.tolist() == expected.rank.tolist()
+    assert found.time_ms.tolist() == expected.time_ms.tolist()
+    assert found.place_cell.tolist() == expected.place_cell.tolist()
+    assert [found.event_types[i] for i in found.event_type] == [
+        expected.event_types[i] for i in expected.event_type
+    ]
+    assert found.starts.tolist() == [0, 1, 3, 5]
+
+
+def test_a_log_without_rare_items_is_left_as_it_is_and_another_has_another_fingerprint():
+    log = sequences([Event("u", "a", 1), Event("u", "a", 2), Event("v", "b", 3)])
+    assert at_least(log, item_events=1) is log
+    assert at_least(log, item_events=2).fingerprint != log.fingerprint
+    with pytest.raises(DataError, match="no item has 3 events: ask for fewer"):
+        at_least(log, item_events=3)
+    with pytest.raises(DataError, match="1 or more, not 0"):
+        at_least(log, item_events=0)
