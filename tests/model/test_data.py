@@ -175,7 +175,7 @@ def test_a_model_to_be_served_keeps_no_test_events():
 
 
 def test_items_with_too_few_events_and_users_left_with_none_are_dropped():
-    rows = [("u", "rare", 9), ("u", "a", 7), ("v", "rare", 2), ("w", "b", 5), ("w", "a", 5)]
+    rows = [("u", "a", 7), ("v", "rare", 2), ("w", "b", 5), ("w", "a", 5)]
     rows += [("x", "b", 1), ("x", "a", 8)]
     events = [Event(user, item, time, f"type-{user}", time % 3) for user, item, time in rows]
     found = at_least(sequences(events), item_events=2)
