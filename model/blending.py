@@ -62,8 +62,8 @@ class Terms(NamedTuple):
             log.item[chunk.examples],
         )
 
-    def ranks(self, blend: Blend, repeat_policy: str) -> IntArray:
-        """(n,) rank of each target under the blend."""
+    def scores(self, blend: Blend, repeat_policy: str) -> FloatArray:
+        """(n, items) under the blend; -inf where the policy keeps an item off the list."""
         scores = np.zeros_like(self.encoder)
         for weight, term in (
             (blend.encoder, self.encoder),
@@ -75,7 +75,11 @@ class Terms(NamedTuple):
                 scores += np.float32(weight) * term
         if repeat_policy == "exclude":
             scores[self.seen] = -np.inf
-        return target_ranks(scores, self.targets)
+        return scores
+
+    def ranks(self, blend: Blend, repeat_policy: str) -> IntArray:
+        """(n,) rank of each target under the blend."""
+        return target_ranks(self.scores(blend, repeat_policy), self.targets)
 
 
 def choose_blend(
