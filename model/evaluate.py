@@ -1,8 +1,9 @@
 """How good an artefact is on held-out events: full ranking, exactly the model that is served.
 
 The encoder's scores come from `EncoderScorer`, so the figures are of the exported graph and need
-no torch. Every method ranks all items of the log, under the artefact's repeat policy, with ties
-counted against it. An item that only occurs later in the log is ranked too.
+no torch. Every method ranks all items of the log, under one repeat policy, with ties counted
+against it. An item that only occurs later in the log is ranked too. Without an artefact the
+baselines alone are measured, on the same examples.
 """
 
 from collections.abc import Mapping
@@ -11,46 +12,61 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import Blend
-from model.baselines import PriorConfig, prior_chunks
-from model.blending import SINGLE_TERMS, Terms
-from model.data import PlaceCell, Sequences, leave_one_out, temporal
+from model.artifact import Manifest
+from model.baselines import PriorChunk, PriorConfig, prior_chunks
+from model.blending import Terms
+from model.data import PlaceCell, Sequences
 from model.datasets import read_data
-from model.ranking import ranking_metrics
+from model.examples import Examples, choose_examples
+from model.measured_baselines import Baselines
+from model.measurement import Comparison, Measurement, figures
 from model.scorer import EncoderScorer, History
+from model.significance import LEVEL, RESAMPLES
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 PROTOCOLS = ("leave-one-out", "temporal", "cold-items")
+COMPARED = (
+    Comparison("blend", "encoder"),
+    Comparison("blend", "graph"),
+    Comparison("encoder", "graph"),
+)
 
 
 def evaluate(
     data: Path | str,
-    model: Path,
+    model: Path | None = None,
     *,
     protocol: str = "leave-one-out",
     items: Path | str | None = None,
     test_fraction: float = 0.2,
     max_examples: int | None = None,
+    repeat_policy: str | None = None,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
+    min_item_events: int = 1,
     threads: int = 1,
     engine: str = "cpu",
 ) -> dict[str, object]:
-    """Hit rate, NDCG and MRR at 5, 10 and 20 of encoder, graph, blend and the baselines.
+    """Hit rate, NDCG, MRR and more at 5, 10 and 20 of encoder, graph, blend and the baselines.
 
     leave-one-out: each user's last event from all earlier ones; the graph knows all but the last
     events. temporal: every event of the newest `test_fraction` from the same user's earlier
     events, users that start there from an empty window; graph and popularity learn each event
-    after it was predicted, the encoder does not. cold-items: see `model.cold_evaluation`; items
-    are the titles and categories, which only this protocol reads. max_examples: evaluate a
-    sample of so many.
+    after it was predicted; the encoder and the baselines that are fitted do not. cold-items: see
+    `model.cold_evaluation`; items are the titles and categories, which only this protocol reads.
+    max_examples: evaluate a sample of so many. repeat_policy: None for the artefact's own; without
+    an artefact `exclude`, unless REPEATS_ALLOWED_FROM of the events before the test are repeats.
+    seed: of the sample and of the bootstrap, which draws the users `resamples` times.
 
-    `held_out` says whether the artefact was trained with these events held out: None where it was
-    trained on other data. ValueError, one sentence, on wrong use.
+    `model`, `encoder` and `blend` are None without an artefact, and `graph` is then the live
+    graph with its defaults. `held_out` says whether the artefact was trained with these events
+    held out: None where it was trained on other data. `not_measured` says which baselines are not
+    there and why. ValueError, one sentence, on wrong use.
     """
     if protocol not in PROTOCOLS:
         message = f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}"
@@ -58,8 +74,8 @@ def evaluate(
     if protocol == "cold-items":
         from model.cold_evaluation import evaluate_cold_items
 
-        if items is None:
-            message = "the protocol cold-items needs --items, as in training"
+        if items is None or model is None:
+            message = "the protocol cold-items needs --model, and --items as in training"
             raise ValueError(message)
         return evaluate_cold_items(
             data,
@@ -71,43 +87,90 @@ def evaluate(
             columns=columns,
             time_unit=time_unit,
             place_cell=place_cell,
+            min_item_events=min_item_events,
             threads=threads,
             engine=engine,
         )
-    scorer = EncoderScorer.load(model, engine=engine, threads=threads)
-    log = read_data(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
-    online = protocol == "temporal"
-    fold = np.ones(log.events, np.bool_)
-    if online:
-        examples = temporal(log, test_fraction=test_fraction, validation_fraction=0.0).test
-    else:
-        examples = leave_one_out(log).test
-        fold[examples] = False
-    if not len(examples):
-        message = "there is nothing to predict: no user has enough events"
-        raise ValueError(message)
-    if max_examples is not None and len(examples) > max_examples:
-        random = np.random.default_rng(seed)
-        examples = np.sort(random.choice(examples, max_examples, replace=False))
-    manifest = scorer.manifest
-    methods = {**SINGLE_TERMS, "blend": manifest.blend}
-    ranks = _ranks(scorer, log, examples, fold, methods, online=online)
-    metrics = {name: ranking_metrics(of_method) for name, of_method in ranks.items()}
+    scorer = None if model is None else EncoderScorer.load(model, engine=engine, threads=threads)
+    manifest = None if scorer is None else scorer.manifest
+    log = read_data(
+        data,
+        columns=columns,
+        time_unit=time_unit,
+        place_cell=place_cell,
+        min_item_events=min_item_events,
+    )
+    if repeat_policy is None and manifest is not None:
+        # `discount` has no scores of its own: what the user has had stays on the list.
+        repeat_policy = "exclude" if manifest.repeat_policy == "exclude" else "allow"
+    examples = choose_examples(
+        log,
+        protocol,
+        test_fraction=test_fraction,
+        max_examples=max_examples,
+        repeat_policy=repeat_policy,
+        seed=seed,
+    )
+    priors = PriorConfig() if manifest is None else _prior_config(manifest.training)
+    baselines = Baselines(examples)
+    measured: dict[str, Measurement] = {}
+    for chunk in prior_chunks(
+        log,
+        examples.events,
+        examples.fold,
+        priors,
+        online=examples.online,
+        chunk=examples.chunk(),
+    ):
+        baselines.add_priors(chunk, priors)
+        if scorer is not None:
+            _add_model(measured, scorer, examples, chunk)
+    baselines.measure(priors, threads)
+    found, differences = figures(
+        baselines.measured | measured,
+        examples.targets(),
+        log.user[examples.events],
+        compared=COMPARED if scorer is not None else (),
+        seed=seed,
+        resamples=resamples,
+    )
+    settings = baselines.settings
     return {
         "protocol": protocol,
-        "test_fraction": test_fraction if online else None,
-        "users": len(np.unique(log.user[examples])),
+        "test_fraction": test_fraction if examples.online else None,
+        "min_item_events": min_item_events,
+        "users": len(np.unique(log.user[examples.events])),
         "items": len(log.items),
-        "examples": len(examples),
-        "known_targets": int(len(examples) - _unknown_targets(scorer, log, examples)),
-        "held_out": _held_out(manifest.training, log, protocol, test_fraction),
-        "model": {"name": scorer.name, "version": scorer.version},
-        "repeat_policy": manifest.repeat_policy,
-        "encoder": metrics["encoder"],
-        "graph": metrics["graph"],
-        "blend": metrics["blend"],
-        "baselines": {name: metrics[name] for name in ("popularity", "own_history")},
+        "examples": len(examples.events),
+        "known_targets": None if scorer is None else _known_targets(scorer, examples),
+        "held_out": None if manifest is None else _held_out(manifest, log, protocol, test_fraction),
+        "model": None if scorer is None else {"name": scorer.name, "version": scorer.version},
+        "repeat_policy": examples.repeat_policy,
+        "confidence": {"level": LEVEL, "resamples": resamples, "over": "users", "seed": seed},
+        "encoder": found.get("encoder"),
+        "graph": {**found["graph"], "settings": settings["graph"]},
+        "blend": found.get("blend"),
+        "differences": differences,
+        "baselines": {
+            name: {**found[name], "settings": settings[name]}
+            for name in sorted(settings)
+            if name != "graph"
+        },
+        "not_measured": baselines.missing,
     }
+
+
+def _add_model(
+    measured: dict[str, Measurement], scorer: EncoderScorer, examples: Examples, chunk: PriorChunk
+) -> None:
+    """The encoder alone and the blend that is served, on a chunk of priors."""
+    log = examples.log
+    log_probs = encoder_log_probabilities(scorer, log, chunk.examples)
+    terms = Terms.of(log, chunk, log_probs)
+    blend = terms.scores(scorer.manifest.blend, examples.repeat_policy)
+    for name, scores in (("encoder", examples.hide(log_probs, chunk.seen)), ("blend", blend)):
+        measured.setdefault(name, Measurement(len(log.items)))
+        measured[name].add(chunk.examples, scores, terms.targets)
 
 
 def encoder_log_probabilities(
@@ -139,27 +202,6 @@ def history_before(log: Sequences, event: int) -> History:
     )
 
 
-def _ranks(
-    scorer: EncoderScorer,
-    log: Sequences,
-    examples: IntArray,
-    fold: NDArray[np.bool_],
-    methods: Mapping[str, Blend],
-    *,
-    online: bool,
-) -> dict[str, IntArray]:
-    found: dict[str, list[IntArray]] = {name: [] for name in methods}
-    priors = _prior_config(scorer.manifest.training)
-    for chunk in prior_chunks(log, examples, fold, priors, online=online):
-        log_probs = encoder_log_probabilities(scorer, log, chunk.examples)
-        terms = Terms.of(log, chunk, log_probs)
-        encoder_only = terms._replace(encoder=log_probs)
-        for name, blend in methods.items():
-            chosen = encoder_only if name == "encoder" else terms
-            found[name].append(chosen.ranks(blend, scorer.manifest.repeat_policy))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
-
-
 def _prior_config(training: Mapping[str, object]) -> PriorConfig:
     """The priors that the blend weights were fitted with."""
     stated = training.get("priors")
@@ -167,13 +209,14 @@ def _prior_config(training: Mapping[str, object]) -> PriorConfig:
     return PriorConfig(**{k: v for k, v in known.items() if k in PriorConfig._fields})
 
 
-def _unknown_targets(scorer: EncoderScorer, log: Sequences, examples: IntArray) -> int:
-    return sum(not scorer.item_index(log.items[i]) for i in log.item[examples].tolist())
+def _known_targets(scorer: EncoderScorer, examples: Examples) -> int:
+    return sum(scorer.item_index(examples.log.items[i]) > 0 for i in examples.targets().tolist())
 
 
 def _held_out(
-    training: Mapping[str, object], log: Sequences, protocol: str, test_fraction: float
+    manifest: Manifest, log: Sequences, protocol: str, test_fraction: float
 ) -> bool | None:
+    training = manifest.training
     data = training.get("data")
     if not isinstance(data, dict) or data.get("fingerprint") != log.fingerprint:
         return None
