@@ -1,4 +1,4 @@
-"""The encoder: Hugging Face's BERT over a window of events, with a causal mask.
+"""The encoder: Hugging Face's BERT over a window of events, causal where it serves.
 
 One token per event: item embedding, plus an embedding of each feature that is on, plus position.
 The output embeddings are the item embeddings (tied), with a bias per item. Because attention is
@@ -33,6 +33,7 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int = 50  # events
     dropout: float = 0.2
     features: dict[str, int] = {}  # feature -> number of ids, padding included
+    masked: bool = False  # has an embedding to stand for masked items (pre-training only)
 
 
 class SequenceEncoder(nn.Module):
@@ -49,7 +50,8 @@ class SequenceEncoder(nn.Module):
                 num_attention_heads=config.heads,
                 intermediate_size=4 * config.dim,
                 hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=config.dropout,
+                # Without it attention runs fused: a quarter of a step's time, at equal quality.
+                attention_probs_dropout_prob=0.0,
                 max_position_embeddings=config.max_length,
                 type_vocab_size=1,
                 pad_token_id=0,
@@ -70,6 +72,8 @@ class SequenceEncoder(nn.Module):
                 weight.normal_(std=0.02)
                 weight[0] = 0  # padding
         self.item_bias = nn.Parameter(torch.zeros(config.items))
+        if config.masked:
+            self.mask_embedding = nn.Parameter(torch.randn(config.dim) * 0.02)
 
     @property
     def item_embeddings(self) -> Tensor:
@@ -77,12 +81,23 @@ class SequenceEncoder(nn.Module):
         weight: Tensor = self.bert.embeddings.word_embeddings.weight[1:]
         return weight
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Hidden states (B, L, dim) of right-padded ids, each input (B, L)."""
-        embedded = self.bert.embeddings.word_embeddings(inputs["items"])  # (B, L, d)
+    def forward(self, inputs: Mapping[str, Tensor], masked: Tensor | None = None) -> Tensor:
+        """Hidden states (B, L, dim) of right-padded ids, each input (B, L).
+
+        Without `masked` attention is causal. With it, (B, L) bool, the items there are hidden and
+        every position sees both sides.
+        """
+        items = inputs["items"]
+        embedded = self.bert.embeddings.word_embeddings(items)  # (B, L, d)
+        both_sides = None
+        if masked is not None:
+            embedded = torch.where(masked[..., None], self.mask_embedding, embedded)
+            length = items.shape[1]
+            both_sides = (items > 0)[:, None, None, :].expand(-1, 1, length, -1)  # (B, 1, L, L)
         for name, embedding in self.feature_embeddings.items():
             embedded = embedded + embedding(inputs[FEATURE_INPUTS[name]])
-        hidden: Tensor = self.bert(inputs_embeds=embedded).last_hidden_state
+        output = self.bert(inputs_embeds=embedded, attention_mask=both_sides)
+        hidden: Tensor = output.last_hidden_state
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -12,10 +12,9 @@ The test events are never read here.
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,8 +22,6 @@ import onnxruntime
 import torch
 import transformers
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from model.artifact import DEMO_ARTIFACT
 from model.baselines import PriorConfig
@@ -41,47 +38,19 @@ from model.data import (
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
 from model.features import FEATURE_INPUTS, FeatureSpec
+from model.fit import Fit, FitOptions, fit, log_probabilities
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
-from model.net import EncoderConfig, SequenceEncoder
+from model.net import EncoderConfig
+from model.objectives import OBJECTIVES
 from model.progress import TrainingProgress
-from model.ranking import ranking_metrics, target_ranks
 from model.text import Trained, fit_item_text, prepare_item_text
-from model.windows import EncodedLog, Window, prediction_examples, training_batches, user_spans
+from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
-OBJECTIVES = ("next",)
 SPLITS = ("leave-one-out", "temporal", "none")
-FULL_SOFTMAX_ITEMS = 10_000  # above, the softmax is over shared sampled negatives
-SAMPLED_NEGATIVES = 512
-MAX_VALIDATION_EXAMPLES = 2048
-WARM_UP_STEPS = 100
-# Weights are averaged over about this many last steps; the average is what is validated and kept.
-AVERAGING_STEPS = 200
-
-
-class FitOptions(NamedTuple):
-    """How long and how fast one fit runs."""
-
-    max_seconds: float
-    max_steps: int
-    patience: int  # evaluations without a better NDCG@10
-    learning_rate: float
-    batch_size: int
-    seed: int
-    last_window_share: float  # of the windows drawn, the user's last one; the rest start anywhere
-
-
-class Fit(NamedTuple):
-    """A fitted encoder and how it got there."""
-
-    encoder: SequenceEncoder
-    steps: int  # of the weights kept
-    seconds: float
-    ndcg_at_10: float
-    curve: list[tuple[int, float]]  # (step, validation NDCG@10)
 
 
 def train(
@@ -112,8 +81,10 @@ def train(
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
+    min_item_events: int = 1,
     name: str = "bert",
     checkpoint: Path | None = None,
+    resume: Path | None = None,
     items: Path | str | None = None,
     hold_out_items: float = 0.0,
     threads: int | None = None,
@@ -126,8 +97,9 @@ def train(
     FEATURE_INPUTS, None for those that the data can feed. split: what is held out; `none` keeps
     no test events. priors: how the graph and popularity are computed, None to choose the graph's
     half-life on validation events; the artefact records it. checkpoint: directory for the torch
-    weights, which the artefact has not. items: titles and categories (`read_items`), by which the
-    artefact will place items that it has never seen; None for an artefact without text.
+    weights, which the artefact has not. resume: directory in which an interrupted training is
+    taken up; it is made if it is not there. items: titles and categories (`read_items`), by which
+    the artefact will place items that it has never seen; None for an artefact without text.
     hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
@@ -136,7 +108,13 @@ def train(
         raise ValueError(message)
     if threads is not None:
         torch.set_num_threads(threads)
-    log = read_data(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+    log = read_data(
+        data,
+        columns=columns,
+        time_unit=time_unit,
+        place_cell=place_cell,
+        min_item_events=min_item_events,
+    )
     rows = None if items is None else read_items(items)
     kept_out = HeldOutItems(hold_out_items) if hold_out_items else None
     if kept_out is not None:
@@ -159,9 +137,15 @@ def train(
         batch_size,
         seed,
         last_window_share,
+        objective,
     )
 
-    def fit_on(train_events: NDArray[np.bool_], options: FitOptions, validation: IntArray) -> Fit:
+    def fit_on(
+        train_events: NDArray[np.bool_],
+        options: FitOptions,
+        validation: IntArray,
+        state: Path | None,
+    ) -> Fit:
         known = np.unique(log.item[train_events])
         config = EncoderConfig(
             items=len(known),
@@ -171,13 +155,24 @@ def train(
             max_length=max_length,
             dropout=dropout,
             features=spec.vocabulary_sizes(),
+            masked=objective == "masked+next",
         )
         inputs = EncodedLog(log, known, spec)
         with TrainingProgress(options.max_seconds, visible=progress) as bar:
-            return fit(config, inputs, train_events, validation, options, report=bar.update)
+            return fit(
+                config,
+                inputs,
+                train_events,
+                validation,
+                options,
+                report=bar.update,
+                state=state,
+            )
 
     started = time.monotonic()
-    fitted = fit_on(held_out.train, options, held_out.validation)
+    fitted = fit_on(
+        held_out.train, options, held_out.validation, None if resume is None else resume / "fit"
+    )
     known = np.unique(log.item[held_out.train])
     online = split == "temporal"
     encoded = EncodedLog(log, known, spec)
@@ -198,7 +193,12 @@ def train(
         # As many passes over the larger set as the kept weights took over the smaller one.
         steps = math.ceil(fitted.steps * events.sum() / held_out.train.sum())
         final = options._replace(max_steps=steps)
-        kept = fit_on(events, final, np.zeros(0, np.int64))
+        kept = fit_on(
+            events,
+            final,
+            np.zeros(0, np.int64),
+            None if resume is None else resume / "refit",
+        )
         known = np.unique(log.item[events])
     summary: dict[str, object] = {
         "data": {
@@ -337,158 +337,3 @@ def usable_features(log: Sequences, wanted: Sequence[str] | None) -> tuple[str, 
             message = f"the data has nothing to feed the feature {feature}: leave it out"
             raise DataError(message)
     return tuple(name for name in FEATURE_INPUTS if name in wanted)
-
-
-def fit(
-    config: EncoderConfig,
-    encoded: EncodedLog,
-    train_events: NDArray[np.bool_],
-    validation: IntArray,
-    options: FitOptions,
-    *,
-    report: Callable[[float, int, float, float], None] = lambda *_: None,
-) -> Fit:
-    """Causal next-item training; the best averaged weights by validation NDCG@10.
-
-    train_events: [N] each user's first events, in the log's indexes. report gets (seconds, step,
-    loss, best NDCG@10). Without validation events the weights of the last step are kept.
-    """
-    torch.manual_seed(options.seed)
-    random = np.random.default_rng(options.seed)
-    encoder = SequenceEncoder(config)
-    average = SequenceEncoder(config)
-    average.load_state_dict(encoder.state_dict())
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
-    spans = user_spans(encoded, train_events)
-    if not len(spans):
-        message = "no user has two events to train on"
-        raise DataError(message)
-    sample = validation
-    if len(sample) > MAX_VALIDATION_EXAMPLES:
-        sample = np.sort(random.choice(sample, MAX_VALIDATION_EXAMPLES, replace=False))
-    examples, targets = prediction_examples(encoded, sample)
-
-    best, best_state, best_step, since_best = -1.0, average.state_dict(), 0, 0
-    curve: list[tuple[int, float]] = []
-    started = time.monotonic()
-    next_evaluation, step = 0, 0
-    for windows in training_batches(
-        spans,
-        config.max_length,
-        batch_size=options.batch_size,
-        last_window_share=options.last_window_share,
-        random=random,
-    ):
-        elapsed = time.monotonic() - started
-        if step >= options.max_steps or elapsed > options.max_seconds:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
-        encoder.train()
-        loss = next_item_loss(encoder, _tensors(encoded.inputs(windows)))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        _move_average(average, encoder, step)
-        report(elapsed, step, float(loss.detach()), best)
-        if len(examples) and step >= next_evaluation:
-            ranks = _validation_ranks(average, encoded, examples, targets)
-            ndcg = ranking_metrics(ranks)["ndcg"]["10"]
-            curve.append((step, round(ndcg, 5)))
-            since_best += 1
-            if ndcg > best:
-                best, best_step, since_best = ndcg, step, 0
-                best_state = {k: v.clone() for k, v in average.state_dict().items()}
-            if since_best >= options.patience:
-                break
-            next_evaluation = step + _steps_between_evaluations(len(spans), options.batch_size)
-    if len(examples):
-        average.load_state_dict(best_state)
-    else:
-        best_step = step
-    return Fit(average.eval(), best_step, time.monotonic() - started, best, curve)
-
-
-def next_item_loss(encoder: SequenceEncoder, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Cross-entropy of every next item in the windows, mean over events.
-
-    Full softmax up to FULL_SOFTMAX_ITEMS; above, over the target and SAMPLED_NEGATIVES uniform
-    negatives that the batch shares.
-    """
-    items = inputs["items"]
-    hidden = encoder({name: value[:, :-1] for name, value in inputs.items() if value.ndim == 2})
-    targets = items[:, 1:]
-    real = targets > 0
-    hidden, wanted = hidden[real], targets[real] - 1  # (n, d), (n,)
-    if encoder.config.items <= FULL_SOFTMAX_ITEMS:
-        return functional.cross_entropy(encoder.logits(hidden), wanted)
-    negatives = torch.randint(encoder.config.items, (SAMPLED_NEGATIVES,))
-    weight, bias = encoder.item_embeddings, encoder.item_bias
-    of_target = (hidden * weight[wanted]).sum(-1) + bias[wanted]
-    of_negatives = functional.linear(hidden, weight[negatives], bias[negatives])
-    of_negatives = of_negatives.masked_fill(negatives == wanted[:, None], -math.inf)
-    logits = torch.cat([of_target[:, None], of_negatives], dim=1)
-    return functional.cross_entropy(logits, torch.zeros(len(wanted), dtype=torch.long))
-
-
-def log_probabilities(
-    encoder: SequenceEncoder, encoded: EncodedLog, events: IntArray
-) -> FloatArray:
-    """(n, items of the log) log-probabilities of what each event could have been.
-
-    Items that the encoder does not know are at -inf; so is the whole row of an event before which
-    no known item happened.
-    """
-    scores = np.full((len(events), len(encoded.log.items)), -np.inf, np.float32)
-    windows = [encoded.window_before(int(event)) for event in events]
-    rows = [row for row, (start, end) in enumerate(windows) if end > start]
-    encoder.eval()
-    with torch.no_grad():
-        for first in range(0, len(rows), 256):
-            part = np.array(rows[first : first + 256], np.int64)
-            inputs = _tensors(encoded.inputs([windows[row] for row in part]))
-            logits = encoder.last_logits(inputs, inputs["lengths"])
-            scores[np.ix_(part, encoded.known)] = functional.log_softmax(logits, -1).numpy()
-    return scores
-
-
-def _validation_ranks(
-    encoder: SequenceEncoder,
-    encoded: EncodedLog,
-    windows: list[Window],
-    targets: IntArray,
-) -> IntArray:
-    """Rank of each target, with the window's other items out of the way."""
-    encoder.eval()
-    ranks = []
-    with torch.no_grad():
-        for first in range(0, len(windows), 256):
-            inputs = _tensors(encoded.inputs(windows[first : first + 256]))
-            scores = encoder.last_logits(inputs, inputs["lengths"]).numpy()
-            wanted = targets[first : first + 256]
-            of_target = scores[np.arange(len(wanted)), wanted - 1]
-            items = inputs["items"].numpy()
-            rows, columns = np.nonzero(items)
-            scores[rows, items[rows, columns] - 1] = -np.inf
-            scores[np.arange(len(wanted)), wanted - 1] = of_target
-            ranks.append(target_ranks(scores, wanted - 1))
-    return np.concatenate(ranks)
-
-
-def _tensors(arrays: Mapping[str, IntArray]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _steps_between_evaluations(users: int, batch_size: int) -> int:
-    """About two epochs, within 20 to 500 steps."""
-    return min(500, max(20, 2 * math.ceil(users / batch_size)))
-
-
-def _move_average(average: SequenceEncoder, encoder: SequenceEncoder, step: int) -> None:
-    """Exponential average over AVERAGING_STEPS, over a tenth of all steps while those are few."""
-    rate = max(10 / (step + 10), 1 / AVERAGING_STEPS)
-    with torch.no_grad():
-        for kept, current in zip(average.parameters(), encoder.parameters(), strict=True):
-            kept.lerp_(current, rate)

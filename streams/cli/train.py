@@ -43,7 +43,9 @@ def data_options(command: Command) -> Command:
 )
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, help="Bound of the fit.")  # fmt: skip
-@click.option("--objective", type=click.Choice(["next"]), default="next", show_default=True)
+@click.option("--objective", type=click.Choice(["next", "masked+next"]), default="next",
+              show_default=True,
+              help="masked+next: a quarter of the time on masked items first.")  # fmt: skip
 @click.option("--split", type=click.Choice(["leave-one-out", "temporal", "none"]),
               default="leave-one-out", show_default=True,
               help="What is held out for `evaluate`; none: learn from all.")  # fmt: skip
@@ -67,6 +69,8 @@ def data_options(command: Command) -> Command:
               "items published later are then scored by their text.")  # fmt: skip
 @click.option("--hold-out-items", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
               help="Share of items to leave out, for --protocol cold-items.")  # fmt: skip
+@click.option("--resume", type=click.Path(path_type=Path),
+              help="Keep the fit's state here; go on from it if it is there.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
 def train(

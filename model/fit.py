@@ -1,0 +1,238 @@
+"""The loop that fits an encoder: batches, objective, average of weights, early stop, resumption."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.data import DataError
+from model.fit_state import Progress, load_state, save_state
+from model.net import EncoderConfig, SequenceEncoder
+from model.objectives import masked_item_loss, next_item_loss
+from model.ranking import ranking_metrics, target_ranks
+from model.windows import EncodedLog, Window, prediction_examples, training_batches, user_spans
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+MAX_VALIDATION_EXAMPLES = 2048
+WARM_UP_STEPS = 100
+# The average of the weights reaches back over about this share of all steps so far (polynomial
+# averaging, Shamir and Zhang, ICML 2013); the average is what is validated and kept.
+AVERAGED_SHARE = 0.1
+PRETRAINING_SHARE = 0.25  # of the time of `masked+next`, for its masked part
+
+
+class FitOptions(NamedTuple):
+    """How long and how fast one fit runs."""
+
+    max_seconds: float
+    max_steps: int
+    patience: int  # evaluations without a better NDCG@10
+    learning_rate: float
+    batch_size: int
+    seed: int
+    last_window_share: float  # of the windows drawn, the user's last one; the rest start anywhere
+    objective: str = "next"
+
+
+class Fit(NamedTuple):
+    """A fitted encoder and how it got there."""
+
+    encoder: SequenceEncoder
+    steps: int  # of the weights kept
+    seconds: float
+    ndcg_at_10: float
+    curve: list[tuple[int, float]]  # (step, validation NDCG@10)
+
+
+def fit(
+    config: EncoderConfig,
+    encoded: EncodedLog,
+    train_events: NDArray[np.bool_],
+    validation: IntArray,
+    options: FitOptions,
+    *,
+    report: Callable[[float, int, float, float], None] = lambda *_: None,
+    state: Path | None = None,
+) -> Fit:
+    """Train on windows of the log; the best averaged weights by validation NDCG@10.
+
+    train_events: [N] each user's first events, in the log's indexes. report gets (seconds, step,
+    loss, best NDCG@10). Without validation events the weights of the last step are kept. state: a
+    directory in which an interrupted fit of the same options is taken up where it was last
+    written, every two epochs or so; the result is that of an uninterrupted one, bit for bit, where
+    steps and not seconds bound it.
+    """
+    torch.manual_seed(options.seed)
+    random = np.random.default_rng(options.seed)
+    masks = torch.Generator().manual_seed(options.seed)
+    encoder = SequenceEncoder(config)
+    average = SequenceEncoder(config)
+    average.load_state_dict(encoder.state_dict())
+    optimizer = torch.optim.Adam(
+        encoder.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), fused=True
+    )
+    spans = user_spans(encoded, train_events)
+    if not len(spans):
+        message = "no user has two events to train on"
+        raise DataError(message)
+    sample = validation
+    if len(sample) > MAX_VALIDATION_EXAMPLES:
+        sample = np.sort(random.choice(sample, MAX_VALIDATION_EXAMPLES, replace=False))
+    examples, targets = prediction_examples(encoded, sample)
+
+    progress = Progress(fingerprint=_fingerprint(config, encoded, options))
+    best_state = {name: value.clone() for name, value in average.state_dict().items()}
+    if state is not None:
+        found = load_state(state, progress.fingerprint, encoder, average, best_state, optimizer)
+        progress = progress if found is None else found
+        if found is not None:
+            _reseed(options.seed + progress.step, masks)
+    started = time.monotonic() - progress.seconds
+    batches = training_batches(
+        spans,
+        config.max_length,
+        batch_size=options.batch_size,
+        last_window_share=options.last_window_share,
+        random=random,
+    )
+    for _ in range(progress.step):
+        next(batches)
+    for windows in batches:
+        elapsed = time.monotonic() - started
+        step = progress.step
+        if (
+            step >= options.max_steps
+            or elapsed > options.max_seconds
+            or progress.since_best >= options.patience
+        ):
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+        encoder.train()
+        done = max(elapsed / options.max_seconds, step / options.max_steps)
+        inputs = _tensors(encoded.inputs(windows))
+        pretraining = options.objective == "masked+next" and done < PRETRAINING_SHARE
+        if pretraining:
+            loss = masked_item_loss(encoder, _without_last_column(inputs), masks)
+        else:
+            loss = next_item_loss(encoder, inputs)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
+        progress.step = step = step + 1
+        _move_average(average, encoder, step)
+        report(elapsed, step, float(loss.detach()), progress.best)
+        if step < progress.next_evaluation:
+            continue
+        if len(examples) and not pretraining:
+            ndcg = ranking_metrics(_validation_ranks(average, encoded, examples, targets))
+            _note(progress, ndcg["ndcg"]["10"])
+            if progress.best_step == step:
+                best_state = {k: v.clone() for k, v in average.state_dict().items()}
+        progress.next_evaluation = step + _steps_between_evaluations(len(spans), options.batch_size)
+        if state is not None:
+            progress.seconds = time.monotonic() - started
+            save_state(state, progress, encoder, average, best_state, optimizer)
+            _reseed(options.seed + step, masks)
+    if len(examples) and progress.best_step:
+        average.load_state_dict(best_state)
+    else:
+        progress.best_step = progress.step
+    seconds = time.monotonic() - started
+    return Fit(average.eval(), progress.best_step, seconds, progress.best, progress.curve)
+
+
+def _note(progress: Progress, ndcg: float) -> None:
+    """Take an evaluation down."""
+    progress.curve.append((progress.step, round(ndcg, 5)))
+    progress.since_best += 1
+    if ndcg > progress.best:
+        progress.best, progress.best_step, progress.since_best = ndcg, progress.step, 0
+
+
+def _reseed(seed: int, masks: torch.Generator) -> None:
+    """Dropout and masks draw on from a number that a resumed fit knows too."""
+    torch.manual_seed(seed)
+    masks.manual_seed(seed)
+
+
+def _fingerprint(config: EncoderConfig, encoded: EncodedLog, options: FitOptions) -> str:
+    """What a saved state must agree in to be taken up; how long a fit runs may change."""
+    lasting = options._replace(max_seconds=0.0, max_steps=0, patience=0)
+    return f"{config} {lasting} {encoded.log.fingerprint} {len(encoded.known)}"
+
+
+def _without_last_column(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Windows hold one event more than the encoder sees."""
+    return {name: value[:, :-1] for name, value in inputs.items() if value.ndim == 2}
+
+
+def log_probabilities(
+    encoder: SequenceEncoder, encoded: EncodedLog, events: IntArray
+) -> FloatArray:
+    """(n, items of the log) log-probabilities of what each event could have been.
+
+    Items that the encoder does not know are at -inf; so is the whole row of an event before which
+    no known item happened.
+    """
+    scores = np.full((len(events), len(encoded.log.items)), -np.inf, np.float32)
+    windows = [encoded.window_before(int(event)) for event in events]
+    rows = [row for row, (start, end) in enumerate(windows) if end > start]
+    encoder.eval()
+    with torch.no_grad():
+        for first in range(0, len(rows), 256):
+            part = np.array(rows[first : first + 256], np.int64)
+            inputs = _tensors(encoded.inputs([windows[row] for row in part]))
+            logits = encoder.last_logits(inputs, inputs["lengths"])
+            scores[np.ix_(part, encoded.known)] = functional.log_softmax(logits, -1).numpy()
+    return scores
+
+
+def _validation_ranks(
+    encoder: SequenceEncoder,
+    encoded: EncodedLog,
+    windows: list[Window],
+    targets: IntArray,
+) -> IntArray:
+    """Rank of each target, with the window's other items out of the way."""
+    encoder.eval()
+    ranks = []
+    with torch.no_grad():
+        for first in range(0, len(windows), 256):
+            inputs = _tensors(encoded.inputs(windows[first : first + 256]))
+            scores = encoder.last_logits(inputs, inputs["lengths"]).numpy()
+            wanted = targets[first : first + 256]
+            of_target = scores[np.arange(len(wanted)), wanted - 1]
+            items = inputs["items"].numpy()
+            rows, columns = np.nonzero(items)
+            scores[rows, items[rows, columns] - 1] = -np.inf
+            scores[np.arange(len(wanted)), wanted - 1] = of_target
+            ranks.append(target_ranks(scores, wanted - 1))
+    return np.concatenate(ranks)
+
+
+def _tensors(arrays: Mapping[str, IntArray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _steps_between_evaluations(users: int, batch_size: int) -> int:
+    """About two epochs, within 20 to 500 steps."""
+    return min(500, max(20, 2 * math.ceil(users / batch_size)))
+
+
+def _move_average(average: SequenceEncoder, encoder: SequenceEncoder, step: int) -> None:
+    """Average over the last AVERAGED_SHARE of the steps."""
+    rate = 1 / (AVERAGED_SHARE * step + 1)
+    with torch.no_grad():
+        for kept, current in zip(average.parameters(), encoder.parameters(), strict=True):
+            kept.lerp_(current, rate)
