@@ -38,6 +38,7 @@ ITEMS_FILE = "items.json"
 SMOKE_FILE = "smoke.json"
 MANIFEST_FILE = "manifest.json"
 CONTENT_FILES = (MODEL_FILE, ITEMS_FILE, SMOKE_FILE)
+VARIANTS = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8-static")
 REPEAT_POLICIES = ("allow", "discount", "exclude")
 
 MAX_FILE_BYTES = {
@@ -108,6 +109,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, object]
     versions: dict[str, str]
     text: TextSpec | None = None  # None: the artefact knows nothing of item text
+    variant: str = "fp32"  # how the weights are stored and multiplied, one of VARIANTS
+    source_version: str = ""  # of the artefact in fp32 that this one was made smaller from
 
     def content_files(self) -> tuple[str, ...]:
         """Names of the files that the artefact must have beside its manifest."""
@@ -279,6 +282,10 @@ def _manifest_faults(manifest: Manifest) -> list[str]:
         (
             manifest.repeat_policy not in REPEAT_POLICIES,
             f"repeat_policy {manifest.repeat_policy!r} is none of {list(REPEAT_POLICIES)}",
+        ),
+        (
+            manifest.variant not in VARIANTS,
+            f"variant {manifest.variant!r} is none of {list(VARIANTS)}",
         ),
         (
             set(manifest.files) != set(wanted),

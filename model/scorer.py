@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from model.artifact import Artifact, ArtifactError, Manifest, Smoke, load_artifact
+from model.artifact import VARIANTS, Artifact, ArtifactError, Manifest, Smoke, load_artifact
 from model.buckets import Buckets, Group
 from model.cold_items import ItemTextEncoder, ItemVectors
 from model.features import event_type_ids, window_inputs
@@ -42,6 +42,7 @@ STATE_OUTPUTS = ("hidden", "log_normalizer")
 # ways on other processors.
 TEXT_TOLERANCE = 0.02
 MAX_NEW_ITEMS = 50  # of a history's best that `Scores` names
+VARIANT_KEY = "freshrec.variant"  # of the graph's metadata
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 
@@ -500,7 +501,15 @@ def _item_text(artifact: Artifact) -> ItemTextEncoder | None:
 
 
 def _check_signature(manifest: Manifest, session: Any) -> None:
-    """The graph must take and give what the manifest says."""
+    """The graph must be of the variant, and take and give, what the manifest says."""
+    # A graph in fp32 names no variant; the others do, in what the manifest's sha256 covers.
+    variant = session.get_modelmeta().custom_metadata_map.get(VARIANT_KEY, VARIANTS[0])
+    if variant != manifest.variant:
+        message = (
+            f"the model is of the variant {variant}, but its manifest says {manifest.variant}: "
+            "export it again"
+        )
+        raise ArtifactError(message)
     wanted = set(manifest.feature_spec().input_names())
     found = {node.name for node in session.get_inputs()}
     if wanted != found:
