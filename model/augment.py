@@ -175,7 +175,8 @@ def _bridged(gaps: IntArray, stays: BoolArray) -> IntArray:
         return gaps
     largest = np.maximum.reduceat(gaps.ravel(), starts)
     run = np.cumsum(begins.ravel()) - 1
-    return largest[run].reshape(gaps.shape)
+    longest: IntArray = largest[run].reshape(gaps.shape)
+    return longest
 
 
 def _gathered(

@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
     name: str
     severity: Severity
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks for
     share: float
     detail: str
     advice: str = ""
