@@ -80,7 +80,8 @@ def figures(
     _, user = np.unique(users, return_inverse=True)
     examples = np.bincount(user)
     weights = debiasing_weights(targets)
-    means, of_method = {}, {}
+    means: dict[str, NDArray[np.float64]] = {}
+    of_method: dict[str, dict[str, object]] = {}
     for name, measurement in measured.items():
         ranks = measurement.ranks()
         if len(ranks) != len(targets):

@@ -97,4 +97,5 @@ class TransitionMatrix(NamedTuple):
                 edges = slice(self.starts[source], self.starts[source + 1])
                 scores[row, self.columns[edges]] += factor * self.shares[edges]
         totals = scores.sum(1, keepdims=True)
-        return np.divide(scores, totals, out=scores, where=totals > 0).astype(np.float32)
+        np.divide(scores, totals, out=scores, where=totals > 0)
+        return scores.astype(np.float32)
