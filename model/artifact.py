@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from model.blend import Blend as Blend
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.item_text import (
     MAX_TEXT_FILE_BYTES,
@@ -57,15 +58,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 class ArtifactError(ValueError):
     """The artefact cannot be used; the message is one sentence that says why."""
-
-
-class Blend(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights of the four terms of a score, fitted on validation data."""
-
-    encoder: float = 1.0
-    graph: float = 0.0
-    own: float = 0.0
-    popularity: float = 0.0
 
 
 class Smoke(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +271,7 @@ def _manifest_faults(manifest: Manifest) -> list[str]:
             manifest.opset not in OPSETS,
             f"opset {manifest.opset} is not in {OPSETS[0]}..{OPSETS[-1]}",
         ),
+        (bool(manifest.blend.faults()), f"blend has {', '.join(manifest.blend.faults())}"),
         (
             manifest.repeat_policy not in REPEAT_POLICIES,
             f"repeat_policy {manifest.repeat_policy!r} is none of {list(REPEAT_POLICIES)}",
