@@ -23,6 +23,10 @@ def data_options(command: Command) -> Command:
     """The log and how to read it: shared by train and evaluate."""
     for option in (
         click.option(
+            "--min-item-events", type=click.IntRange(1), default=1, show_default=True,
+            help="Leave items with fewer events out.",
+        ),
+        click.option(
             "--time-unit", type=click.Choice(["ms", "s", "min", "h", "day"]),
             help="Unit of numeric timestamps.  [default: seconds or ms, by size]",
         ),
@@ -104,28 +108,42 @@ def train(
 
 @click.command()
 @data_options
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Artefact directory.")
+@click.option("--model", type=click.Path(path_type=Path),
+              help="Artefact directory; without, the baselines alone.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["leave-one-out", "temporal", "cold-items"]),
               default="leave-one-out", show_default=True)  # fmt: skip
 @click.option("--items", metavar="FILE", help="Titles and categories (cold-items), as in train.")
 @click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True, help="Newest share (temporal).")  # fmt: skip
 @click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]), help="Whether lists may "
+              "have items that the user had.  [default: as the artefact says, or as users do]",
+              )  # fmt: skip
+@click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True,
+              help="Draws of the bootstrap behind the intervals.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of sample and bootstrap.")
 @click.option("--engine", type=click.Choice(["auto", "cpu", "cuda"]), default="cpu",
               show_default=True)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @json_option
-def evaluate(data: str, model: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def evaluate(
+    data: str, model: Path | None, pairs: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Measure an artefact on DATA by ranking the full catalogue, beside its baselines.
+
+    EASE and ItemKNN are among them if the extra `bench` is installed.
 
     cold-items: what it makes of items that were held out of its training, from their text.
     """
     with model_failures():
         from model.evaluate import evaluate as run
+        from streams.cli.evaluation_table import print_evaluation
 
         report = run(data, model, columns=_columns(pairs), place_cell=_place_cell(), **options)
-    emit(report, as_json=as_json)
+    if as_json or "baselines" not in report:
+        emit(report, as_json=as_json)
+    else:
+        print_evaluation(report)
 
 
 @click.command()
