@@ -20,7 +20,6 @@ from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
-from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
 from streams.engine import ModelWatch
@@ -293,10 +292,9 @@ class Worker(Lifecycle):
             self.placement.apply(item)
 
     def _on_model(self, scorer: Any) -> None:
-        blend = scorer.manifest.blend
-        weights = BlendWeights(blend.encoder, blend.graph, blend.own, blend.popularity)
+        manifest = scorer.manifest
         self.recommender.config = self._recommender_config(
-            RecommenderConfig(weights=weights, repeat_policy=scorer.manifest.repeat_policy)
+            RecommenderConfig.fitted(manifest.blend, manifest.repeat_policy)
         )
         self.placement.serve(scorer)
 
