@@ -77,7 +77,8 @@ class TransitionMatrix(NamedTuple):
         destinations = np.broadcast_to(log.item[events][:, None], sources.shape)
         real = (sources != NONE) & (sources != destinations)
         code, place = np.unique(sources[real] * items + destinations[real], return_inverse=True)
-        summed = np.bincount(place, weights[real], minlength=len(code))
+        summed = np.zeros(len(code), np.float64)
+        np.add.at(summed, place, weights[real])
         source = code // items
         totals = np.bincount(source, summed, minlength=items)[source]
         # Ages beyond a double's exponent leave nothing, not even a share.
