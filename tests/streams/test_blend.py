@@ -6,8 +6,8 @@ from streams.blend import (
     BlendWeights,
     known_or,
     log_prior,
-    popularity_score,
     lowest_log_prob,
+    popularity_score,
     prior_score,
     select_top,
 )
