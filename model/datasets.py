@@ -101,15 +101,17 @@ DATASETS: dict[str, Callable[[Path | None], Dataset]] = {MOVIELENS_100K: load_mo
 
 
 def read_data(
-    data: Path | str,
+    data: Path | str | Sequences,
     *,
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
     min_item_events: int = 1,
 ) -> Sequences:
-    """A named data set, or a log file, without items that have fewer than `min_item_events`."""
-    if str(data) in DATASETS:
+    """A named data set, a log file or a log, without items of fewer than `min_item_events`."""
+    if isinstance(data, Sequences):
+        log = data
+    elif str(data) in DATASETS:
         log = load_dataset(str(data)).sequences()
     else:
         log = read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
