@@ -63,6 +63,16 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         """`[candidates]`: share of the user's own history; None where nobody's was asked for."""
         return self.terms.get("own")
 
+    def shares_of_last(self) -> Floats:
+        """`[candidates]`: share of what followed the user's last item."""
+        found = self.terms.get("graph_last")
+        if found is None:
+            values = np.zeros(len(self.entries))
+            values[: len(self.edges.keys)] = _from_last(self.edges)
+            owner = np.repeat(np.arange(len(self)), np.diff(self.entry_start))
+            found = _sums(owner, values[self.entries], len(self))
+        return found
+
     def find(self, keys: Integers) -> Integers:
         """Positions of candidates by key, -1 where there is none."""
         return find_sorted(self.keys, keys)
