@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from model import transitions
 from model.baselines import PriorConfig, last_distinct, prior_chunks
 from model.data import Event, sequences
 from model.transitions import NONE, TransitionMatrix, distinct_predecessors
@@ -29,8 +30,9 @@ def test_predecessors_are_the_last_distinct_items_before_each_event(items: int):
 @pytest.mark.parametrize(("predecessors", "window"), [(1, 1), (3, 3), (5, 2)])
 @pytest.mark.parametrize("half_life_days", [0.5, 7.0])
 def test_the_matrix_is_the_live_graph_with_room_for_every_neighbour(
-    predecessors: int, window: int, half_life_days: float
+    monkeypatch: pytest.MonkeyPatch, predecessors: int, window: int, half_life_days: float
 ):
+    monkeypatch.setattr(transitions, "EVENTS_AT_ONCE", 100)
     log = random_log(1, 12)
     events = log.starts[1:] - 1
     fold = np.ones(log.events, np.bool_)
