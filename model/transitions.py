@@ -18,7 +18,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 NONE = -1
-EVENTS_AT_ONCE = 500_000  # while edges are gathered: about 0.2 GB with ten predecessors
 
 
 def distinct_predecessors(log: Sequences, events: IntArray, count: int) -> IntArray:
@@ -71,14 +70,14 @@ class TransitionMatrix(NamedTuple):
         """
         events = np.flatnonzero(fold)
         items = len(log.items)
-        newest_ms = int(log.time_ms[events].max(initial=0))
-        parts = [
-            _edges(log, events[first : first + EVENTS_AT_ONCE], config, newest_ms)
-            for first in range(0, len(events), EVENTS_AT_ONCE)
-        ]
-        codes = np.concatenate([np.zeros(0, np.int64), *(code for code, _ in parts)])
-        weights = np.concatenate([np.zeros(0, np.float64), *(weight for _, weight in parts)])
-        code, summed = _summed(codes, weights)
+        sources = distinct_predecessors(log, events, config.predecessors)  # (n, W)
+        half_life_ms = config.graph_half_life_seconds * 1000
+        age = (log.time_ms[events] - log.time_ms[events].max(initial=0)) / half_life_ms
+        weights = np.exp2(age)[:, None] / np.arange(1, config.predecessors + 1)
+        destinations = np.broadcast_to(log.item[events][:, None], sources.shape)
+        real = (sources != NONE) & (sources != destinations)
+        code, place = np.unique(sources[real] * items + destinations[real], return_inverse=True)
+        summed = np.bincount(place, weights[real], minlength=len(code))
         source = code // items
         totals = np.bincount(source, summed, minlength=items)[source]
         # Ages beyond a double's exponent leave nothing, not even a share.
@@ -100,22 +99,3 @@ class TransitionMatrix(NamedTuple):
         totals = scores.sum(1, keepdims=True)
         np.divide(scores, totals, out=scores, where=totals > 0)
         return scores.astype(np.float32)
-
-
-def _edges(
-    log: Sequences, events: IntArray, config: PriorConfig, newest_ms: int
-) -> tuple[IntArray, NDArray[np.float64]]:
-    """(source * items + destination, weight) of some events, each edge once and in order."""
-    sources = distinct_predecessors(log, events, config.predecessors)  # (n, W)
-    half_lives = (log.time_ms[events] - newest_ms) / (config.graph_half_life_seconds * 1000)
-    weights = np.exp2(half_lives)[:, None] / np.arange(1, config.predecessors + 1)
-    destinations = np.broadcast_to(log.item[events][:, None], sources.shape)
-    real = (sources != NONE) & (sources != destinations)
-    return _summed(sources[real] * len(log.items) + destinations[real], weights[real])
-
-
-def _summed(codes: IntArray, weights: NDArray[np.float64]) -> tuple[IntArray, NDArray[np.float64]]:
-    code, place = np.unique(codes, return_inverse=True)
-    summed = np.zeros(len(code), np.float64)
-    np.add.at(summed, place, weights)
-    return code, summed

@@ -20,6 +20,7 @@ from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
+from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
 from streams.engine import ModelWatch
@@ -292,9 +293,10 @@ class Worker(Lifecycle):
             self.placement.apply(item)
 
     def _on_model(self, scorer: Any) -> None:
-        manifest = scorer.manifest
+        blend = scorer.manifest.blend
+        weights = BlendWeights(blend.encoder, blend.graph, blend.own, blend.popularity)
         self.recommender.config = self._recommender_config(
-            RecommenderConfig.fitted(manifest.blend, manifest.repeat_policy)
+            RecommenderConfig(weights=weights, repeat_policy=scorer.manifest.repeat_policy)
         )
         self.placement.serve(scorer)
 
