@@ -114,6 +114,7 @@ def evaluate(
     priors = PriorConfig() if manifest is None else _prior_config(manifest.training)
     baselines = Baselines(examples)
     measured: dict[str, Measurement] = {}
+    encoder_ids = np.zeros(0, np.int64) if scorer is None else encoder_ids_of(scorer, log)
     for chunk in prior_chunks(
         log,
         examples.events,
@@ -124,7 +125,7 @@ def evaluate(
     ):
         baselines.add_priors(chunk, priors)
         if scorer is not None:
-            _add_model(measured, scorer, examples, chunk)
+            _add_model(measured, scorer, encoder_ids, examples, chunk)
     baselines.measure(priors, threads)
     found, differences = figures(
         baselines.measured | measured,
@@ -161,11 +162,15 @@ def evaluate(
 
 
 def _add_model(
-    measured: dict[str, Measurement], scorer: EncoderScorer, examples: Examples, chunk: PriorChunk
+    measured: dict[str, Measurement],
+    scorer: EncoderScorer,
+    encoder_ids: IntArray,
+    examples: Examples,
+    chunk: PriorChunk,
 ) -> None:
     """The encoder alone and the blend that is served, on a chunk of priors."""
     log = examples.log
-    log_probs = encoder_log_probabilities(scorer, log, chunk.examples)
+    log_probs = encoder_log_probabilities(scorer, log, chunk.examples, encoder_ids)
     terms = Terms.of(log, chunk, log_probs)
     blend = terms.scores(scorer.manifest.blend, examples.repeat_policy)
     for name, scores in (("encoder", examples.hide(log_probs, chunk.seen)), ("blend", blend)):
@@ -174,13 +179,15 @@ def _add_model(
 
 
 def encoder_log_probabilities(
-    scorer: EncoderScorer, log: Sequences, events: IntArray
+    scorer: EncoderScorer, log: Sequences, events: IntArray, encoder_ids: IntArray | None = None
 ) -> FloatArray:
     """(n, items of the log) log-probabilities by the artefact of what each event could have been.
 
-    Items that the encoder does not know are at -inf.
+    Items that the encoder does not know are at -inf. encoder_ids: of the log's items, for a caller
+    that has them already.
     """
-    encoder_ids = np.array([scorer.item_index(item) for item in log.items], np.int64)
+    if encoder_ids is None:
+        encoder_ids = encoder_ids_of(scorer, log)
     scores = np.empty((len(events), len(log.items)), np.float32)
     for first in range(0, len(events), scorer.max_batch):
         part = events[first : first + scorer.max_batch]
@@ -188,6 +195,11 @@ def encoder_log_probabilities(
         candidates = np.broadcast_to(encoder_ids, (len(part), len(encoder_ids)))
         scores[first : first + len(part)] = scorer.score(histories, candidates).candidate_log_probs
     return scores
+
+
+def encoder_ids_of(scorer: EncoderScorer, log: Sequences) -> IntArray:
+    """(items,) the artefact's id of each of the log's items, 0 for one that it does not know."""
+    return np.array([scorer.item_index(item) for item in log.items], np.int64)
 
 
 def history_before(log: Sequences, event: int) -> History:

@@ -9,7 +9,7 @@ from model.baselines import PriorChunk, PriorConfig, prior_chunks
 from model.examples import Examples, seen_items
 from model.measurement import Measurement
 from model.reference_baselines import FITS, NotAvailable
-from model.transitions import TransitionMatrix
+from model.transitions import Predecessors, TransitionMatrix
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -42,6 +42,7 @@ class Baselines:
         Half-life as in `priors`, but for popularity, which forgets nothing. There is no bound on
         neighbours.
         """
+        predecessors = Predecessors(self._examples.log)
         for window, decay in GRAPH_WINDOWS.items():
             config = priors._replace(
                 predecessors=window,
@@ -52,7 +53,7 @@ class Baselines:
             )
             name = f"transitions_{window}"
             self.settings[name] = graph_settings(config)
-            for events, transitions, popularity in _unbounded(self._examples, config):
+            for events, transitions, popularity in _unbounded(self._examples, predecessors, config):
                 self.add(name, events, transitions)
                 if window == 1:
                     self.add("popularity", events, popularity)
@@ -93,7 +94,7 @@ def graph_settings(config: PriorConfig) -> dict[str, object]:
 
 
 def _unbounded(
-    examples: Examples, config: PriorConfig
+    examples: Examples, predecessors: Predecessors, config: PriorConfig
 ) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
     """(events, transitions, popularity) chunk by chunk; all at once where nothing is learned."""
     log = examples.log
@@ -103,8 +104,8 @@ def _unbounded(
         ):
             yield chunk.examples, chunk.graph, chunk.popularity
         return
-    matrix = TransitionMatrix.of(log, examples.fold, config)
+    matrix = TransitionMatrix.of(predecessors, examples.fold, config)
     counts = np.bincount(log.item[examples.fold], minlength=len(log.items)).astype(np.float32)
     for events in examples.chunks():
         popularity = np.broadcast_to(counts, (len(events), len(counts)))
-        yield events, matrix.scores(log, events), popularity
+        yield events, matrix.scores(events), popularity
