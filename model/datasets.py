@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.data import Event, PlaceCell, Sequences, at_least, read_log, sequences
+from model.data_cache import cached_log
 
 MOVIELENS_100K = "movielens-100k"
 MOVIELENS_REQUIREMENT = "recbole==1.2.1"
@@ -101,18 +102,32 @@ DATASETS: dict[str, Callable[[Path | None], Dataset]] = {MOVIELENS_100K: load_mo
 
 
 def read_data(
-    data: Path | str,
+    data: Path | str | Sequences,
     *,
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     place_cell: PlaceCell | None = None,
     min_item_events: int = 1,
 ) -> Sequences:
-    """A named data set, or a log file, without items that have fewer than `min_item_events`."""
-    if str(data) in DATASETS:
+    """A named data set, a log file or a log, without items of fewer than `min_item_events`.
+
+    A large file is kept as columns under `default_cache()` and read from there the next time.
+    """
+    if isinstance(data, Sequences):
+        log = data
+    elif str(data) in DATASETS:
         log = load_dataset(str(data)).sequences()
     else:
-        log = read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell)
+        log = cached_log(
+            Path(data),
+            default_cache() / "logs",
+            lambda: read_log(data, columns=columns, time_unit=time_unit, place_cell=place_cell),
+            how={
+                "columns": dict(sorted((columns or {}).items())),
+                "time_unit": time_unit,
+                "place_cell": place_cell and f"{place_cell.__module__}.{place_cell.__qualname__}",
+            },
+        )
     return at_least(log, item_events=min_item_events)
 
 

@@ -54,7 +54,7 @@ SPLITS = ("leave-one-out", "temporal", "none")
 
 
 def train(
-    data: Path | str,
+    data: Path | str | Sequences,
     out: Path,
     *,
     max_minutes: float = 10.0,
@@ -83,6 +83,7 @@ def train(
     place_cell: PlaceCell | None = None,
     min_item_events: int = 1,
     name: str = "bert",
+    data_name: str | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
     items: Path | str | None = None,
@@ -91,12 +92,13 @@ def train(
     progress: bool = False,
     command: str = "",
 ) -> dict[str, object]:
-    """Train on a log (a file, or the name of a data set) and write an artefact to `out`.
+    """Train on a log (a file, the name of a data set, or one read) and write an artefact to `out`.
 
     max_minutes bounds the fit, or each of the two with `refit`. features: subset of
     FEATURE_INPUTS, None for those that the data can feed. split: what is held out; `none` keeps
     no test events. priors: how the graph and popularity are computed, None to choose the graph's
-    half-life on validation events; the artefact records it. checkpoint: directory for the torch
+    half-life on validation events; the artefact records it. data_name: what the artefact calls the
+    data, None for the file's name. checkpoint: directory for the torch
     weights, which the artefact has not. resume: directory in which an interrupted training is
     taken up; it is made if it is not there. items: titles and categories (`read_items`), by which
     the artefact will place items that it has never seen; None for an artefact without text.
@@ -202,7 +204,7 @@ def train(
         known = np.unique(log.item[events])
     summary: dict[str, object] = {
         "data": {
-            "name": Path(data).name,
+            "name": data_name or ("log" if isinstance(data, Sequences) else Path(data).name),
             "fingerprint": log.fingerprint,
             "events": log.events,
             "users": len(log.users),
