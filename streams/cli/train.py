@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 import click
 
-from streams.cli.options import Failure, emit, json_option
+from streams.cli.options import (
+    KAFKA,
+    Failure,
+    emit,
+    json_option,
+    set_up_logging,
+    settings_options,
+)
+from streams.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -20,7 +28,10 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 
 
 def data_options(command: Command) -> Command:
-    """The log and how to read it: shared by train and evaluate."""
+    """The log and how to read it: shared by train and evaluate.
+
+    DATA may be absent for click, so that train can say what stands in for it.
+    """
     for option in (
         click.option(
             "--min-item-events", type=click.IntRange(1), default=1, show_default=True,
@@ -34,7 +45,7 @@ def data_options(command: Command) -> Command:
             "--map", "pairs", multiple=True, metavar="FIELD=COLUMN[,...]",
             help="Column of user_id, item_id, timestamp, event_type, latitude or longitude.",
         ),
-        click.argument("data"),
+        click.argument("data", required=False),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -42,9 +53,11 @@ def data_options(command: Command) -> Command:
 
 @click.command()
 @data_options
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the artefact."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the artefact.")
+@click.option("--check", is_flag=True,
+              help="Look for faults of the data and stop: exit code 1 if one is bad.")  # fmt: skip
+@click.option("--from-kafka", is_flag=True,
+              help="Learn from all that is on the clicks topic now, instead of DATA.")  # fmt: skip
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, help="Bound of the fit.")  # fmt: skip
 @click.option("--objective", type=click.Choice(["next", "masked+next"]), default="next",
@@ -77,11 +90,16 @@ def data_options(command: Command) -> Command:
               help="Keep the fit's state here; go on from it if it is there.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
+@settings_options(*KAFKA, "window_seconds")
 def train(
-    data: str,
-    out: Path,
+    settings: Settings,
+    data: str | None,
+    out: Path | None,
     pairs: tuple[str, ...],
+    time_unit: str | None,
     features: str | None,
+    check: bool,
+    from_kafka: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -89,20 +107,44 @@ def train(
 
     DATA is a click log (CSV, JSONL or Parquet, also .gz), order-only sequences (.tsv: user, tab,
     items), or the name of a data set such as movielens-100k. Test events are held out, never read.
-    """
-    with model_failures():
-        from model.train import train as run
 
+    --check and what it finds need no torch. The settings of Kafka count only with --from-kafka.
+    """
+    if (data is None) is not from_kafka:
+        raise click.UsageError("Give DATA or --from-kafka, one of the two.")
+    if out is None and not check:
+        raise click.UsageError("Missing option '--out'.")
+    if settings.log_level == "info":
+        set_up_logging("warning")  # at info the exporter tells of every step that it takes
+    with model_failures():
+        from streams.cli import training_data
+
+        if not check:  # what is not installed is said before a long log is read
+            from model.train import train as run
+        if from_kafka:
+            read = training_data.from_kafka(settings)
+        else:
+            read = training_data.from_file(
+                str(data), columns=_columns(pairs), time_unit=time_unit, place_cell=_place_cell()
+            )
+        checked, found = training_data.findings_of(
+            read, split=options["split"], min_item_events=options["min_item_events"]
+        )
+        if check or out is None:
+            training_data.print_check(read, checked, found, as_json=as_json)
+            return
+        training_data.warn_of(found)
         report = run(
-            data,
+            read.log,
             out,
-            columns=_columns(pairs),
+            data_name=read.name,
             features=None if features is None else [name.strip() for name in features.split(",")],
-            place_cell=_place_cell(),
             progress=sys.stderr.isatty(),
             command=shlex.join(["freshrec", *sys.argv[1:]]),
             **options,
         )
+    if read.left_out:
+        report["left_out"] = read.left_out
     emit(report, as_json=as_json)
 
 
@@ -121,20 +163,41 @@ def train(
               )  # fmt: skip
 @click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True,
               help="Draws of the bootstrap behind the intervals.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of sample and bootstrap.")
+@click.option("--noise", "shares", type=click.FloatRange(0, 1, max_open=True), multiple=True,
+              help="Measure with this share of noise in the log; may be repeated.")  # fmt: skip
+@click.option("--noise-kind", type=click.Choice(["clicks", "bots"]), default="clicks",
+              show_default=True,
+              help="Random clicks in the users' histories, or bots beside the users.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="Of sample, bootstrap and noise.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["auto", "cpu", "cuda"]), default="cpu",
               show_default=True)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @json_option
 def evaluate(
-    data: str, model: Path | None, pairs: tuple[str, ...], as_json: bool, **options: Any
+    data: str | None,
+    model: Path | None,
+    pairs: tuple[str, ...],
+    shares: tuple[float, ...],
+    noise_kind: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Measure an artefact on DATA by ranking the full catalogue, beside its baselines.
 
     EASE and ItemKNN are among them if the extra `bench` is installed.
 
     cold-items: what it makes of items that were held out of its training, from their text.
+
+    --noise: the same events are predicted from histories with noise, and without.
     """
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA'.")
+    if shares:
+        with model_failures():
+            report = _with_noise(data, model, shares, noise_kind, pairs, options)
+        emit(report if as_json else _without_lesser_methods(report), as_json=as_json)
+        return
     with model_failures():
         from model.evaluate import evaluate as run
         from streams.cli.evaluation_table import print_evaluation
@@ -160,6 +223,38 @@ def export(checkpoint: Path, out: Path, top_k: int | None, as_json: bool) -> Non
 
         report = run(checkpoint, out, top_k=top_k)
     emit(report, as_json=as_json)
+
+
+def _with_noise(
+    data: str,
+    model: Path | None,
+    shares: tuple[float, ...],
+    kind: str,
+    pairs: tuple[str, ...],
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """The report of `model.robustness`."""
+    from model.robustness import robustness
+
+    if model is None:
+        raise click.UsageError("--noise needs --model: it is about what an artefact makes of it.")
+    del options["resamples"]
+    for name in ("items", "repeat_policy"):
+        if options.pop(name) is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --noise.")
+    columns = _columns(pairs)
+    return robustness(
+        data, model, shares=shares, kind=kind, columns=columns, place_cell=_place_cell(), **options
+    )
+
+
+def _without_lesser_methods(report: dict[str, Any]) -> dict[str, Any]:
+    """A report of `model.robustness` whose table fits on a screen."""
+    rows = [
+        {name: value for name, value in row.items() if not name.startswith(("own_", "popularity_"))}
+        for row in report["shares"]
+    ]
+    return {**report, "shares": rows}
 
 
 @contextmanager

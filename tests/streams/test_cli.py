@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from streams import app
 from streams.broker import EmbeddedBroker
 from streams.cli import freshrec
+from streams.cli.options import KAFKA
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.serving import Server
@@ -221,8 +222,13 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     assert command is not None
     taken = set(inspect.signature(getattr(module, name)).parameters)
     renamed = {"pairs": "columns"} | ({"checkpoint": "checkpoint_dir"} if name == "export" else {})
+    # What a command acts on itself; each of these has a test of its own.
+    kept = {
+        "train": {"check", "from_kafka", "config", *KAFKA, "window_seconds"},
+        "evaluate": {"shares", "noise_kind"},
+    }.get(name, set())
     for parameter in command.params:
-        if parameter.name != "as_json":
+        if parameter.name not in {"as_json", *kept}:
             assert renamed.get(str(parameter.name), parameter.name) in taken, parameter.name
 
 

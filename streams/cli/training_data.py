@@ -1,0 +1,106 @@
+"""What `freshrec train` learns from: read from a file or from Kafka, and checked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from streams.cli.options import Failure, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from model.checks import Finding
+    from model.data import Sequences
+    from streams.settings import Settings
+
+
+class TrainingData(NamedTuple):
+    """A log, what to call it, and the counts of what was left out of it where it was streamed."""
+
+    log: Sequences
+    name: str
+    left_out: dict[str, int]
+
+
+def from_kafka(settings: Settings) -> TrainingData:
+    """Everything on the clicks topic now. Raises `TrainingLogError`."""
+    from model.data import coded_sequences
+    from streams.cli.replay import progress_bar
+    from streams.training_log import read_training_log
+
+    with progress_bar(f"read {settings.clicks}") as progress:
+        read = read_training_log(settings, progress=progress)
+    log = coded_sequences(read.users, read.items, read.event_types, read.table)
+    return TrainingData(log, settings.clicks, read.counts)
+
+
+def from_file(data: str, **how: Any) -> TrainingData:
+    """A log file or a named data set; `how` is that of `read_data`. Raises `DataError`."""
+    from model.datasets import read_data
+
+    return TrainingData(read_data(data, **how), Path(data).name, {})
+
+
+def findings_of(
+    data: TrainingData, *, split: str, min_item_events: int
+) -> tuple[Sequences, list[Finding]]:
+    """The log as it would train, and every check of it."""
+    from model.checks import findings
+    from model.data import at_least
+
+    log = at_least(data.log, item_events=min_item_events)
+    now_ms = time.time_ns() // 1_000_000
+    return log, findings(log, now_ms=now_ms, split=split)
+
+
+def print_check(
+    data: TrainingData, log: Sequences, found: Sequence[Finding], *, as_json: bool
+) -> None:
+    """Print the checks; `Failure`, exit code 1, if one of them is an error."""
+    errors = [finding.name for finding in found if finding.severity == "error"]
+    head: dict[str, Any] = {
+        "data": data.name,
+        "events": log.events,
+        "users": len(log.users),
+        "items": len(log.items),
+        **({"left_out": data.left_out} if data.left_out else {}),
+    }
+    if as_json:
+        emit({**head, "errors": errors, "findings": [f._asdict() for f in found]}, as_json=True)
+    else:
+        emit(head, as_json=False)
+        click.echo()
+        # Advice is longer than a table is wide: it follows below, where there is any to follow.
+        rows = [
+            {
+                "check": finding.name,
+                "severity": finding.severity,
+                "count": finding.count,
+                "share": f"{finding.share:.2%}",
+                "detail": finding.detail,
+            }
+            for finding in found
+        ]
+        emit(rows, as_json=False)
+        advised = [finding for finding in found if finding.severity != "info"]
+        if advised:
+            click.echo()
+        for finding in advised:
+            click.echo(f"{finding.name}: {finding.advice}")
+    if errors:
+        raise Failure(f"The log is not fit to train on: {', '.join(errors)}.")
+
+
+def warn_of(found: Sequence[Finding]) -> None:
+    """One line on standard error for whatever is not in order; training goes on."""
+    for finding in found:
+        if finding.severity != "info":
+            click.echo(
+                f"{finding.severity}: {finding.name}: {finding.count} ({finding.share:.1%})"
+                f" {finding.detail}; {finding.advice}",
+                err=True,
+            )
