@@ -27,11 +27,8 @@ _EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors"
 _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 
 
-def data_options(command: Command) -> Command:
-    """The log and how to read it: shared by train and evaluate.
-
-    DATA may be absent for click, so that train can say what stands in for it.
-    """
+def reading_options(command: Command) -> Command:
+    """How to read a log: shared by train, evaluate and export."""
     for option in (
         click.option(
             "--min-item-events", type=click.IntRange(1), default=1, show_default=True,
@@ -45,10 +42,17 @@ def data_options(command: Command) -> Command:
             "--map", "pairs", multiple=True, metavar="FIELD=COLUMN[,...]",
             help="Column of user_id, item_id, timestamp, event_type, latitude or longitude.",
         ),
-        click.argument("data", required=False),
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def data_options(command: Command) -> Command:
+    """The log and how to read it: shared by train and evaluate.
+
+    DATA may be absent for click, so that train can say what stands in for it.
+    """
+    return click.argument("data", required=False)(reading_options(command))
 
 
 @click.command()
@@ -211,18 +215,40 @@ def evaluate(
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Directory of the artefact."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the artefact.")
+@click.option("--variant", default="fp32", show_default=True,
+              type=click.Choice(["fp32", "fp16", "int8-weights", "int8-dynamic", "int8-static"]),
+              help="fp16 is for a GPU. All but fp32 need --data.")  # fmt: skip
+@click.option("--layers", type=click.IntRange(1), help="Keep so many layers, those that matter.")
+@click.option("--prune-layers", "prune", is_flag=True,
+              help="Drop every layer that is not missed.")  # fmt: skip
+@click.option("--data", metavar="DATA", help="What the encoder was trained on: a variant is "
+              "measured on its validation events, as train held them out.")  # fmt: skip
+@click.option("--compare", is_flag=True, help="Measure every variant and write none.")
+@click.option("--force", is_flag=True, help="Write a variant even if it loses too much.")
 @click.option("--top-k", type=click.IntRange(1, 10_000), help="Items that one inference returns.")
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="Of the samples to measure and calibrate on.")  # fmt: skip
+@reading_options
 @json_option
-def export(checkpoint: Path, out: Path, top_k: int | None, as_json: bool) -> None:
-    """Export the torch weights of CHECKPOINT (`train --checkpoint`) to an artefact."""
-    with model_failures():
-        from model.export import export as run
+def export(
+    checkpoint: Path, out: Path | None, pairs: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Export the torch weights of CHECKPOINT (`train --checkpoint`) to an artefact.
 
-        report = run(checkpoint, out, top_k=top_k)
-    emit(report, as_json=as_json)
+    A variant is smaller or faster than fp32. It is refused where it loses more than 1 % of NDCG@10
+    on the validation events, or where a user's scores depend on who else is in the batch.
+    """
+    with model_failures():
+        from model.compress import export as run
+
+        report = run(checkpoint, out, columns=_columns(pairs), place_cell=_place_cell(), **options)
+    if options["compare"] and not as_json:
+        from streams.cli.variant_table import print_variants
+
+        print_variants(report)
+    else:
+        emit(report, as_json=as_json)
 
 
 def _with_noise(

@@ -217,7 +217,8 @@ def test_a_missing_training_package_says_what_to_install(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "export"])
 def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: str) -> None:
-    module = pytest.importorskip(f"model.{name}", exc_type=ImportError)
+    home = "compress" if name == "export" else name
+    module = pytest.importorskip(f"model.{home}", exc_type=ImportError)
     command = freshrec.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     taken = set(inspect.signature(getattr(module, name)).parameters)
