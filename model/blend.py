@@ -67,6 +67,11 @@ class Blend(msgspec.Struct, frozen=True, kw_only=True):
         decays = {name: getattr(self, name) for name in ("window_decay", "own_decay")}
         return [
             *_named("weight", weights, math.isfinite),
+            *(
+                f"weight {name} {weight} below 0"
+                for name, weight in weights.items()
+                if weight < 0 and name not in SIGNED_TERMS
+            ),
             *_named("floor", floors, lambda floor: 0.0 < floor <= 1.0),
             *_named("decay", decays, lambda decay: 0.0 < decay <= 1.0),
             *([] if 1 <= self.graph_window <= 1000 else [f"graph_window {self.graph_window}"]),

@@ -1,15 +1,14 @@
 """Blend: encoder and priors become one score per candidate, and the best are picked.
 
-score = encoder * log p_encoder + sum over priors of weight * log(1 + p / PRIOR_FLOOR)
-
-The priors are shares (0..1): transitions from the user's last items, the user's own history,
-popularity. Without an encoder the first term is absent and the rest is the whole score.
+What a score is made of stands in `model.blend`, which training fits; here the same is computed for
+the candidates of a batch. Without an encoder its terms are absent and the rest is the whole score.
 
 Every element is computed on its own, so a user's scores do not depend on who else is in the
 batch. A candidate that must not be picked has the score -inf.
 """
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -19,49 +18,89 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 PRIOR_FLOOR = 1e-5
-"""Share at which a prior starts to count: an absent candidate scores 0, not minus infinity."""
+"""Share at which a prior starts to count where a blend does not say otherwise: an absent candidate
+scores 0, not minus infinity."""
+
+SIGNED_WEIGHTS = frozenset({"unknown", "own_recency", "seen", "last"})
+OWN_SHARES = ("own", "own_frequency", "own_recency", "own_next")
+OWN_WEIGHTS = (*OWN_SHARES, "seen", "last")
 
 
 class BlendWeights(msgspec.Struct, frozen=True):
-    """Weight of each term, fitted on validation data; 0 switches a term off."""
+    """Weight of each term, fitted on validation data; 0 switches a term off.
+
+    A floor is the share at which the terms of its kind start to count.
+    """
 
     encoder: float = 1.0
     graph: float = 0.5
     own: float = 0.0
     popularity: float = 0.05
+    unknown: float = 0.0
+    graph_last: float = 0.0
+    own_frequency: float = 0.0
+    own_recency: float = 0.0
+    own_next: float = 0.0
+    trending: float = 0.0
+    seen: float = 0.0
+    last: float = 0.0
+    graph_floor: float = PRIOR_FLOOR
+    own_floor: float = PRIOR_FLOOR
+    popularity_floor: float = PRIOR_FLOOR
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             weight = getattr(self, name)
-            if not math.isfinite(weight) or weight < 0:
+            if not math.isfinite(weight) or (weight < 0 and name not in SIGNED_WEIGHTS):
                 raise ValueError(
                     f"blend weight {name} must be a finite number of at least 0, not {weight}"
                 )
+            if name.endswith("_floor") and not 0.0 < weight <= 1.0:
+                raise ValueError(f"blend {name} must be above 0 and at most 1, not {weight}")
+
+    @property
+    def own_terms(self) -> frozenset[str]:
+        """Terms of the own history that a list needs: `own` explains what any other brings."""
+        weighted = {name for name in OWN_WEIGHTS if getattr(self, name)}
+        return frozenset(weighted | {"own"} if weighted else weighted)
 
 
-def log_prior(share: Floats) -> Floats:
-    """log(1 + share / PRIOR_FLOOR): 0 for a share of 0, 11.5 for a share of 1."""
-    scaled = share / PRIOR_FLOOR
+def log_prior(share: Floats, floor: float = PRIOR_FLOOR) -> Floats:
+    """log(1 + share / floor): 0 for a share of 0."""
+    scaled = share / floor
     return np.log1p(scaled, out=scaled)
 
 
-def prior_score(
-    graph: Floats, own: Floats | None, log_popularity: Floats, weights: BlendWeights
-) -> Floats:
-    """Score without the encoder's term.
+def popularity_score(shares: Floats, recent_shares: Floats, weights: BlendWeights) -> Floats:
+    """What popularity, long and short, adds to the score of each item: the same for everybody."""
+    score = np.zeros(len(shares))
+    for weight, share in ((weights.popularity, shares), (weights.trending, recent_shares)):
+        if weight:
+            score += weight * log_prior(share, weights.popularity_floor)
+    return score
 
-    `graph` and `own` are shares (`own` None: no user has any), `log_popularity` is already
-    `log_prior` of the popularity shares, because those are the same for everybody.
+
+def prior_score(
+    graph: Floats, terms: Mapping[str, Floats], popularity: Floats, weights: BlendWeights
+) -> Floats:
+    """Score without the encoder's terms.
+
+    `graph`: shares. `terms`: shares and indicators by the name of their weight; what is not there
+    is 0 for everybody. `popularity`: of each candidate, from `popularity_score`.
     """
-    score = weights.popularity * log_popularity
+    score = popularity.copy()
     if weights.graph:
-        term = log_prior(graph)
-        term *= weights.graph
-        score += term
-    if own is not None and weights.own:
-        term = log_prior(own)
-        term *= weights.own
-        score += term
+        score += weights.graph * log_prior(graph, weights.graph_floor)
+    for name, values in terms.items():
+        weight = getattr(weights, name)
+        if not weight:
+            continue
+        if name in OWN_SHARES:
+            score += weight * log_prior(values, weights.own_floor)
+        elif name == "graph_last":
+            score += weight * log_prior(values, weights.graph_floor)
+        else:
+            score += weight * values
     return score
 
 

@@ -46,8 +46,8 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
     """`[candidates]`: item number."""
     graph: Floats
     """`[candidates]`: share of the user's graph evidence; a user's shares sum to 1, or are 0."""
-    own: Floats | None
-    """`[candidates]`: share of the user's own history; None where nobody's was asked for."""
+    terms: dict[str, Floats]
+    """`[candidates]` each: what else was asked for, by the name of its weight in the blend."""
     entry_start: Integers
     """`[candidates + 1]`: the entries of candidate `c` are `entries[entry_start[c]]` up to the
     next candidate's."""
@@ -57,6 +57,21 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def own(self) -> Floats | None:
+        """`[candidates]`: share of the user's own history; None where nobody's was asked for."""
+        return self.terms.get("own")
+
+    def shares_of_last(self) -> Floats:
+        """`[candidates]`: share of what followed the user's last item."""
+        found = self.terms.get("graph_last")
+        if found is None:
+            values = np.zeros(len(self.entries))
+            values[: len(self.edges.keys)] = _from_last(self.edges)
+            owner = np.repeat(np.arange(len(self)), np.diff(self.entry_start))
+            found = _sums(owner, values[self.entries], len(self))
+        return found
 
     def find(self, keys: Integers) -> Integers:
         """Positions of candidates by key, -1 where there is none."""
@@ -120,18 +135,20 @@ def gather(
     *,
     window_decay: float,
     own_decay: float,
+    terms: frozenset[str] = frozenset({"own"}),
 ) -> Candidates:
     """Candidates of a batch of users.
 
     A source counts `window_decay` times its newer neighbour in the window, and an event of the
-    user's own history `own_decay` times the next newer one.
+    user's own history `own_decay` times the next newer one. `terms`: which of `graph_last` and the
+    own-history terms of `model.blend` are wanted.
     """
     edges = _edges(replica, users, window_decay)
-    own = _own_entries(replica, users, own_decay)
+    own_keys, own = _own_entries(replica, users, own_decay, terms)
     filled = [len(user.fill_items) for user in users]
     fill = np.array([item for user in users for item in user.fill_items], dtype=np.int64)
     fill |= np.repeat(np.arange(len(users)) << _ITEM_BITS, filled)
-    entries, keys = _grouped(np.concatenate((edges.keys, own.keys, fill)), len(users))
+    entries, keys = _grouped(np.concatenate((edges.keys, own_keys, fill)), len(users))
 
     first = np.ones(len(keys), dtype=np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=first[1:])
@@ -146,21 +163,19 @@ def gather(
         padded[before : before + len(values)] = values
         return _sums(candidate, padded[entries], len(keys))
 
+    found = {name: summed(values, len(edges.keys)) for name, values in own.items()}
+    if "graph_last" in terms and len(edges.keys):
+        found["graph_last"] = summed(_from_last(edges), 0)
     return Candidates(
         start=np.searchsorted(keys, np.arange(len(users) + 1) << _ITEM_BITS),
         keys=keys,
         items=keys & _ITEM_MASK,
         graph=summed(edges.contributions, 0),
-        own=summed(own.contributions, len(edges.keys)) if len(own.keys) else None,
+        terms=found,
         entry_start=entry_start,
         entries=entries,
         edges=edges,
     )
-
-
-class _OwnEntries(msgspec.Struct, gc=False):
-    keys: Integers
-    contributions: Floats
 
 
 _NO_INTEGERS = np.empty(0, dtype=np.int64)
@@ -218,20 +233,61 @@ def _edges(replica: GraphReplica, users: Sequence[UserEvidence], window_decay: f
     )
 
 
+def _from_last(edges: Edges) -> Floats:
+    """`[edges]`: share of what followed the user's last item; 0 for edges of other sources."""
+    degrees = np.diff(np.append(edges.pair_start, len(edges.keys)))
+    weight = np.divide(1.0, edges.pair_importance, where=edges.pair_source == 0,
+                       out=np.zeros(len(degrees)))  # fmt: skip
+    shares: Floats = edges.contributions * np.repeat(weight, degrees)
+    return shares
+
+
 def _own_entries(
-    replica: GraphReplica, users: Sequence[UserEvidence], own_decay: float
-) -> _OwnEntries:
-    """One entry for each event of each user's own history."""
+    replica: GraphReplica,
+    users: Sequence[UserEvidence],
+    own_decay: float,
+    terms: frozenset[str],
+) -> tuple[Integers, dict[str, Floats]]:
+    """One entry for each event of each user's own history: keys, and values by term."""
     lengths = np.array([len(user.own_items) for user in users], dtype=np.int64)
     if not lengths.any():
-        return _OwnEntries(_NO_INTEGERS, _NO_FLOATS)
+        return _NO_INTEGERS, {}
     index_all = replica.ids.index_all
     items = np.array([n for user in users for n in index_all(user.own_items)], dtype=np.int64)
     rows = np.repeat(np.arange(len(users)), lengths)
-    age = np.arange(len(items)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    weights = np.power(own_decay, age)
-    weights /= _sums(rows, weights, len(users))[rows]
-    return _OwnEntries(make_keys(rows, items), weights)
+    starts = np.cumsum(lengths) - lengths
+    age = np.arange(len(items)) - np.repeat(starts, lengths)
+    keys = make_keys(rows, items)
+    found: dict[str, Floats] = {}
+
+    def shares(weights: Floats) -> Floats:
+        totals = _sums(rows, weights, len(users))
+        return weights / np.maximum(totals, _TINY)[rows]
+
+    if terms & {"own", "own_next"}:
+        decayed = np.power(own_decay, age)
+        if "own" in terms:
+            found["own"] = shares(decayed)
+        if "own_next" in terms:
+            # What stood before an event is the next entry, if it is the same user's.
+            before = np.append(items[1:], -1)
+            before[(starts + lengths - 1)[lengths > 0]] = -1
+            last = np.repeat(items[np.minimum(starts, len(items) - 1)], lengths)
+            found["own_next"] = shares(np.where(before == last, decayed, 0.0))
+    if "own_frequency" in terms:
+        found["own_frequency"] = np.repeat(1.0 / np.maximum(lengths, 1), lengths)
+    if "last" in terms:
+        found["last"] = (age == 0).astype(np.float64)
+    if terms & {"seen", "own_recency"}:
+        newest = np.zeros(len(keys), dtype=np.bool_)
+        newest[np.unique(keys, return_index=True)[1]] = True
+        if "seen" in terms:
+            found["seen"] = newest.astype(np.float64)
+        if "own_recency" in terms:
+            place = np.cumsum(newest, dtype=np.int64)
+            place -= np.repeat((place - newest)[np.minimum(starts, len(items) - 1)], lengths)
+            found["own_recency"] = np.where(newest, 1.0 / np.maximum(place, 1), 0.0)
+    return keys, found
 
 
 def _sums(groups: Integers, values: Floats, count: int) -> Floats:

@@ -1,6 +1,6 @@
 """Lists: what is asked of the recommender, how it is set up, and what it gives back."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 import msgspec
 
@@ -8,6 +8,9 @@ from streams.blend import BlendWeights
 from streams.events import DegradedReason, ModelInfo, RecommendedItem, ServedBy, Trigger, WindowInfo
 from streams.rules import RulesConfig
 from streams.window import Window, WindowConfig
+
+if TYPE_CHECKING:
+    from model.artifact import Blend
 
 RepeatPolicy = Literal["allow", "discount", "exclude"]
 REPEAT_POLICIES: tuple[RepeatPolicy, ...] = ("allow", "discount", "exclude")
@@ -32,6 +35,18 @@ class RecommenderConfig(msgspec.Struct, frozen=True):
     """Items that the encoder is asked about beside its own best."""
     window: WindowConfig = msgspec.field(default_factory=WindowConfig)
     rules: RulesConfig = RulesConfig()
+
+    @classmethod
+    def fitted(cls, blend: "Blend", repeat_policy: str) -> Self:
+        """As the blend of an artefact says, all else by default."""
+        weights = {name: getattr(blend, name) for name in BlendWeights.__struct_fields__}
+        return cls(
+            weights=BlendWeights(**weights),
+            repeat_policy=cast("RepeatPolicy", repeat_policy),  # checked like any other
+            graph_window=blend.graph_window,
+            window_decay=blend.window_decay,
+            own_decay=blend.own_decay,
+        )
 
     def __post_init__(self) -> None:
         for name in ("list_size", "graph_window", "max_candidates"):

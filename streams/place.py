@@ -31,3 +31,16 @@ def place_cell(lat: float, lon: float) -> int:
     rows = _SPREAD[row >> 8] << 16 | _SPREAD[row & 255]
     columns = _SPREAD[column >> 8] << 16 | _SPREAD[column & 255]
     return _CELL_MARK | columns << 1 | rows
+
+
+def cell_centre(cell: int) -> Place:
+    """The middle of a grid cell: a point whose cell it is."""
+    bits = cell & ~_CELL_MARK
+    row, column = _gather(bits), _gather(bits >> 1)
+    scale = 1.0 / _CELLS_PER_AXIS
+    return Place((row + 0.5) * 180.0 * scale - 90.0, (column + 0.5) * 360.0 * scale - 180.0)
+
+
+def _gather(bits: int) -> int:
+    """The even bits, put together again."""
+    return sum((bits >> 2 * place & 1) << place for place in range(15))

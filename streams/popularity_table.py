@@ -17,14 +17,21 @@ _LOWEST, _HIGHEST = -2000, 500
 class PopularitySnapshot:
     """Popularity and trend of all items at one moment; immutable, arrays by item number."""
 
-    __slots__ = ("_popular", "_tie_keys", "_trending", "at_ms", "shares", "trends")
+    __slots__ = ("_popular", "_tie_keys", "_trending", "at_ms", "recent_shares", "shares", "trends")
 
     def __init__(
-        self, at_ms: int, shares: Floats, trends: Floats, tie_keys: NDArray[np.uint64]
+        self,
+        at_ms: int,
+        shares: Floats,
+        recent_shares: Floats,
+        trends: Floats,
+        tie_keys: NDArray[np.uint64],
     ) -> None:
         self.at_ms = at_ms
         self.shares = shares
         """Share of all decayed weight, 0..1."""
+        self.recent_shares = recent_shares
+        """The same with the short half-life."""
         self.trends = trends
         """Rate of the short half-life against the long one's: 1 = as ever, 2 = twice its usual.
 
@@ -100,17 +107,16 @@ class PopularityTable:
             self._long[index] = self._short[index] = 0.0
 
     def snapshot(self, at_ms: int) -> PopularitySnapshot:
-        """Shares and trends of all items at `at_ms`; about 30 ns an item."""
+        """Shares and trends of all items at `at_ms`; about 40 ns an item."""
         n = min(len(self._ids), len(self._long))
         weights, bases = self._long[:n], self._long_base[:n]
-        # All have one half-life, so shares depend on each other only, not on the time.
-        newest = int(bases.max(where=weights > 0.0, initial=0))
-        relative = _scaled(weights, bases - newest)
-        total = relative.sum()
-        shares = relative / total if total > 0.0 else relative
+        shares = _shares(weights, bases)
+        recent_shares = _shares(self._short[:n], self._short_base[:n])
         usual = _value(weights, bases, self._long_ms, at_ms) * (self._short_ms / self._long_ms)
         recent = _value(self._short[:n], self._short_base[:n], self._short_ms, at_ms)
-        return PopularitySnapshot(at_ms, shares, recent / (usual + 1.0), self._ids.tie_keys)
+        return PopularitySnapshot(
+            at_ms, shares, recent_shares, recent / (usual + 1.0), self._ids.tie_keys
+        )
 
 
 def _converted(
@@ -127,6 +133,14 @@ def _converted(
     age = last_ms / wanted_ms
     new_base = int(age)
     return value * 2.0 ** (age - new_base), new_base
+
+
+def _shares(weights: Floats, bases: Integers) -> Floats:
+    """Shares of forward-decayed weights of one half-life: they do not depend on the time."""
+    newest = int(bases.max(where=weights > 0.0, initial=0))
+    relative = _scaled(weights, bases - newest)
+    total = relative.sum()
+    return relative / total if total > 0.0 else relative
 
 
 def _scaled(weights: Floats, exponents: Integers) -> Floats:

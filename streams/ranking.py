@@ -48,8 +48,8 @@ class Prepared(msgspec.Struct, gc=False):
     chosen: Integers
     """`[users, columns]`: positions of the best candidates by prior, best first; -1 = no more."""
     popularity: PopularitySnapshot
-    log_shares: Floats
-    """By item number: the popularity prior."""
+    popular_score: Floats
+    """By item number: what popularity adds to a score."""
     excluded_keys: Integers
     repeated_keys: Integers
     batch: Any = None
@@ -108,7 +108,10 @@ def rank_with_encoder(
     present = positions >= 0
     base_items = candidates.items_at(positions)
     base_prior = _prior_at(prepared, positions)
-    base_log_probs = known_or(scores.candidate_log_probs[known], floor)
+    of_candidates = scores.candidate_log_probs[known]
+    base_log_probs = known_or(of_candidates, floor)
+    if prepared.config.weights.unknown:
+        base_prior += np.where(np.isfinite(of_candidates), 0.0, prepared.config.weights.unknown)
 
     # The encoder's own best, less those that are among the candidates above.
     best_items = prepared.encoder.numbers(scores.top_ids[known])
@@ -154,7 +157,7 @@ def _prior_at(prepared: Prepared, positions: Integers) -> Floats:
 def _prior_of(prepared: Prepared, items: Integers, keys: Integers, positions: Integers) -> Floats:
     """Prior scores of items that need not be candidates."""
     config = prepared.config
-    prior = config.weights.popularity * take(prepared.log_shares, items)
+    prior = take(prepared.popular_score, items)
     if len(prepared.repeated_keys):
         repeated = find_sorted(prepared.repeated_keys, keys) >= 0
         prior[repeated] -= config.repeat_penalty

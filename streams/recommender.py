@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.blend import log_prior, prior_score, select_top
+from streams.blend import BlendWeights, popularity_score, prior_score, select_top
 from streams.candidates import UserEvidence, gather, sorted_keys
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
@@ -26,7 +26,7 @@ from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, Wind
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot, take
-from streams.ranking import Prepared, PreparedUser, rank_by_prior, rank_with_encoder
+from streams.ranking import Prepared, PreparedUser, Ranking, rank_by_prior, rank_with_encoder
 from streams.replica import GraphReplica
 from streams.scoring import EncoderIndex, Scorer
 from streams.window import HistoryView, history, negatives
@@ -71,7 +71,8 @@ class Recommender:
         self._replica = replica
         self._catalogue = catalogue
         self._indexes: WeakKeyDictionary[Scorer, EncoderIndex] = WeakKeyDictionary()
-        self._log_shares: tuple[PopularitySnapshot | None, Floats] = (None, np.zeros(0))
+        self._popular_score: tuple[PopularitySnapshot | None, BlendWeights | None, Floats]
+        self._popular_score = (None, None, np.zeros(0))
 
     def prepare(self, requests: Sequence[ListRequest], scorer: Scorer | None) -> Prepared:
         """Gather candidates of a batch and, with a scorer, its inputs (`Prepared.batch`)."""
@@ -79,7 +80,8 @@ class Recommender:
         encoder = None if scorer is None else self._index_of(scorer)
         at_ms = max((request.now_ms for request in requests), default=0)
         popularity = self._replica.popularity(at_ms)
-        log_shares = self._log_prior(popularity)
+        popular_score = self._popularity_score(popularity, config.weights)
+        own_terms = config.weights.own_terms
         reads = [self._read(request, whole=scorer is not None) for request in requests]
         popular = self._popular(popularity, [read.excluded for read in reads])
         users = [
@@ -91,11 +93,15 @@ class Recommender:
             [user.evidence for user in users],
             window_decay=config.window_decay,
             own_decay=config.own_decay,
+            terms=own_terms | {"graph_last"} if config.weights.graph_last else own_terms,
         )
         excluded_keys = sorted_keys(user.excluded for user in users)
         repeated_keys = sorted_keys(user.repeated for user in users)
         prior = prior_score(
-            candidates.graph, candidates.own, take(log_shares, candidates.items), config.weights
+            candidates.graph,
+            candidates.terms,
+            take(popular_score, candidates.items),
+            config.weights,
         )
         prior[candidates.find_present(repeated_keys)] -= config.repeat_penalty
         prior[candidates.find_present(excluded_keys)] = -np.inf
@@ -111,7 +117,7 @@ class Recommender:
                 prior, candidates.start, candidates.items, self._replica.ids.tie_keys, columns
             ),
             popularity=popularity,
-            log_shares=log_shares,
+            popular_score=popular_score,
             excluded_keys=excluded_keys,
             repeated_keys=repeated_keys,
         )
@@ -132,15 +138,10 @@ class Recommender:
         `scores`: of `prepared.batch`; None when there are none, for `degraded_reason`. `model`:
         what scored; it is named on the lists that it had a say in.
         """
-        config = prepared.config
         ids = self._replica.ids
-        size = config.rules.ranking_size(config.list_size)
         yardstick = rank_by_prior(prepared, YARDSTICK_SIZE).items
-        if scores is None:
-            ranking = rank_by_prior(prepared, size)
-        else:
-            unavailable = self._catalogue.unavailable_mask()
-            ranking = rank_with_encoder(prepared, scores, size, unavailable, ids.tie_keys)
+        ranking = self.rank(prepared, scores)
+        if scores is not None:
             degraded_reason = DegradedReason.COLD_USER
         lists = []
         for user, items, encoded, best in zip(
@@ -170,12 +171,21 @@ class Recommender:
             )
         return lists
 
+    def rank(self, prepared: Prepared, scores: "Scores | None") -> Ranking:
+        """The order of a prepared batch before the rules, as many places as the rules need."""
+        config = prepared.config
+        size = config.rules.ranking_size(config.list_size)
+        if scores is None:
+            return rank_by_prior(prepared, size)
+        unavailable = self._catalogue.unavailable_mask()
+        return rank_with_encoder(prepared, scores, size, unavailable, self._replica.ids.tie_keys)
+
     def _read(self, request: ListRequest, *, whole: bool) -> _Read:
         """Everything that is needed of a window, at once."""
         config, window = self.config, request.window
         find_all = self._replica.ids.find_all
         wanted = config.graph_window
-        whole = whole or config.repeat_policy != "allow" or config.weights.own > 0.0
+        whole = whole or config.repeat_policy != "allow" or bool(config.weights.own_terms)
         limit = None if whole else _EVENTS_A_SOURCE * wanted
         view = history(window, config.window, limit)
         sources = _last_distinct(view.items, wanted)
@@ -194,7 +204,7 @@ class Recommender:
 
     def _user(self, request: ListRequest, read: _Read, popular: list[int]) -> PreparedUser:
         config, window = self.config, request.window
-        own = config.weights.own > 0.0 and config.repeat_policy != "exclude"
+        own = bool(config.weights.own_terms) and config.repeat_policy != "exclude"
         evidence = UserEvidence(
             now_ms=request.now_ms,
             sources=read.sources,
@@ -259,13 +269,13 @@ class Recommender:
             index = self._indexes[scorer] = EncoderIndex(scorer, self._replica.ids)
         return index
 
-    def _log_prior(self, popularity: PopularitySnapshot) -> Floats:
-        """Popularity prior of all items, made once a snapshot."""
-        of, log_shares = self._log_shares
-        if of is not popularity:
-            log_shares = log_prior(popularity.shares)
-            self._log_shares = (popularity, log_shares)
-        return log_shares
+    def _popularity_score(self, popularity: PopularitySnapshot, weights: BlendWeights) -> Floats:
+        """Popularity's part of the score of all items, made once a snapshot."""
+        of, with_weights, score = self._popular_score
+        if of is not popularity or with_weights is not weights:
+            score = popularity_score(popularity.shares, popularity.recent_shares, weights)
+            self._popular_score = (popularity, weights, score)
+        return score
 
 
 _PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})

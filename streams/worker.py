@@ -20,12 +20,12 @@ from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
-from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
 from streams.engine import ModelWatch
 from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
+from streams.fitted_state import differences
 from streams.follower import Follower
 from streams.health import Health
 from streams.item_placement import ItemPlacement
@@ -293,10 +293,15 @@ class Worker(Lifecycle):
             self.placement.apply(item)
 
     def _on_model(self, scorer: Any) -> None:
-        blend = scorer.manifest.blend
-        weights = BlendWeights(blend.encoder, blend.graph, blend.own, blend.popularity)
+        manifest = scorer.manifest
+        settings = self.settings
+        others = differences(
+            settings, settings.event_type_registry(), manifest.event_types, manifest.training
+        )
+        if others:
+            log.warning("model %s expects other state: %s", scorer.version, ", ".join(others))
         self.recommender.config = self._recommender_config(
-            RecommenderConfig(weights=weights, repeat_policy=scorer.manifest.repeat_policy)
+            RecommenderConfig.fitted(manifest.blend, manifest.repeat_policy)
         )
         self.placement.serve(scorer)
 

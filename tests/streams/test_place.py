@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.place import place_cell
+from streams.place import cell_centre, place_cell
 
 BASE32 = "0123456789bcdefghjkmnpqrstuvwxyz"
 latitudes = st.floats(-90, 90)
@@ -48,3 +48,12 @@ def test_a_cell_is_never_the_one_that_means_no_place(lat: float, lon: float) -> 
 def test_the_corners_of_the_world_have_cells() -> None:
     cells = {place_cell(lat, lon) for lat in (-90.0, 90.0) for lon in (-180.0, 180.0)}
     assert len(cells) == 4
+
+
+@given(latitudes, longitudes)
+def test_the_centre_of_a_cell_lies_in_it(lat: float, lon: float) -> None:
+    cell = place_cell(lat, lon)
+    centre = cell_centre(cell)
+    assert place_cell(centre.lat, centre.lon) == cell
+    assert abs(centre.lat - lat) < 0.006
+    assert abs(centre.lon - lon) < 0.012
