@@ -1,11 +1,12 @@
 """Training-free scores that an encoder has to beat, and the priors that it is blended with.
 
-They follow the live graph's rules (transitions from the last distinct items with weight
-1/distance, forward decay, a bound on neighbours), on dense item indexes and in one process.
+They follow the live graph's rules (transitions from the last items with weight 1/distance,
+forward decay, a bound on neighbours, a window), on dense item indexes and in one process. With
+`LIVE_PRIORS` they are what a worker computes; `model.blend` says what each share means.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from model.data import Sequences
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-PRIOR_FLOOR = 1e-5  # a prior p counts as log(1 + p / PRIOR_FLOOR)
 OWN_DECAY = 0.9  # weight of one's own item, per event since
 _RESCALE_EXPONENT = 500.0
 
@@ -23,12 +23,33 @@ _RESCALE_EXPONENT = 500.0
 class PriorConfig(NamedTuple):
     """How the graph, own history and popularity are computed."""
 
-    predecessors: int = 5  # distinct preceding items that a transition starts from
+    predecessors: int = 5  # preceding items that a transition starts from
     window: int = 5  # distinct last items whose neighbours are scored
     window_decay: float = 0.7
     max_neighbours: int = 100
     graph_half_life_seconds: float = 7 * 86_400.0  # the live graph's default for clicks
     popularity_half_life_seconds: float = 7 * 86_400.0
+    trending_half_life_seconds: float = 6 * 3_600.0
+    own_decay: float = OWN_DECAY
+    window_events: int | None = None  # newest events of a user that count; None: all
+    window_seconds: int | None = None  # and no older than this before the newest; None: all
+    # True: the last `predecessors` events, distance in events, as a worker counts; an item that
+    # stands nearer already adds nothing. False: the last distinct items, distance in items.
+    by_arrival: bool = False
+
+    def first_event(self, data: Sequences, event: int, *, at: int | None = None) -> int:
+        """Where the window before an event begins, as of the event `at`, else of the one before."""
+        start = int(data.starts[data.user[event]])
+        if self.window_events is not None:
+            start = max(start, event - self.window_events)
+        if self.window_seconds is not None and event > start:
+            newest_ms = int(data.time_ms[event - 1 if at is None else at])
+            oldest_ms = newest_ms - self.window_seconds * 1000
+            start += int(np.searchsorted(data.time_ms[start:event], oldest_ms))
+        return start
+
+
+LIVE_PRIORS = PriorConfig(window_events=200, window_seconds=30 * 86_400, by_arrival=True)
 
 
 class ForwardDecay:
@@ -62,10 +83,13 @@ class TransitionGraph:
         self._config = config
         self._decay = ForwardDecay(config.graph_half_life_seconds)
         self._edges: list[dict[int, float]] = [{} for _ in range(items)]
+        self._last_ms: list[dict[int, int]] = [{} for _ in range(items)]
         self._arrays: dict[int, tuple[IntArray, NDArray[np.float64]]] = {}
 
-    def add(self, item: int, recent: Sequence[int], time_ms: int) -> None:
-        """A click on `item` after the distinct items `recent`, nearest first."""
+    def add(self, item: int, recent: Sequence[int | None], time_ms: int) -> None:
+        """A click on `item` after the different items `recent`, nearest first; None counts only as
+        a step of distance.
+        """
         weight, shift = self._decay.weight(time_ms)
         if shift:
             for edges in self._edges:
@@ -73,15 +97,22 @@ class TransitionGraph:
                     edges[destination] = float(np.ldexp(edges[destination], shift))
             self._arrays.clear()
         for distance, source in enumerate(recent[: self._config.predecessors], 1):
-            if source == item:
+            if source is None or source == item:
                 continue
-            edges = self._edges[source]
+            edges, last_ms = self._edges[source], self._last_ms[source]
             edges[item] = edges.get(item, 0.0) + weight / distance
+            last_ms[item] = max(time_ms, last_ms.get(item, time_ms))
             if len(edges) > self._config.max_neighbours:
-                kept = sorted(edges, key=edges.__getitem__, reverse=True)
-                limit = int(self._config.max_neighbours * 0.9)
-                self._edges[source] = {other: edges[other] for other in kept[:limit]}
+                self._evict(source)
             self._arrays.pop(source, None)
+
+    def _evict(self, source: int) -> None:
+        """Forget the weakest, down to three fifths of the bound, as the live graph does."""
+        edges, last_ms = self._edges[source], self._last_ms[source]
+        limit = max(1, self._config.max_neighbours * 3 // 5)
+        kept = sorted(edges, key=lambda other: (edges[other], last_ms[other]), reverse=True)
+        self._edges[source] = {other: edges[other] for other in kept[:limit]}
+        self._last_ms[source] = {other: last_ms[other] for other in kept[:limit]}
 
     def scores(self, recent: Sequence[int]) -> FloatArray:
         """(items,) probabilities after the distinct items `recent`, nearest first; 0 if none."""
@@ -112,9 +143,9 @@ class TransitionGraph:
 class Popularity:
     """Decayed share of all events."""
 
-    def __init__(self, items: int, config: PriorConfig) -> None:
+    def __init__(self, items: int, half_life_seconds: float) -> None:
         self._weights = np.zeros(items, np.float64)
-        self._decay = ForwardDecay(config.popularity_half_life_seconds)
+        self._decay = ForwardDecay(half_life_seconds)
 
     def add(self, item: int, time_ms: int) -> None:
         """One event."""
@@ -129,13 +160,38 @@ class Popularity:
         return (self._weights / total if total else self._weights).astype(np.float32)
 
 
-def own_history_scores(history: IntArray, items: int) -> FloatArray:
+def own_history_scores(history: IntArray, items: int, decay: float = OWN_DECAY) -> FloatArray:
     """(items,) recency-weighted share of a user's own events, oldest first in `history`."""
-    scores = np.zeros(items, np.float64)
-    weights = OWN_DECAY ** np.arange(len(history) - 1, -1, -1.0)
-    np.add.at(scores, history, weights)
+    return _share(history, decay ** np.arange(len(history) - 1, -1, -1.0), items)
+
+
+def own_next_scores(history: IntArray, items: int, decay: float = OWN_DECAY) -> FloatArray:
+    """(items,) recency-weighted share of what came after earlier events on the last item."""
+    weights = decay ** np.arange(len(history) - 1, -1, -1.0)
+    after = np.flatnonzero(history[:-1] == history[-1:]) + 1 if len(history) else history
+    return _share(history[after], weights[after], items)
+
+
+def own_recency_scores(history: IntArray, items: int) -> FloatArray:
+    """(items,) 1 / place among the user's distinct items, the newest first; 0 elsewhere."""
+    distinct, age = np.unique(history[::-1], return_index=True)
+    scores = np.zeros(items, np.float32)
+    scores[distinct[np.argsort(age)]] = 1.0 / np.arange(1, len(distinct) + 1)
+    return scores
+
+
+def _share(events: IntArray, weights: NDArray[np.float64], items: int) -> FloatArray:
+    scores = np.bincount(events, weights, items)
     total = scores.sum()
     return (scores / total if total else scores).astype(np.float32)
+
+
+def last_events(history: IntArray, item: int, count: int) -> list[int | None]:
+    """The last `count` events before one on `item`, nearest first; None for what stands nearer."""
+    recent: list[int | None] = []
+    for other in history[: -count - 1 : -1].tolist():
+        recent.append(None if other == item or other in recent else other)
+    return recent
 
 
 def last_distinct(history: IntArray, count: int) -> list[int]:
@@ -150,18 +206,84 @@ def last_distinct(history: IntArray, count: int) -> list[int]:
 
 
 class PriorChunk(NamedTuple):
-    """Priors of some examples, each (n, items)."""
+    """Priors of some examples, each (n, items); `model.blend` says what each is."""
 
     examples: IntArray  # event indexes
     graph: FloatArray
     own: FloatArray
     popularity: FloatArray
-    seen: NDArray[np.bool_]
+    seen: NDArray[np.bool_]  # ever by the user, in the window or not
+    graph_last: FloatArray
+    own_frequency: FloatArray
+    own_recency: FloatArray
+    own_next: FloatArray
+    trending: FloatArray
+    last: NDArray[np.bool_]
 
-    def logs(self) -> dict[str, FloatArray]:
-        """Each prior as it enters the blend: log(1 + p / PRIOR_FLOOR)."""
-        priors = {"graph": self.graph, "own": self.own, "popularity": self.popularity}
-        return {name: np.log1p(prior / PRIOR_FLOOR) for name, prior in priors.items()}
+    def term(self, name: str) -> FloatArray:
+        """A prior by the name of its weight; `seen` is of the window."""
+        if name == "seen":
+            return (self.own_frequency > 0).astype(np.float32)
+        found: FloatArray = getattr(self, name).astype(np.float32)
+        return found
+
+
+class _State:
+    """Graph and popularity as events come."""
+
+    def __init__(self, data: Sequences, config: PriorConfig) -> None:
+        items = len(data.items)
+        self._data, self._config, self._items = data, config, items
+        self._graph = TransitionGraph(items, config)
+        self._popularity = Popularity(items, config.popularity_half_life_seconds)
+        self._trending = Popularity(items, config.trending_half_life_seconds)
+        self._step = max(config.predecessors, config.window)
+
+    def learn(self, event: int) -> None:
+        """One event joins graph and popularity."""
+        data, config = self._data, self._config
+        item, time_ms = int(data.item[event]), int(data.time_ms[event])
+        if config.by_arrival:
+            near = data.item[config.first_event(data, event, at=event) : event]
+            recent = last_events(near, item, config.predecessors)
+        else:
+            recent = list(self._recent(event))
+        self._graph.add(item, recent, time_ms)
+        self._popularity.add(item, time_ms)
+        self._trending.add(item, time_ms)
+
+    def priors(self, event: int) -> tuple[Any, ...]:
+        """What `PriorChunk` holds of one event, in its order."""
+        data, config, items = self._data, self._config, self._items
+        past = data.item[data.starts[data.user[event]] : event]
+        window = data.item[config.first_event(data, event) : event]
+        seen = np.zeros(items, np.bool_)
+        seen[past] = True
+        last = np.zeros(items, np.bool_)
+        last[window[-1:]] = True
+        recent = self._recent(event)
+        return (
+            event,
+            self._graph.scores(recent),
+            own_history_scores(window, items, config.own_decay),
+            self._popularity.scores(),
+            seen,
+            self._graph.scores(recent[:1]),
+            own_history_scores(window, items, 1.0),
+            own_recency_scores(window, items),
+            own_next_scores(window, items, config.own_decay),
+            self._trending.scores(),
+            last,
+        )
+
+    def _recent(self, event: int) -> list[int]:
+        """Last distinct items of the window, nearest first."""
+        data, step = self._data, self._step
+        start = self._config.first_event(data, event)
+        # Repeats are few in 4 windows; the whole history only where they are many.
+        near = data.item[max(start, event - 4 * step) : event]
+        recent = last_distinct(near, step)
+        return recent if len(recent) == step else last_distinct(data.item[start:event], step)
 
 
 def prior_chunks(
@@ -178,56 +300,30 @@ def prior_chunks(
     fold: [N] events that enter the graph and popularity. online: examples see the events before
     them in the log's order (test, then learn); otherwise all the folded ones at once.
     """
-    items = len(data.items)
-    graph, popularity = TransitionGraph(items, config), Popularity(items, config)
+    state = _State(data, config)
     wanted = np.zeros(data.events, np.bool_)
     wanted[examples] = True
-    step = max(config.predecessors, config.window)
-
-    def history(event: int) -> IntArray:
-        return data.item[data.starts[data.user[event]] : event]
-
-    def recent_of(event: int) -> list[int]:
-        # Repeats are few in 4 windows; the whole history only where they are many.
-        start = int(data.starts[data.user[event]])
-        near = data.item[max(start, event - 4 * step) : event]
-        recent = last_distinct(near, step)
-        return recent if len(recent) == step else last_distinct(data.item[start:event], step)
-
-    order = np.argsort(data.rank, kind="stable").tolist()
-    if not online:
-        for event in order:
+    order = np.argsort(data.rank, kind="stable")
+    if online:  # nothing that comes after the last example matters
+        order = order[: int(data.rank[examples].max(initial=-1)) + 1]
+    else:
+        for event in order.tolist():
             if fold[event]:
-                graph.add(int(data.item[event]), recent_of(event), int(data.time_ms[event]))
-                popularity.add(int(data.item[event]), int(data.time_ms[event]))
-        order = examples.tolist()
-    pending: list[tuple[int, FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]] = []
-    for event in order:
+                state.learn(event)
+        order = examples
+    pending: list[tuple[Any, ...]] = []
+    for event in order.tolist():
         if wanted[event]:
-            past = history(event)
-            seen = np.zeros(items, np.bool_)
-            seen[past] = True
-            scores = graph.scores(recent_of(event))
-            own = own_history_scores(past, items)
-            pending.append((event, scores, own, popularity.scores(), seen))
+            pending.append(state.priors(event))
             if len(pending) == chunk:
                 yield _stack(pending)
                 pending = []
         if online and fold[event]:
-            graph.add(int(data.item[event]), recent_of(event), int(data.time_ms[event]))
-            popularity.add(int(data.item[event]), int(data.time_ms[event]))
+            state.learn(event)
     if pending:
         yield _stack(pending)
 
 
-def _stack(
-    rows: list[tuple[int, FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]],
-) -> PriorChunk:
-    examples, graph, own, popularity, seen = zip(*rows, strict=True)
-    return PriorChunk(
-        np.array(examples, np.int64),
-        np.stack(graph),
-        np.stack(own),
-        np.stack(popularity),
-        np.stack(seen),
-    )
+def _stack(rows: list[tuple[Any, ...]]) -> PriorChunk:
+    examples, *priors = zip(*rows, strict=True)
+    return PriorChunk(np.array(examples, np.int64), *(np.stack(column) for column in priors))

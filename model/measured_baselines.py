@@ -50,6 +50,9 @@ class Baselines:
                 window_decay=decay,
                 max_neighbours=len(self._examples.log.items),
                 popularity_half_life_seconds=float("inf"),
+                window_events=None,
+                window_seconds=None,
+                by_arrival=False,
             )
             name = f"transitions_{window}"
             self.settings[name] = graph_settings(config)

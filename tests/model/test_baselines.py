@@ -107,11 +107,11 @@ def test_neighbours_are_bounded_and_the_weakest_go():
 
 def test_an_item_without_neighbours_gives_no_scores():
     assert not TransitionGraph(3, PriorConfig()).scores([1, 2]).any()
-    assert not Popularity(3, PriorConfig()).scores().any()
+    assert not Popularity(3, 86_400.0).scores().any()
 
 
 def test_popularity_halves_with_its_half_life():
-    popularity = Popularity(2, PriorConfig(popularity_half_life_seconds=86_400))
+    popularity = Popularity(2, 86_400)
     popularity.add(0, 0)
     popularity.add(1, DAY_MS)
     assert popularity.scores().tolist() == pytest.approx([1 / 3, 2 / 3])
