@@ -24,6 +24,7 @@ from streams.settings import Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors", "tokenizers"})
+_PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 
 
@@ -70,6 +71,8 @@ def data_options(command: Command) -> Command:
 @click.option("--split", type=click.Choice(["leave-one-out", "temporal", "none"]),
               default="leave-one-out", show_default=True,
               help="What is held out for `evaluate`; none: learn from all.")  # fmt: skip
+@click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              default=0.2, show_default=True, help="Newest share held out (temporal).")  # fmt: skip
 @click.option("--refit/--no-refit", default=False, show_default=True,
               help="Fit again with the validation events before export.")  # fmt: skip
 @click.option("--features", help=f"Comma-separated, of {', '.join(_FEATURES)}; default: all usable")
@@ -156,11 +159,17 @@ def train(
 @data_options
 @click.option("--model", type=click.Path(path_type=Path),
               help="Artefact directory; without, the baselines alone.")  # fmt: skip
-@click.option("--protocol", type=click.Choice(["leave-one-out", "temporal", "cold-items"]),
+@click.option("--protocol", type=click.Choice(_PROTOCOLS),
               default="leave-one-out", show_default=True)  # fmt: skip
 @click.option("--items", metavar="FILE", help="Titles and categories (cold-items), as in train.")
 @click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              default=0.2, show_default=True, help="Newest share (temporal).")  # fmt: skip
+              help="Newest share.  [default: 0.2 temporal, 0.5 prequential]")  # fmt: skip
+@click.option("--window-events", type=click.IntRange(1, 10_000),
+              help="Newest events of a user (prequential).  [default: as fitted for, or 200]",
+              )  # fmt: skip
+@click.option("--window-seconds", type=click.IntRange(60, 315_360_000),
+              help="Oldest event of a user (prequential).  [default: as fitted for, or 30 days]",
+              )  # fmt: skip
 @click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
 @click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]), help="Whether lists may "
               "have items that the user had.  [default: as the artefact says, or as users do]",
@@ -194,9 +203,21 @@ def evaluate(
     cold-items: what it makes of items that were held out of its training, from their text.
 
     --noise: the same events are predicted from histories with noise, and without.
+
+    prequential: every event of the newest share is predicted by a worker's own state and
+    recommender, judged, and then learned; the encoder stays as it is.
     """
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
+    window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
+    if options["protocol"] == "prequential":
+        if shares:
+            raise click.UsageError("--noise does not go with --protocol prequential.")
+        emit(_prequential(data, model, pairs, window | options), as_json=as_json)
+        return
+    if any(window.values()):
+        raise click.UsageError("--window-events and --window-seconds need --protocol prequential.")
+    options["test_fraction"] = options["test_fraction"] or 0.2
     if shares:
         with model_failures():
             report = _with_noise(data, model, shares, noise_kind, pairs, options)
@@ -211,6 +232,24 @@ def evaluate(
         emit(report, as_json=as_json)
     else:
         print_evaluation(report)
+
+
+def _prequential(
+    data: str, model: Path | None, pairs: tuple[str, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    for name in ("protocol", "items", "resamples"):
+        del options[name]
+    with model_failures():
+        from streams.cli.prequential import evaluate_prequential
+
+        return evaluate_prequential(
+            data,
+            model,
+            columns=_columns(pairs),
+            place_cell=_place_cell(),
+            progress=sys.stderr.isatty(),
+            **options,
+        )
 
 
 @click.command()

@@ -226,7 +226,7 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     # What a command acts on itself; each of these has a test of its own.
     kept = {
         "train": {"check", "from_kafka", "config", *KAFKA, "window_seconds"},
-        "evaluate": {"shares", "noise_kind"},
+        "evaluate": {"shares", "noise_kind", "window_events", "window_seconds"},
     }.get(name, set())
     for parameter in command.params:
         if parameter.name not in {"as_json", *kept}:

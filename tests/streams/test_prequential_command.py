@@ -1,0 +1,97 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from model.artifact import DEMO_ARTIFACT, load_artifact
+from streams.cli import freshrec
+
+START_SECONDS = 1_700_000_000
+DAY_SECONDS = 86_400
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(freshrec, ["evaluate", *arguments])
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users that come back to one of two films every day, for 90 days."""
+    random = np.random.default_rng(0)
+    films = load_artifact(DEMO_ARTIFACT).items[:12]
+    path: Path = tmp_path_factory.mktemp("log") / "clicks.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "item_id", "timestamp"])
+        for day in range(90):
+            for user in range(4):
+                film = films[3 * user + int(random.integers(2))]
+                writer.writerow([f"u{user}", film, START_SECONDS + day * DAY_SECONDS + user])
+    return path
+
+
+def test_every_event_of_the_newest_half_is_judged(log_file: Path) -> None:
+    result = _run(
+        str(log_file), "--model", str(DEMO_ARTIFACT), "--protocol", "prequential",
+        "--repeat-policy", "allow", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["protocol"] == "prequential"
+    assert (report["users"], report["items"], report["examples"]) == (4, 8, 180)
+    assert report["test_fraction"] == 0.5
+    assert report["held_out"] is None  # the artefact was trained on other data
+    assert report["repeat_policy"] == "allow"
+    assert set(report["baselines"]) == {
+        "popularity", "decayed_popularity", "last_transition", "own_history", "own_recency",
+    }  # fmt: skip
+    methods = [report[name] for name in ("encoder", "graph", "blend")]
+    for method in (*methods, *report["baselines"].values()):
+        assert set(method) == {"hit_rate", "ndcg", "mrr"}
+        assert set(method["hit_rate"]) == {"5", "10", "20"}
+    assert report["baselines"]["own_history"]["hit_rate"]["5"] == 1.0
+
+
+def test_without_an_artefact_the_graph_is_judged_and_a_sample_can_be_taken(log_file: Path) -> None:
+    result = _run(
+        str(log_file), "--protocol", "prequential", "--max-examples", "30", "--test-fraction",
+        "0.25", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["encoder"] is None
+    assert report["model"] is None
+    assert report["examples"] == 30
+    assert report["blend"]["hit_rate"]["10"] > 0.9
+
+
+def test_a_shorter_window_forgets_what_users_did(log_file: Path) -> None:
+    arguments = (str(log_file), "--protocol", "prequential", "--json")
+    hours = json.loads(_run(*arguments, "--window-seconds", "3600").stdout)
+    one = json.loads(_run(*arguments, "--window-events", "1").stdout)
+    assert hours["state"]["window_seconds"] == 3600
+    assert one["state"]["window_events"] == 1
+    for report in (hours, one):
+        assert report["baselines"]["own_history"]["hit_rate"]["5"] < 0.9
+
+
+def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path) -> None:
+    result = _run(str(log_file), "--window-events", "5")
+    assert result.exit_code == 2
+    assert "--window-events and --window-seconds need --protocol prequential" in result.stderr
+    result = _run(str(log_file), "--protocol", "prequential", "--noise", "0.1")
+    assert result.exit_code == 2
+    assert "--noise does not go with --protocol prequential" in result.stderr
+    order_only = tmp_path / "sequences.tsv"
+    order_only.write_text("a\tx y z\n")
+    result = _run(str(order_only), "--protocol", "prequential")
+    assert result.exit_code == 1
+    assert "needs timestamps" in result.stderr
+    strangers = tmp_path / "once.csv"
+    strangers.write_text("user_id,item_id,timestamp\na,x,1700000000\nb,x,1700000001\n")
+    result = _run(str(strangers), "--protocol", "prequential")
+    assert result.exit_code == 1
+    assert "nothing to predict" in result.stderr
