@@ -6,7 +6,7 @@ from model.baselines import LIVE_PRIORS, prior_chunks
 from model.blend import TERMS
 from model.blending import Alternatives, Terms, choose_blend
 from model.data import Event, Split, sequences
-from model.ranking import MISSED
+from model.ranking import MISSED, ranking_metrics
 
 
 def habits(seed=0, users=40, steps=14, items=30):
@@ -121,3 +121,20 @@ def test_an_unknown_item_has_its_own_term_unless_nothing_is_known():
     assert not terms.unknown[1].any()
     with_offset = terms.scores(Blend(unknown=2.5), "allow")
     assert with_offset[0, :4] == pytest.approx([-1.0, -2.0, -3.0, -0.5])
+
+
+def test_refining_never_ranks_worse_and_keeps_every_weight_usable():
+    log = habits(6)
+    events = split_of(log).validation[:150]
+    log_probs = np.random.default_rng(0).normal(size=(len(events), len(log.items)))
+    fold = np.ones(log.events, np.bool_)
+    (chunk,) = prior_chunks(log, events, fold, LIVE_PRIORS, online=True, chunk=len(events))
+    alternatives = Alternatives.of(Terms.of(log, chunk, log_probs.astype(np.float32)), Blend())
+    fitted = alternatives.fit("allow", TERMS, Blend())
+    refined = alternatives.refined(fitted, "allow", TERMS)
+
+    def ndcg(blend):
+        return ranking_metrics(alternatives.ranks(blend, "allow"))["ndcg"]["10"]
+
+    assert ndcg(refined) > ndcg(fitted)
+    assert not refined.faults()
