@@ -5,7 +5,7 @@ forward decay, a bound on neighbours, a window), on dense item indexes and in on
 `LIVE_PRIORS` they are what a worker computes; `model.blend` says what each share means.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,13 @@ class PriorConfig(NamedTuple):
     # True: the last `predecessors` events, distance in events, as a worker counts; an item that
     # stands nearer already adds nothing. False: the last distinct items, distance in items.
     by_arrival: bool = False
+
+    @classmethod
+    def of_training(cls, training: Mapping[str, object]) -> "PriorConfig":
+        """The priors that an artefact's blend weights were fitted with, of `Manifest.training`."""
+        stated = training.get("priors")
+        known = stated if isinstance(stated, dict) else {}
+        return cls(**{field: value for field, value in known.items() if field in cls._fields})
 
     def first_event(self, data: Sequences, event: int, *, at: int | None = None) -> int:
         """Where the window before an event begins, as of the event `at`, else of the one before."""

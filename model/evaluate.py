@@ -111,7 +111,7 @@ def evaluate(
         repeat_policy=repeat_policy,
         seed=seed,
     )
-    priors = PriorConfig() if manifest is None else _prior_config(manifest.training)
+    priors = PriorConfig() if manifest is None else PriorConfig.of_training(manifest.training)
     baselines = Baselines(examples)
     measured: dict[str, Measurement] = {}
     encoder_ids = np.zeros(0, np.int64) if scorer is None else encoder_ids_of(scorer, log)
@@ -212,13 +212,6 @@ def history_before(log: Sequences, event: int) -> History:
         log.time_ms[chosen].tolist(),
         log.place_cell[chosen].tolist(),
     )
-
-
-def _prior_config(training: Mapping[str, object]) -> PriorConfig:
-    """The priors that the blend weights were fitted with."""
-    stated = training.get("priors")
-    known = stated if isinstance(stated, dict) else {}
-    return PriorConfig(**{k: v for k, v in known.items() if k in PriorConfig._fields})
 
 
 def _known_targets(scorer: EncoderScorer, examples: Examples) -> int:

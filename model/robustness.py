@@ -123,7 +123,9 @@ def measure(
         fold[examples] = False
     methods: dict[str, Blend] = {**SINGLE_TERMS, "blend": manifest.blend}
     ranks: dict[str, list[IntArray]] = {name: [] for name in methods}
-    for chunk in prior_chunks(log, examples, fold, _priors(manifest.training), online=online):
+    for chunk in prior_chunks(
+        log, examples, fold, PriorConfig.of_training(manifest.training), online=online
+    ):
         log_probs = encoder_log_probabilities(scorer, log, chunk.examples)
         terms = Terms.of(log, chunk, log_probs)
         encoder_only = terms._replace(encoder=log_probs)  # on its own it lists what it knows
@@ -142,10 +144,3 @@ def _with_noise(log: Sequences, kind: str, share: float, seed: int) -> NoisyLog:
     if kind == "bots":
         return with_bots(log, share, random)
     return with_random_clicks(log, share, random)
-
-
-def _priors(training: Mapping[str, object]) -> PriorConfig:
-    """The priors that the blend weights were fitted with."""
-    stated = training.get("priors")
-    known = stated if isinstance(stated, dict) else {}
-    return PriorConfig(**{k: v for k, v in known.items() if k in PriorConfig._fields})
