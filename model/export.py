@@ -32,9 +32,10 @@ from model.artifact import (
     Smoke,
     write_artifact,
 )
+from model.engine import OUTPUTS, STATE_OUTPUTS
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint, save_checkpoint
-from model.scorer import OUTPUTS, STATE_OUTPUTS, EncoderScorer, History
+from model.scorer import EncoderScorer, History
 from model.text import ItemText
 
 OPSET = 20

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model import int8
 from model.artifact import VARIANTS, Manifest
 from model.data import Sequences
+from model.engine import VARIANT_KEY
 from model.export import PARITY_TOLERANCE, parity, to_onnx
 from model.fidelity import masked_scores
 from model.fit import log_probabilities
@@ -19,7 +20,6 @@ from model.half_precision import to_float16
 from model.net import SequenceEncoder, load_checkpoint
 from model.pruning import Pruned, prune_layers
 from model.ranking import ranking_metrics, target_ranks
-from model.scorer import VARIANT_KEY
 from model.train import make_split
 from model.windows import EncodedLog
 

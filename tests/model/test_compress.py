@@ -15,12 +15,13 @@ import torch
 from model import compress, variants
 from model.artifact import VARIANTS, ArtifactError, Blend, load_artifact
 from model.compress import export
+from model.engine import VARIANT_KEY
 from model.export import ExportError, save_artifact, to_onnx
 from model.features import FeatureSpec
 from model.int8 import weights_only
 from model.net import EncoderConfig, SequenceEncoder, load_checkpoint
 from model.pruning import keep_layers, prune_layers
-from model.scorer import VARIANT_KEY, EncoderScorer, History
+from model.scorer import EncoderScorer, History
 
 ITEMS = 300  # more than the smallest table that is looked up in int8
 USERS = 60
