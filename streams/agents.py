@@ -20,8 +20,9 @@ from typing import Any
 
 import msgspec
 
-from streams.batcher import Batcher, Ticket
+from streams.batcher import Batcher
 from streams.instant import iso_utc
+from streams.list_queue import Ticket
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition

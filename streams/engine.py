@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.batcher import VARIANT, Batcher
-from streams.metrics import Metrics
+from streams.batcher import Batcher
+from streams.metrics import DEFAULT_VARIANT, Metrics
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ModelWatch:
         self._on_model(scorer)
         self._batcher.scorer = scorer
         self._metrics.model_reloads_total.labels("loaded").inc()
-        self._metrics.model_loaded(scorer.name, scorer.version, VARIANT, time.time())
+        self._metrics.model_loaded(scorer.name, scorer.version, DEFAULT_VARIANT, time.time())
         log.info("model %s %s serves on %s", scorer.name, scorer.version, scorer.provider)
 
     def _load(self, directory: Path) -> "EncoderScorer":

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.batcher import Batcher, Ticket
+from streams.batcher import Batcher
+from streams.list_queue import Ticket
 from streams.partition import Partition
 from streams.pipeline import Change
 from streams.settings import Settings
@@ -155,7 +156,7 @@ async def test_a_newer_list_is_never_followed_by_an_older_one() -> None:
     bench.scorer.go_on.set()
     await until(lambda: not bench.batcher._running)
     assert bench.triggers == [("u1", 2)]
-    assert bench.batcher._scoring == {}
+    assert bench.batcher._queue._taken == {}
     await bench.stop()
     assert bench.failures == []
 
@@ -178,7 +179,7 @@ async def test_an_erased_user_who_is_being_scored_gets_no_list() -> None:
     bench.scorer.go_on.set()
     await ticket.published()
     assert bench.triggers == [("u2", 2)]
-    assert bench.batcher._scoring == {}
+    assert bench.batcher._queue._taken == {}
     await bench.stop()
 
 
@@ -195,7 +196,7 @@ async def test_an_erased_user_who_was_taken_but_not_yet_scored_gets_no_list(benc
     await late.published()
     await ticket.published()
     assert bench.triggers == [("late", 1), ("u2", 3)]
-    assert bench.batcher._scoring == {}
+    assert bench.batcher._queue._taken == {}
 
 
 async def test_a_list_on_its_way_out_goes_before_the_tombstone(bench: Bench) -> None:

@@ -1,0 +1,226 @@
+"""List publication: scored users become lists on the recommendations topic, in the order made.
+
+1. Rank, and drop who is not wanted any more; a newer list takes over from an older one.
+2. Remember the list as the user's last one and build its message.
+3. Send the messages of a partition, then the changelog of what is remembered of them.
+4. When both are acknowledged, and the confirmation before this one is over, mark the changes as
+   stored, count the lists and tell the tickets.
+
+One batch at a time passes steps 1 to 3, an erasure's tombstones as well: lists of one user leave
+in the order they were made, and none follows its tombstone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streams.instant import iso_utc
+from streams.list_queue import ListQueue, Waiting
+from streams.lists import RankedList
+from streams.metrics import DEFAULT_VARIANT, NO_VARIANT, Metrics
+from streams.partition import LastList, Partition
+from streams.publisher import Publisher, Sent
+from streams.quality import NextClick
+from streams.ranking import Prepared
+from streams.recommendation import (
+    DegradedReason,
+    Latency,
+    ModelInfo,
+    Recommendation,
+    encode_recommendation,
+)
+from streams.recommender import Recommender
+from streams.settings import Settings
+from streams.topics import changelog_topic
+
+if TYPE_CHECKING:
+    from model.scorer import Scores
+
+
+class ScoredBatch(NamedTuple):
+    """A batch of users on its way to their lists, with what the engine said of it."""
+
+    entries: Sequence[Waiting]
+    prepared: Prepared
+    taken: float
+    """Monotonic seconds at which the users left the queue."""
+    scores: "Scores | None" = None
+    """None: lists come from the graph."""
+    inference_seconds: float = 0.0
+    degraded: DegradedReason | None = None
+    model: ModelInfo | None = None
+
+
+class ListPublication:
+    """Makes, sends and confirms the lists of scored batches; withdraws those of erased users."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: ListQueue,
+        recommender: Recommender,
+        publisher: Publisher,
+        quality: NextClick,
+        metrics: Metrics,
+        *,
+        now_ms: Callable[[], int],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._recommender = recommender
+        self._publisher = publisher
+        self._quality = quality
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._fail = fail
+        self._changelog = changelog_topic(settings, "lists")
+        self._one_at_a_time = asyncio.Lock()
+        """First come, first served."""
+        self._sequence = 0
+        self._id_prefix = f"rec-{time.time_ns():x}-"
+
+    async def publish(self, batch: ScoredBatch) -> None:
+        """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
+        async with self._one_at_a_time:
+            for partition, lists in self._made(batch).items():
+                await self._send(partition, lists)
+
+    async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
+        """Replace a user's published list, and what is remembered of it, by tombstones.
+
+        Lists that are being sent go first, so that none of them follows the tombstone.
+        """
+        async with self._one_at_a_time:
+            partition.lists.delete(user_id)
+            changes = partition.lists.take_changes()
+            number = partition.number
+            send = self._publisher.send
+            sent = await send(self._settings.recommendations, number, [(user_id.encode(), None)])
+            changelog = await send(self._changelog, number, changes)
+            partition.last_list_task = asyncio.create_task(
+                self._confirm(partition, partition.last_list_task, sent, changelog, changes, [])
+            )
+        return [sent, changelog]
+
+    def _made(self, batch: ScoredBatch) -> dict[Partition, list[tuple[Waiting, RankedList, bytes]]]:
+        """Steps 1 and 2: the lists to send, with their messages."""
+        ranked = self._recommender.finish(
+            batch.prepared, batch.scores, degraded_reason=batch.degraded, model=batch.model
+        )
+        generated_ms = self._now_ms()
+        by_partition: dict[Partition, list[tuple[Waiting, RankedList, bytes]]] = {}
+        for entry, chosen in zip(batch.entries, ranked, strict=True):
+            self._queue.supersede(entry)
+            if not entry.wanted():
+                continue
+            message = self._message(entry, chosen, generated_ms, batch)
+            if self._settings.suppress_unchanged and _unchanged(entry, chosen):
+                self._metrics.unchanged_suppressed_total.inc()
+                entry.settle()
+                continue
+            entry.partition.lists.put(
+                entry.user_id,
+                LastList(
+                    message.recommendation_id,
+                    generated_ms,
+                    [item.item_id for item in chosen.items],
+                ),
+            )
+            by_partition.setdefault(entry.partition, []).append(
+                (entry, chosen, encode_recommendation(message))
+            )
+        return by_partition
+
+    async def _send(
+        self, partition: Partition, lists: list[tuple[Waiting, RankedList, bytes]]
+    ) -> None:
+        """Step 3; step 4 goes on in the partition's `last_list_task`."""
+        number = partition.number
+        sent = await self._publisher.send(
+            self._settings.recommendations,
+            number,
+            [(entry.user_id.encode(), body) for entry, _, body in lists],
+        )
+        changes = partition.lists.take_changes()
+        changelog = await self._publisher.send(self._changelog, number, changes)
+        partition.last_list_task = asyncio.create_task(
+            self._confirm(partition, partition.last_list_task, sent, changelog, changes, lists)
+        )
+
+    async def _confirm(
+        self,
+        partition: Partition,
+        previous: asyncio.Task[None] | None,
+        sent: Sent,
+        changelog: Sent,
+        changes: list[Any],
+        lists: list[tuple[Waiting, RankedList, bytes]],
+    ) -> None:
+        """Step 4; a send that no broker takes fails the tickets and the worker."""
+        try:
+            await sent.acknowledged()
+            next_offset = await changelog.acknowledged()
+            if previous is not None:
+                await asyncio.wait([previous])
+            if changes and not partition.closed:
+                partition.lists.acknowledge(changes, next_offset)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._metrics.publish_errors_total.inc()
+            for entry, _, _ in lists:
+                for ticket in entry.tickets:
+                    ticket.fail(error)
+            self._fail(error)
+            raise
+        now_ms = self._now_ms()
+        for entry, chosen, _ in lists:
+            self._count(entry, chosen, now_ms)
+            entry.settle()
+
+    def _count(self, entry: Waiting, chosen: RankedList, now_ms: int) -> None:
+        metrics = self._metrics
+        variant = DEFAULT_VARIANT if chosen.model is not None else NO_VARIANT
+        metrics.recommendations_total.labels(chosen.served_by, variant).inc()
+        if chosen.degraded_reason is not None:
+            metrics.degraded_total.labels(chosen.degraded_reason).inc()
+        metrics.event_to_recommendation_seconds.observe(
+            max(0.0, (now_ms - entry.change.record_time_ms) / 1000.0)
+        )
+        self._quality.on_list(
+            entry.user_id,
+            [item.item_id for item in chosen.items],
+            chosen.graph_ids,
+            chosen.popularity_ids,
+            chosen.served_by,
+        )
+
+    def _message(
+        self, entry: Waiting, chosen: RankedList, generated_ms: int, batch: ScoredBatch
+    ) -> Recommendation:
+        self._sequence += 1
+        queue_seconds = batch.taken - entry.since
+        self._metrics.queue_seconds.observe(queue_seconds)
+        return Recommendation(
+            recommendation_id=f"{self._id_prefix}{self._sequence:x}",
+            user_id=entry.user_id,
+            generated_at=iso_utc(generated_ms),
+            trigger=chosen.request.trigger,
+            model=chosen.model,
+            served_by=chosen.served_by,
+            degraded_reason=chosen.degraded_reason,
+            latency_ms=Latency(
+                total=round(max(0, generated_ms - entry.change.record_time_ms), 3),
+                queue=round(queue_seconds * 1000.0, 3),
+                inference=round(batch.inference_seconds * 1000.0, 3),
+            ),
+            items=chosen.items,
+            window=chosen.window,
+        )
+
+
+def _unchanged(entry: Waiting, chosen: RankedList) -> bool:
+    last = entry.partition.lists.get(entry.user_id)
+    return last is not None and last.items == [item.item_id for item in chosen.items]

@@ -1,0 +1,158 @@
+"""List queue: users who wait for a list, each of them once, until the list is on its way.
+
+A user's entry is in the queue until a batch takes it, and among the taken ones until its list is
+sent or not wanted any more, so that an erasure finds it wherever it is. Of two taken entries of
+one user the older hands over to the newer: no list is followed by an older one.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from itertools import islice
+
+import msgspec
+
+from streams.partition import Partition
+from streams.pipeline import Change
+
+
+class Ticket:
+    """What one batch of clicks waits for: the lists of its users, each published once or more."""
+
+    __slots__ = ("_done", "_users")
+
+    def __init__(self, users: int) -> None:
+        self._users = users
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if users == 0:
+            self._done.set_result(None)
+
+    def settle(self) -> None:
+        """One user's list is acknowledged, or not wanted any more."""
+        self._users -= 1
+        if self._users == 0 and not self._done.done():
+            self._done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """A list could not be published."""
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    async def published(self) -> None:
+        """Wait for all of them; raises what `fail` was given."""
+        await self._done
+
+
+class Waiting(msgspec.Struct, gc=True, eq=False):
+    """A user in the queue or being scored."""
+
+    user_id: str
+    partition: Partition
+    topic: str
+    change: Change
+    since: float
+    """Monotonic seconds at which the oldest unserved click came in."""
+    tickets: list[Ticket]
+    cancelled: bool = False
+    settled: bool = False
+
+    def settle(self) -> None:
+        """Tell every batch that waits for this list."""
+        self.settled = True
+        for ticket in self.tickets:
+            ticket.settle()
+
+    def wanted(self) -> bool:
+        """Whether a list may still be published; who is not wanted any more is settled."""
+        if self.cancelled or self.partition.closed:
+            self.settle()
+            return False
+        return True
+
+
+class ListQueue:
+    """Users in the order of their oldest unserved click, and those taken from it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Waiting] = {}
+        self._taken: dict[str, list[Waiting]] = {}
+        """Entries whose list is not out yet, oldest first."""
+        self._arrived = asyncio.Event()
+
+    def put(self, partition: Partition, topic: str, changed: Mapping[str, Change]) -> Ticket:
+        """Changed users; one who is waiting already is only brought up to date."""
+        ticket = Ticket(len(changed))
+        waiting = self._waiting
+        now = time.monotonic()
+        for user_id, change in changed.items():
+            entry = waiting.get(user_id)
+            if entry is None:
+                waiting[user_id] = Waiting(user_id, partition, topic, change, now, [ticket])
+            else:
+                entry.partition = partition
+                entry.topic = topic
+                entry.change = change
+                entry.tickets.append(ticket)
+        if changed:
+            self._arrived.set()
+        return ticket
+
+    def take(self, limit: int) -> list[Waiting]:
+        """The users who have waited longest; from here on until `release` each is a taken one."""
+        users = list(islice(self._waiting, limit))
+        entries = [self._waiting.pop(user_id) for user_id in users]
+        for entry in entries:
+            self._taken.setdefault(entry.user_id, []).append(entry)
+        return entries
+
+    def release(self, entry: Waiting) -> None:
+        """No list is on its way for this entry any more."""
+        taken = self._taken[entry.user_id]
+        taken.remove(entry)
+        if not taken:
+            del self._taken[entry.user_id]
+
+    def supersede(self, entry: Waiting) -> None:
+        """Release an entry whose list is made; older ones of its user hand over to it.
+
+        There are some when a user who is being scored clicks again, and the second list is made
+        without the engine because it is late.
+        """
+        taken = self._taken[entry.user_id]
+        for older in taken[: taken.index(entry)]:
+            if not older.cancelled:
+                entry.tickets.extend(older.tickets)
+                older.tickets = []
+                older.cancelled = True
+        self.release(entry)
+
+    def cancel(self, user_id: str) -> None:
+        """The user was erased: no list of theirs may be published from what is known now."""
+        entry = self._waiting.pop(user_id, None)
+        if entry is not None:
+            entry.settle()
+        for entry in self._taken.get(user_id, ()):
+            entry.cancelled = True
+
+    def abandon(self, partition: Partition) -> None:
+        """The partition goes away: its users are served by whoever replays their clicks."""
+        for user_id, entry in list(self._waiting.items()):
+            if entry.partition is partition:
+                del self._waiting[user_id]
+                entry.settle()
+
+    def __len__(self) -> int:
+        """Users waiting to be taken."""
+        return len(self._waiting)
+
+    @property
+    def oldest_wait_seconds(self) -> float:
+        """How long the first user has waited."""
+        first = next(iter(self._waiting.values()), None)
+        return 0.0 if first is None else time.monotonic() - first.since
+
+    async def someone(self) -> None:
+        """Wait until there is a user to take."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
