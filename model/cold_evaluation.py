@@ -7,13 +7,12 @@ to the encoder, as they would be). Ranked are all items that the user has not ha
 artefact's repeat policy), with ties counted against the target.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data import DataError, PlaceCell, Sequences, temporal
+from model.data import DataError, Sequences, temporal
 from model.datasets import read_data
 from model.evaluate import history_before
 from model.held_out import HeldOutItems, without_items
@@ -28,17 +27,13 @@ CUTS = (10, 20)
 
 
 def evaluate_cold_items(
-    data: Path | str,
+    data: Path | str | Sequences,
     model: Path,
     items: Path | str,
     *,
     test_fraction: float = 0.2,
     max_examples: int | None = None,
     seed: int = 0,
-    columns: Mapping[str, str] | None = None,
-    time_unit: str | None = None,
-    place_cell: PlaceCell | None = None,
-    min_item_events: int = 1,
     threads: int = 1,
     engine: str = "cpu",
 ) -> dict[str, object]:
@@ -52,13 +47,7 @@ def evaluate_cold_items(
     ValueError, one sentence, on wrong use.
     """
     scorer = EncoderScorer.load(model, engine=engine, threads=threads)
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
+    log = read_data(data)
     held_out = _held_out(scorer, log, test_fraction)
     if scorer.text is None:
         message = "tokenizers is not installed: pip install 'freshrec[text]'"

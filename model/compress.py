@@ -9,14 +9,14 @@ load and let the scorer reproduce itself. The figures stand in the manifest, und
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from model import export as plain
 from model.artifact import VARIANTS, write_artifact
-from model.data import PlaceCell
+from model.data import Sequences
 from model.datasets import read_data
 from model.export import ExportError, record_smoke
 from model.fidelity import batch_dependence, fidelities, lists_per_second
@@ -48,14 +48,10 @@ def export(
     variant: str = VARIANTS[0],
     layers: int | None = None,
     prune: bool = False,
-    data: Path | str | None = None,
+    data: Path | str | Sequences | None = None,
     compare: bool = False,
     force: bool = False,
     top_k: int | None = None,
-    columns: Mapping[str, str] | None = None,
-    time_unit: str | None = None,
-    place_cell: PlaceCell | None = None,
-    min_item_events: int = 1,
     seed: int = 0,
     clock: Callable[[], float] = time.thread_time,
 ) -> Report:
@@ -70,13 +66,7 @@ def export(
     if data is None:
         assert out is not None
         return plain.export(checkpoint_dir, out, top_k=top_k)
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
+    log = read_data(data)
     source = load_source(Path(checkpoint_dir), log, top_k, seed)
     graph = fp32_graph(source, None)
     whole = build_candidate(source, VARIANTS[0], graph, None, seed)
@@ -105,14 +95,14 @@ def export(
     for report in reports:
         reasons = refusals(report)
         report["refused"] = "; ".join(reasons) or None
-    return {"checkpoint": str(checkpoint_dir), "data": Path(data).name, "variants": reports}
+    return {"checkpoint": str(checkpoint_dir), "variants": reports}
 
 
 def _check_use(
     out: Path | None,
     variant: str,
     layers: int | None,
-    data: Path | str | None,
+    data: Path | str | Sequences | None,
     *,
     prune: bool,
     compare: bool,

@@ -6,7 +6,6 @@ against it. An item that only occurs later in the log is ranked too. Without an 
 baselines alone are measured, on the same examples.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from model.artifact import Manifest
 from model.baselines import PriorChunk, PriorConfig, prior_chunks
 from model.blending import Terms
-from model.data import PlaceCell, Sequences
+from model.data import Sequences
 from model.datasets import read_data
 from model.examples import Examples, choose_examples
 from model.measured_baselines import Baselines
@@ -35,7 +34,7 @@ COMPARED = (
 
 
 def evaluate(
-    data: Path | str,
+    data: Path | str | Sequences,
     model: Path | None = None,
     *,
     protocol: str = "leave-one-out",
@@ -45,10 +44,6 @@ def evaluate(
     repeat_policy: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    columns: Mapping[str, str] | None = None,
-    time_unit: str | None = None,
-    place_cell: PlaceCell | None = None,
-    min_item_events: int = 1,
     threads: int = 1,
     engine: str = "cpu",
 ) -> dict[str, object]:
@@ -84,22 +79,12 @@ def evaluate(
             test_fraction=test_fraction,
             max_examples=max_examples,
             seed=seed,
-            columns=columns,
-            time_unit=time_unit,
-            place_cell=place_cell,
-            min_item_events=min_item_events,
             threads=threads,
             engine=engine,
         )
     scorer = None if model is None else EncoderScorer.load(model, engine=engine, threads=threads)
     manifest = None if scorer is None else scorer.manifest
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
+    log = read_data(data)
     if repeat_policy is None and manifest is not None:
         # `discount` has no scores of its own: what the user has had stays on the list.
         repeat_policy = "exclude" if manifest.repeat_policy == "exclude" else "allow"
@@ -139,7 +124,6 @@ def evaluate(
     return {
         "protocol": protocol,
         "test_fraction": test_fraction if examples.online else None,
-        "min_item_events": min_item_events,
         "users": len(np.unique(log.user[examples.events])),
         "items": len(log.items),
         "examples": len(examples.events),

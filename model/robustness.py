@@ -7,7 +7,7 @@ graph, own history and popularity have. Only the log's own events are predicted,
 every share, by full ranking under the artefact's repeat policy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.artifact import Blend
 from model.baselines import PriorConfig, prior_chunks
 from model.blending import SINGLE_TERMS, Terms
-from model.data import PlaceCell, Sequences
+from model.data import Sequences
 from model.datasets import read_data
 from model.evaluate import encoder_log_probabilities
 from model.examples import choose_examples
@@ -33,7 +33,7 @@ METRICS = ("hit_rate", "ndcg")
 
 
 def robustness(
-    data: Path | str,
+    data: Path | str | Sequences,
     model: Path,
     *,
     shares: Sequence[float],
@@ -42,10 +42,6 @@ def robustness(
     test_fraction: float = 0.2,
     max_examples: int | None = None,
     seed: int = 0,
-    columns: Mapping[str, str] | None = None,
-    time_unit: str | None = None,
-    place_cell: PlaceCell | None = None,
-    min_item_events: int = 1,
     threads: int = 1,
     engine: str = "cpu",
 ) -> dict[str, object]:
@@ -62,13 +58,7 @@ def robustness(
         message = f"noise can be measured under {' and '.join(PROTOCOLS)}, not under {protocol!r}"
         raise ValueError(message)
     scorer = EncoderScorer.load(model, engine=engine, threads=threads)
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
+    log = read_data(data)
     chosen = choose_examples(
         log,
         protocol,

@@ -12,7 +12,7 @@ The test events are never read here.
 import math
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from model.baselines import PriorConfig
 from model.blending import choose_blend
 from model.data import (
     DataError,
-    PlaceCell,
     Sequences,
     Split,
     last_event_validation,
@@ -78,10 +77,6 @@ def train(
     last_window_share: float = 0.5,
     top_k: int = 100,
     priors: PriorConfig | None = None,
-    columns: Mapping[str, str] | None = None,
-    time_unit: str | None = None,
-    place_cell: PlaceCell | None = None,
-    min_item_events: int = 1,
     name: str = "bert",
     data_name: str | None = None,
     checkpoint: Path | None = None,
@@ -110,13 +105,7 @@ def train(
         raise ValueError(message)
     if threads is not None:
         torch.set_num_threads(threads)
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
+    log = read_data(data)
     rows = None if items is None else read_items(items)
     kept_out = HeldOutItems(hold_out_items) if hold_out_items else None
     if kept_out is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.data import PlaceCell, Sequences
+    from model.data import Sequences
     from streams.pipeline import PipelineConfig
     from streams.settings import Settings
 
@@ -20,7 +20,7 @@ _REPORT_EVERY = 200
 
 
 def evaluate_prequential(
-    data: str,
+    log: Sequences,
     model: Path | None,
     *,
     test_fraction: float | None,
@@ -31,10 +31,6 @@ def evaluate_prequential(
     threads: int,
     window_events: int | None,
     window_seconds: int | None,
-    columns: Mapping[str, str] | None,
-    time_unit: str | None,
-    min_item_events: int,
-    place_cell: PlaceCell,
     progress: bool,
 ) -> dict[str, Any]:
     """The report: hit rate, NDCG and MRR at 5, 10 and 20 of blend, encoder, graph and baselines.
@@ -42,7 +38,6 @@ def evaluate_prequential(
     State is kept as the artefact's blend was fitted for; `window_events` and `window_seconds`
     override that. ValueError, one sentence, on wrong use.
     """
-    from model.datasets import read_data
     from model.ranking import ranking_metrics
     from model.scorer import EncoderScorer
     from streams.event_log import EventLog
@@ -53,13 +48,6 @@ def evaluate_prequential(
 
     fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
     scorer = None if model is None else EncoderScorer.load(model, engine=engine, threads=threads)
-    log = read_data(
-        data,
-        columns=columns,
-        time_unit=time_unit,
-        place_cell=place_cell,
-        min_item_events=min_item_events,
-    )
     if not log.has_times:
         message = "the prequential protocol needs timestamps, and this data is order-only"
         raise ValueError(message)

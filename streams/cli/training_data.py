@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from model.checks import Finding
     from model.data import Sequences
+    from streams.cli.log_options import Reading
     from streams.settings import Settings
 
 
@@ -26,42 +27,36 @@ class TrainingData(NamedTuple):
     left_out: dict[str, int]
 
 
-def from_kafka(settings: Settings) -> TrainingData:
+def from_kafka(settings: Settings, reading: Reading) -> TrainingData:
     """Everything on the clicks topic now. Raises `TrainingLogError`."""
-    from model.data import coded_sequences
+    from model.data import at_least, coded_sequences
     from streams.cli.replay import progress_bar
     from streams.training_log import read_training_log
 
     with progress_bar(f"read {settings.clicks}") as progress:
         read = read_training_log(settings, progress=progress)
     log = coded_sequences(read.users, read.items, read.event_types, read.table)
+    log = at_least(log, item_events=reading.min_item_events)
     return TrainingData(log, settings.clicks, read.counts)
 
 
-def from_file(data: str, **how: Any) -> TrainingData:
-    """A log file or a named data set; `how` is that of `read_data`. Raises `DataError`."""
-    from model.datasets import read_data
-
-    return TrainingData(read_data(data, **how), Path(data).name, {})
+def from_file(data: str, reading: Reading) -> TrainingData:
+    """A log file or a named data set. Raises `DataError`."""
+    return TrainingData(reading.log(data), Path(data).name, {})
 
 
-def findings_of(
-    data: TrainingData, *, split: str, min_item_events: int
-) -> tuple[Sequences, list[Finding]]:
-    """The log as it would train, and every check of it."""
+def findings_of(data: TrainingData, *, split: str, test_fraction: float) -> list[Finding]:
+    """Every check of a log that is to be split so."""
     from model.checks import findings
-    from model.data import at_least
 
-    log = at_least(data.log, item_events=min_item_events)
     now_ms = time.time_ns() // 1_000_000
-    return log, findings(log, now_ms=now_ms, split=split)
+    return findings(data.log, now_ms=now_ms, split=split, test_fraction=test_fraction)
 
 
-def print_check(
-    data: TrainingData, log: Sequences, found: Sequence[Finding], *, as_json: bool
-) -> None:
+def print_check(data: TrainingData, found: Sequence[Finding], *, as_json: bool) -> None:
     """Print the checks; `Failure`, exit code 1, if one of them is an error."""
     errors = [finding.name for finding in found if finding.severity == "error"]
+    log = data.log
     head: dict[str, Any] = {
         "data": data.name,
         "events": log.events,

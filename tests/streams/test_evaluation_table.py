@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from streams.cli.evaluate import evaluate
 from streams.cli.evaluation_table import print_evaluation
-from streams.cli.train import evaluate
 
 
 def run(*arguments: str) -> Result:

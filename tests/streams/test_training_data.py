@@ -113,7 +113,7 @@ def test_training_gets_the_log_that_was_read_and_warnings_go_to_standard_error(
     assert "a step" not in result.stderr
     (call,) = trained
     assert call["data"].events == 2200
-    assert (call["data_name"], call["min_item_events"]) == ("doubled.csv", 2)
+    assert call["data_name"] == "doubled.csv"
 
 
 @pytest.mark.parametrize(

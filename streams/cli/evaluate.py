@@ -1,0 +1,134 @@
+"""`freshrec evaluate`: an artefact measured, under one of several protocols."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.cli.log_options import Reading, model_failures, reading_options
+from streams.cli.options import emit, json_option
+
+if TYPE_CHECKING:
+    from model.data import Sequences
+
+_PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
+
+
+@click.command()
+@click.argument("data")
+@reading_options
+@click.option("--model", type=click.Path(path_type=Path),
+              help="Artefact directory; without, the baselines alone.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(_PROTOCOLS),
+              default="leave-one-out", show_default=True)  # fmt: skip
+@click.option("--items", metavar="FILE", help="Titles and categories (cold-items), as in train.")
+@click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Newest share.  [default: 0.2 temporal, 0.5 prequential]")  # fmt: skip
+@click.option("--window-events", type=click.IntRange(1, 10_000),
+              help="Newest events of a user (prequential).  [default: as fitted for, or 200]",
+              )  # fmt: skip
+@click.option("--window-seconds", type=click.IntRange(60, 315_360_000),
+              help="Oldest event of a user (prequential).  [default: as fitted for, or 30 days]",
+              )  # fmt: skip
+@click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
+@click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]), help="Whether lists may "
+              "have items that the user had.  [default: as the artefact says, or as users do]",
+              )  # fmt: skip
+@click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True,
+              help="Draws of the bootstrap behind the intervals.")  # fmt: skip
+@click.option("--noise", "shares", type=click.FloatRange(0, 1, max_open=True), multiple=True,
+              help="Measure with this share of noise in the log; may be repeated.")  # fmt: skip
+@click.option("--noise-kind", type=click.Choice(["clicks", "bots"]), default="clicks",
+              show_default=True,
+              help="Random clicks in the users' histories, or bots beside the users.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="Of sample, bootstrap and noise.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "cpu", "cuda"]), default="cpu",
+              show_default=True)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@json_option
+def evaluate(
+    data: str,
+    model: Path | None,
+    reading: Reading,
+    shares: tuple[float, ...],
+    noise_kind: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure an artefact on DATA by ranking the full catalogue, beside its baselines.
+
+    EASE and ItemKNN are among them if the extra `bench` is installed.
+
+    cold-items: what it makes of items that were held out of its training, from their text.
+
+    --noise: the same events are predicted from histories with noise, and without.
+
+    prequential: every event of the newest share is predicted by a worker's own state and
+    recommender, judged, and then learned; the encoder stays as it is.
+    """
+    window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
+    if options["protocol"] == "prequential":
+        if shares:
+            raise click.UsageError("--noise does not go with --protocol prequential.")
+        with model_failures():
+            report = _prequential(reading.log(data), model, window | options)
+        emit(report, as_json=as_json)
+        return
+    if any(window.values()):
+        raise click.UsageError("--window-events and --window-seconds need --protocol prequential.")
+    options["test_fraction"] = options["test_fraction"] or 0.2
+    if shares:
+        with model_failures():
+            report = _with_noise(reading, data, model, shares, noise_kind, options)
+        emit(report if as_json else _without_lesser_methods(report), as_json=as_json)
+        return
+    with model_failures():
+        from model.evaluate import evaluate as run
+        from streams.cli.evaluation_table import print_evaluation
+
+        report = run(reading.log(data), model, **options)
+    if as_json or "baselines" not in report:
+        emit(report, as_json=as_json)
+    else:
+        print_evaluation(report)
+
+
+def _prequential(log: Sequences, model: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    from streams.cli.prequential import evaluate_prequential
+
+    for name in ("protocol", "items", "resamples"):
+        del options[name]
+    return evaluate_prequential(log, model, progress=sys.stderr.isatty(), **options)
+
+
+def _with_noise(
+    reading: Reading,
+    data: str,
+    model: Path | None,
+    shares: tuple[float, ...],
+    kind: str,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """The report of `model.robustness`."""
+    from model.robustness import robustness
+
+    if model is None:
+        raise click.UsageError("--noise needs --model: it is about what an artefact makes of it.")
+    del options["resamples"]
+    for name in ("items", "repeat_policy"):
+        if options.pop(name) is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --noise.")
+    return robustness(reading.log(data), model, shares=shares, kind=kind, **options)
+
+
+def _without_lesser_methods(report: dict[str, Any]) -> dict[str, Any]:
+    """A report of `model.robustness` whose table fits on a screen."""
+    rows = [
+        {name: value for name, value in row.items() if not name.startswith(("own_", "popularity_"))}
+        for row in report["shares"]
+    ]
+    return {**report, "shares": rows}
