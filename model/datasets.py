@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from model.data import Event, PlaceCell, Sequences, at_least, read_log, sequences
+from model.data import Event, Sequences, at_least, sequences
 from model.data_cache import cached_log
+from model.log_files import PlaceCell, read_log
 
 MOVIELENS_100K = "movielens-100k"
 MOVIELENS_REQUIREMENT = "recbole==1.2.1"

@@ -4,19 +4,18 @@ They must be what is published on the items topic later, or new items are placed
 another kind than the one that was learnt from.
 """
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from model.data import DataError, open_text
+from model.data import DataError
 from model.datasets import DATASETS, load_dataset
 from model.item_text import item_text
+from model.log_files import COLUMN_ALIASES
+from model.table_files import first_value, identifier, read_rows
 
-ITEM_ALIASES = ("item_id", "itemId", "movieId", "item", "product_id", "itemid", "iid")
+KINDS = (".csv", ".jsonl", ".ndjson")
+ITEM_COLUMNS = COLUMN_ALIASES["item_id"]
 TITLE_ALIASES = ("title", "name", "product_name")
 CATEGORY_ALIASES = ("categories", "genres", "category", "tags")
 _SEPARATORS = re.compile(r"[|;,]")
@@ -47,52 +46,21 @@ def read_items(source: Path | str) -> dict[str, ItemRow]:
     if not path.is_file():
         message = f"there is no file {path} with items"
         raise DataError(message)
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    kind = suffixes[-1] if suffixes else ""
-    if kind not in {".csv", ".jsonl", ".ndjson"}:
-        message = f"{path.name} is neither .csv nor .jsonl (each also as .gz): convert it"
-        raise DataError(message)
     rows = {}
-    try:
-        for number, row in enumerate(_csv(path) if kind == ".csv" else _json(path), 1):
-            item = str(_first(row, ITEM_ALIASES) or "").strip()
-            if not item:
-                message = (
-                    f"row {number} of {path.name} has no item_id: it needs the columns item_id, "
-                    "title and categories"
-                )
-                raise DataError(message)
-            title = str(_first(row, TITLE_ALIASES) or "").strip()
-            rows[item] = ItemRow(title, _categories(_first(row, CATEGORY_ALIASES)))
-    except (UnicodeDecodeError, OSError, csv.Error) as error:
-        message = f"{path.name} cannot be read: {error}"
-        raise DataError(message) from error
+    for number, row in enumerate(read_rows(path, KINDS), 1):
+        item = identifier(row, ITEM_COLUMNS)
+        if item is None:
+            message = (
+                f"row {number} of {path.name} has no item_id: it needs the columns item_id, "
+                "title and categories"
+            )
+            raise DataError(message)
+        title = str(first_value(row, TITLE_ALIASES) or "").strip()
+        rows[item] = ItemRow(title, _categories(first_value(row, CATEGORY_ALIASES)))
     if not any(row.text for row in rows.values()):
         message = f"{path.name} has neither titles nor categories: it needs a column of either"
         raise DataError(message)
     return rows
-
-
-def _csv(path: Path) -> Iterator[Mapping[str, object]]:
-    with open_text(path) as file:
-        yield from csv.DictReader(file)
-
-
-def _json(path: Path) -> Iterator[Mapping[str, object]]:
-    decode = msgspec.json.Decoder(dict[str, object]).decode
-    with open_text(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield decode(line)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                message = f"line {number} of {path.name} is not a JSON object: {error}"
-                raise DataError(message) from error
-
-
-def _first(row: Mapping[str, object], names: tuple[str, ...]) -> object:
-    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
 
 def _categories(value: object) -> tuple[str, ...]:

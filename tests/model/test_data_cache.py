@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.data import Event, Sequences, leave_one_out, read_log, sequences
+from model.data import Event, Sequences, leave_one_out, sequences
 from model.data_cache import (
     MANIFEST_FILE,
     CacheError,
@@ -16,6 +16,7 @@ from model.data_cache import (
     save_sequences,
 )
 from model.datasets import read_data
+from model.log_files import read_log
 
 
 def a_log(events: int = 300) -> Sequences:

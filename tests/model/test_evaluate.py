@@ -9,9 +9,10 @@ import pytest
 
 from model import examples as examples_module
 from model.artifact import Artifact
-from model.data import leave_one_out, read_log
+from model.data import leave_one_out
 from model.datasets import read_data
 from model.evaluate import evaluate
+from model.log_files import read_log
 from model.ranking import ranking_metrics
 
 TRAINING_FREE = {"popularity", "own_history", "transitions_1", "transitions_5", "transitions_10"}

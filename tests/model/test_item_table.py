@@ -17,6 +17,13 @@ def test_titles_and_categories_of_a_csv_file(tmp_path):
     }
 
 
+def test_items_are_read_as_a_log_is_with_its_delimiters_and_forms_of_an_id(tmp_path):
+    (tmp_path / "items.csv").write_text("itemid;title\n7;Desk, oak\n")
+    assert read_items(tmp_path / "items.csv") == {"7": ItemRow("Desk, oak", ())}
+    (tmp_path / "items.jsonl").write_text('{"item_id": 7.0, "title": "Desk"}\n')
+    assert read_items(tmp_path / "items.jsonl") == {"7": ItemRow("Desk", ())}
+
+
 def test_titles_and_categories_of_a_jsonl_file_as_they_are_published(tmp_path):
     path = tmp_path / "items.jsonl.gz"
     path.write_bytes(

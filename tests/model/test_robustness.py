@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from model.artifact import Artifact
-from model.data import read_log, temporal
+from model.data import temporal
 from model.evaluate import evaluate
+from model.log_files import read_log
 from model.robustness import robustness
 from tests.model.samples import HISTORY_START_MS, ITEMS
 

@@ -8,9 +8,10 @@ import pytest
 
 from model.artifact import load_artifact
 from model.blending import choose_blend, unknown_to_lowest
-from model.data import DataError, Event, leave_one_out, read_log, sequences
+from model.data import DataError, Event, leave_one_out, sequences
 from model.evaluate import encoder_log_probabilities, evaluate
 from model.fit import log_probabilities
+from model.log_files import read_log
 from model.net import load_checkpoint
 from model.scorer import EncoderScorer, History
 from model.train import train, usable_features
