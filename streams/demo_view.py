@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from streams.demo import Moment
+from streams.demo.stage import Moment
 from streams.recommendation import Reason, ReasonCode
 
 _LINE_SECONDS = 5.0
