@@ -7,17 +7,13 @@ softmax and the gathering of candidates are inside the graph, so k ids leave it 
 catalogue. The top-k needs the catalogue's scores once and nothing else does.
 """
 
-import io
-import logging
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
@@ -35,6 +31,7 @@ from model.artifact import (
 from model.engine import OUTPUTS, STATE_OUTPUTS
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint, save_checkpoint
+from model.onnx_graph import plain_bytes, quiet_exporter
 from model.scorer import EncoderScorer, History
 from model.text import ItemText
 
@@ -199,13 +196,7 @@ def to_onnx(
         tensors["lengths"],
         tensors["candidates"],
     )
-    # The exporter warns about its own deprecated calls, torchvision not being there, and weights
-    # that it folded into others.
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        exporter_log.setLevel(logging.ERROR)
+    with quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             serving,
             arguments,
@@ -221,12 +212,10 @@ def to_onnx(
             ),
             verbose=False,
         )
-    exporter_log.setLevel(level)
     if program is None:
         message = "torch.onnx.export gave no program"
         raise ExportError(message)
     proto = program.model_proto
-    _strip(proto)
     for value in (*proto.graph.input, *proto.graph.output):
         axes = value.type.tensor_type.shape.dim
         free = [bool(axis.dim_param) for axis in axes]
@@ -235,10 +224,7 @@ def to_onnx(
         if not all(free[:1] if allowed_fixed else free):
             message = f"the export froze an axis of {value.name}"
             raise ExportError(message)
-    onnx.checker.check_model(proto)
-    buffer = io.BytesIO()
-    onnx.save_model(proto, buffer)
-    return buffer.getvalue()
+    return plain_bytes(proto)
 
 
 def parity(
@@ -281,21 +267,6 @@ def parity(
             message = f"ONNX and torch differ by {largest:.2g} at batch {batch}"
             raise ExportError(message)
     return differences
-
-
-def _strip(proto: Any) -> None:
-    """Leave out stack traces and file names, which are large and name the exporting machine."""
-    proto.ClearField("metadata_props")
-    for node in proto.graph.node:
-        node.ClearField("metadata_props")
-        node.ClearField("doc_string")
-    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        value.ClearField("metadata_props")
-        value.ClearField("doc_string")
-    for value in proto.graph.value_info:
-        value.ClearField("metadata_props")
-    proto.graph.ClearField("metadata_props")
-    proto.ClearField("functions")
 
 
 def save_artifact(

