@@ -20,6 +20,7 @@ BoolArray = NDArray[np.bool_]
 Inputs = dict[str, IntArray]
 
 TARGETS = "targets"  # what the loss asks for where `items` may be masked
+PADDING = 0  # its embedding is zero, so that it serves as a mask where attention is causal
 LEAST_EVENTS = 2  # that a window keeps: one to learn from, one to predict
 FIRST_EVENT_GAP = 1  # id of the time gap of a window's first event, see model.features
 _OF_THE_CLOCK = frozenset({"time_gaps", "hours"})
@@ -53,6 +54,9 @@ class Augmentation(NamedTuple):
         if self.mask == 1.0:
             message = "mask of the augmentation must be below 1: nothing would be left to learn"
             raise ValueError(message)
+
+
+UNCHANGED = Augmentation()
 
 
 def augmented(
@@ -131,10 +135,7 @@ def masked(
     probability: float,
     mask_id: int,
 ) -> Inputs:
-    """Windows with the items of random events replaced by `mask_id`; features stay.
-
-    Id 0, the padding, whose embedding is zero, serves as a mask where attention is causal.
-    """
+    """Windows with the items of random events replaced by `mask_id`; features stay."""
     arrays = _arrays(inputs)
     chosen = _real(lengths, arrays["items"].shape[1])
     chosen = chosen & (random.random(chosen.shape) < probability)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.augment import PADDING, UNCHANGED, Augmentation, augmented
 from model.data import DataError
 from model.fit_state import Progress, load_state, save_state
 from model.net import EncoderConfig, SequenceEncoder
@@ -41,6 +42,7 @@ class FitOptions(NamedTuple):
     seed: int
     last_window_share: float  # of the windows drawn, the user's last one; the rest start anywhere
     objective: str = "next"
+    augmentation: Augmentation = UNCHANGED  # of the windows of `next`
 
 
 class Fit(NamedTuple):
@@ -119,12 +121,12 @@ def fit(
             group["lr"] = options.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
         encoder.train()
         done = max(elapsed / options.max_seconds, step / options.max_steps)
-        inputs = _tensors(encoded.inputs(windows))
         pretraining = options.objective == "masked+next" and done < PRETRAINING_SHARE
+        arrays = encoded.inputs(windows)
         if pretraining:
-            loss = masked_item_loss(encoder, _without_last_column(inputs), masks)
+            loss = masked_item_loss(encoder, _without_last_column(_tensors(arrays)), masks)
         else:
-            loss = next_item_loss(encoder, inputs)
+            loss = next_item_loss(encoder, _tensors(_changed(arrays, options, step)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
@@ -150,6 +152,14 @@ def fit(
         progress.best_step = progress.step
     seconds = time.monotonic() - started
     return Fit(average.eval(), progress.best_step, seconds, progress.best, progress.curve)
+
+
+def _changed(arrays: dict[str, IntArray], options: FitOptions, step: int) -> dict[str, IntArray]:
+    """Windows after augmentation, whose draws depend on the step alone and so can be resumed."""
+    if not options.augmentation.active:
+        return arrays
+    draws = np.random.default_rng((options.seed, step))
+    return augmented(arrays, arrays["lengths"], draws, options.augmentation, PADDING)
 
 
 def _note(progress: Progress, ndcg: float) -> None:

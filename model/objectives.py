@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.augment import TARGETS
 from model.net import SequenceEncoder
 
 OBJECTIVES = ("next", "masked+next")
@@ -27,11 +28,11 @@ _CHUNK_CELLS = 2_000_000
 def next_item_loss(encoder: SequenceEncoder, inputs: Mapping[str, Tensor]) -> Tensor:
     """Cross-entropy of every next item in the windows, mean over events.
 
-    inputs: those of the encoder, each (B, L): the last event of a window is only a target.
+    inputs: those of the encoder, each (B, L): the last event of a window is only a target. With
+    `targets` (B, L) among them those are asked for, and not the items, some of which are masked.
     """
-    items = inputs["items"]
     hidden = encoder({name: value[:, :-1] for name, value in inputs.items() if value.ndim == 2})
-    targets = items[:, 1:]
+    targets = inputs.get(TARGETS, inputs["items"])[:, 1:]
     real = targets > 0
     return item_loss(encoder, hidden[real], targets[real] - 1)
 

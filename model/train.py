@@ -24,6 +24,7 @@ import transformers
 from numpy.typing import NDArray
 
 from model.artifact import DEMO_ARTIFACT
+from model.augment import UNCHANGED, Augmentation
 from model.baselines import PriorConfig
 from model.blending import choose_blend
 from model.data import (
@@ -75,6 +76,7 @@ def train(
     patience: int = 12,
     max_steps: int = 1_000_000,
     last_window_share: float = 0.5,
+    augmentation: Augmentation = UNCHANGED,
     top_k: int = 100,
     priors: PriorConfig | None = None,
     name: str = "bert",
@@ -92,7 +94,8 @@ def train(
     max_minutes bounds the fit, or each of the two with `refit`. features: subset of
     FEATURE_INPUTS, None for those that the data can feed. split: what is held out; `none` keeps
     no test events. priors: how the graph and popularity are computed, None to choose the graph's
-    half-life on validation events; the artefact records it. data_name: what the artefact calls the
+    half-life on validation events; the artefact records it. augmentation: random changes of the
+    windows that next items are learned from. data_name: what the artefact calls the
     data, None for the file's name. checkpoint: directory for the torch
     weights, which the artefact has not. resume: directory in which an interrupted training is
     taken up; it is made if it is not there. items: titles and categories (`read_items`), by which
@@ -129,6 +132,7 @@ def train(
         seed,
         last_window_share,
         objective,
+        augmentation,
     )
 
     def fit_on(
@@ -203,6 +207,7 @@ def train(
         "test_fraction": test_fraction if online else None,
         "validation_fraction": validation_fraction if online else None,
         "objective": objective,
+        "augmentation": augmentation._asdict() if augmentation.active else None,
         "seed": seed,
         "steps": kept.steps,
         "seconds": round(time.monotonic() - started, 1),

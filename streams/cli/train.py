@@ -5,13 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streams.cli.log_options import Reading, model_failures, reading_options
 from streams.cli.options import KAFKA, emit, json_option, set_up_logging, settings_options
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from model.augment import Augmentation
 
 _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 
@@ -46,6 +49,9 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 @click.option("--batch-size", type=click.IntRange(1, 65_536), default=64, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), default=1e-3,
               show_default=True)  # fmt: skip
+@click.option("--augment", metavar="crop=P,mask=P,reorder=P",
+              help="Change training windows at random: cut a part out, hide events, shuffle a few; "
+              "each with its probability.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--name", default="bert", show_default=True, help="Name of the model.")
 @click.option("--checkpoint", type=click.Path(path_type=Path),
@@ -65,6 +71,7 @@ def train(
     out: Path | None,
     reading: Reading,
     features: str | None,
+    augment: str | None,
     check: bool,
     from_kafka: bool,
     as_json: bool,
@@ -103,6 +110,7 @@ def train(
             read.log,
             out,
             data_name=read.name,
+            augmentation=_augmentation(augment),
             features=None if features is None else [name.strip() for name in features.split(",")],
             progress=sys.stderr.isatty(),
             command=shlex.join(["freshrec", *sys.argv[1:]]),
@@ -111,3 +119,23 @@ def train(
     if read.left_out:
         report["left_out"] = read.left_out
     emit(report, as_json=as_json)
+
+
+def _augmentation(text: str | None) -> Augmentation:
+    """What `--augment` says; raises `ValueError`, one sentence."""
+    from model.augment import Augmentation
+
+    chosen = {}
+    for pair in (text or "").split(",") if text else ():
+        name, _, value = pair.partition("=")
+        if name.strip() not in {"crop", "mask", "reorder"}:
+            message = f"--augment knows crop, mask and reorder, not {name.strip()!r}"
+            raise ValueError(message)
+        try:
+            chosen[name.strip()] = float(value)
+        except ValueError as error:
+            message = f"--augment needs a probability after {name.strip()}=, not {value!r}"
+            raise ValueError(message) from error
+    found = Augmentation(**chosen)
+    found.check()
+    return found

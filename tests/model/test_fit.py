@@ -9,6 +9,7 @@ import torch
 
 from model import fit as fitting
 from model import objectives
+from model.augment import Augmentation
 from model.data import DataError
 from model.fit import FitOptions, fit
 from model.fit_state import STATE_FILE
@@ -106,10 +107,17 @@ def break_at(step: int):
     return report
 
 
-@pytest.mark.parametrize("objective", ["next", "masked+next"])
-def test_an_interrupted_fit_ends_in_the_same_weights(objective: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("objective", "augmentation"),
+    [("next", Augmentation()), ("masked+next", Augmentation(0.3, 0.2, 0.3))],
+)
+def test_an_interrupted_fit_ends_in_the_same_weights(
+    objective: str, augmentation: Augmentation, tmp_path: Path
+):
     _, split, encoded, config = planted_fit(masked=objective != "next")
-    options = OPTIONS._replace(max_steps=120, max_seconds=1e9, objective=objective)
+    options = OPTIONS._replace(
+        max_steps=120, max_seconds=1e9, objective=objective, augmentation=augmentation
+    )
     whole = fit(config, encoded, split.train, split.validation, options, state=tmp_path / "whole")
     for step in (47, 95):
         with pytest.raises(BrokenOffError):
@@ -185,4 +193,20 @@ def test_masked_items_come_first_and_next_items_after(monkeypatch: pytest.Monkey
 def test_masked_pre_training_and_next_items_learn_the_planted_transitions():
     _, split, encoded, config = planted_fit(masked=True)
     options = OPTIONS._replace(objective="masked+next")
+    assert fit(config, encoded, split.train, split.validation, options).ndcg_at_10 > 0.75
+
+
+@pytest.mark.parametrize("changed", [{"crop": 1.0}, {"mask": 0.3}, {"reorder": 1.0}])
+def test_augmentation_changes_what_is_learned_from(changed: dict[str, float]):
+    _, split, encoded, config = planted_fit(features=("time_gap",))
+    few = OPTIONS._replace(max_steps=12)
+    nothing = np.zeros(0, np.int64)
+    plain = fit(config, encoded, split.train, nothing, few).encoder
+    options = few._replace(augmentation=Augmentation(**changed))
+    assert not same_weights(plain, fit(config, encoded, split.train, nothing, options).encoder)
+
+
+def test_the_planted_transitions_are_found_among_masked_events():
+    _, split, encoded, config = planted_fit()
+    options = OPTIONS._replace(augmentation=Augmentation(crop=0.3, mask=0.1))
     assert fit(config, encoded, split.train, split.validation, options).ndcg_at_10 > 0.75

@@ -95,3 +95,14 @@ def test_the_masked_loss_trains_the_embedding_of_the_mask(encoder: SequenceEncod
     masked_item_loss(encoder, {"items": windows()}).backward()
     assert encoder.mask_embedding.grad is not None
     assert encoder.mask_embedding.grad.abs().max() > 0
+
+
+def test_masked_inputs_are_asked_for_what_was_there(encoder: SequenceEncoder):
+    items = windows()
+    shown = items.clone()
+    shown[2, 3] = 0
+    logits = encoder.logits(encoder({"items": shown[:, :-1]}))
+    expected = functional.cross_entropy(logits.transpose(1, 2), items[:, 1:] - 1, ignore_index=-1)
+    torch.testing.assert_close(
+        next_item_loss(encoder, {"items": shown, "targets": items}), expected
+    )

@@ -222,7 +222,9 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     command = freshrec.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     taken = set(inspect.signature(getattr(module, name)).parameters)
-    renamed = {"checkpoint": "checkpoint_dir"} if name == "export" else {}
+    renamed = {"augment": "augmentation", "checkpoint": "checkpoint"}
+    if name == "export":
+        renamed["checkpoint"] = "checkpoint_dir"
     # What a command acts on itself; each of these has a test of its own.
     reading = {"pairs", "time_unit", "min_item_events"}
     kept = reading | {

@@ -171,3 +171,25 @@ def test_kafka_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     result = _run("--from-kafka", "--check", "--bootstrap", "127.0.0.1:1", "--config", str(config))
     assert result.exit_code == 1
     assert "freshrec broker" in result.stderr
+
+
+def test_augmentation_is_asked_for_by_name_and_probability(
+    clicks: str, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "m"), "--json"]
+    assert _run(clicks, *out, "--augment", "crop=0.3,mask=0.1").exit_code == 0
+    (call,) = trained
+    assert call["augmentation"][:3] == (0.3, 0.1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [("rotate=1", "knows crop"), ("crop=much", "probability"), ("mask=2", "0 and 1")],
+)
+def test_augmentation_of_no_known_kind_is_one_sentence(
+    wrong: str, words: str, clicks: str, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    done = _run(clicks, "--out", str(tmp_path / "m"), "--augment", wrong)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert not trained
