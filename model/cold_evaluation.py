@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from model.data import DataError, Sequences, temporal
 from model.datasets import read_data
 from model.evaluate import history_before
+from model.examples import seen_others
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
 from model.ranking import ranking_metrics, target_ranks
@@ -93,7 +94,7 @@ def evaluate_cold_items(
             scores = own.copy()
             scores[:, new] = places.log_probs(*scorer.states(histories))
             targets = log.item[part]
-            hidden = np.zeros(own.shape, np.bool_) if repeats else _seen(log, part)
+            hidden = np.zeros(own.shape, np.bool_) if repeats else seen_others(log, part)
             if not are_new:
                 known_only.append(_ranks(own, targets, hidden))
                 known_with_new.append(_ranks(scores, targets, hidden))
@@ -162,15 +163,6 @@ def _trained_before_ms(log: Sequences, held_out: HeldOutItems, test_fraction: fl
 def _known_targets(scorer: EncoderScorer, log: Sequences, events: IntArray) -> IntArray:
     known = np.array([scorer.item_index(item) > 0 for item in log.items], np.bool_)
     return events[known[log.item[events]]]
-
-
-def _seen(log: Sequences, examples: IntArray) -> NDArray[np.bool_]:
-    """(n, items) True for what the user had before, but for the target."""
-    seen = np.zeros((len(examples), len(log.items)), np.bool_)
-    for row, event in enumerate(examples.tolist()):
-        seen[row, log.item[log.starts[log.user[event]] : event]] = True
-    seen[np.arange(len(examples)), log.item[examples]] = False
-    return seen
 
 
 def _ranks(scores: FloatArray, targets: IntArray, hidden: NDArray[np.bool_]) -> IntArray:

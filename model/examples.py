@@ -95,3 +95,10 @@ def seen_items(log: Sequences, events: IntArray) -> BoolArray:
     for row, event in enumerate(events.tolist()):
         seen[row, log.item[log.starts[log.user[event]] : event]] = True
     return seen
+
+
+def seen_others(log: Sequences, events: IntArray) -> BoolArray:
+    """(n, items) `seen_items` without each event's own: it is what is looked for."""
+    seen = seen_items(log, events)
+    seen[np.arange(len(events)), log.item[events]] = False
+    return seen

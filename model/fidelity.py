@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.data import Sequences
 from model.evaluate import encoder_log_probabilities, history_before
+from model.examples import seen_others
 from model.ranking import ranking_metrics, target_ranks
 from model.scorer import EncoderScorer, History
 
@@ -35,13 +36,8 @@ def masked_scores(log_probs: FloatArray, log: Sequences, events: IntArray, polic
 
     log_probs: (n, items of the log). The event's own item stays: it is what is looked for.
     """
-    if policy != "exclude":
-        return
-    for row, event in enumerate(events.tolist()):
-        target = int(log.item[event])
-        kept = log_probs[row, target]
-        log_probs[row, log.item[log.starts[log.user[event]] : event]] = -np.inf
-        log_probs[row, target] = kept
+    if policy == "exclude":
+        log_probs[seen_others(log, events)] = -np.inf
 
 
 def fidelities(

@@ -3,7 +3,7 @@ import pytest
 
 from model import examples as examples_module
 from model.data import Event, sequences
-from model.examples import choose_examples, repeat_share, seen_items
+from model.examples import choose_examples, repeat_share, seen_items, seen_others
 
 LOG = sequences(
     Event(user, item, time)
@@ -57,6 +57,13 @@ def test_what_the_user_had_is_hidden_only_where_lists_may_not_repeat():
     assert chosen.hide(scores, seen) is scores
     hidden = chosen._replace(repeat_policy="exclude").hide(scores, seen)
     assert (np.isneginf(hidden) == seen).all()
+
+
+def test_what_is_looked_for_does_not_count_as_seen_though_the_user_had_it():
+    events = np.flatnonzero(LOG.item == LOG.items.index("a"))[1:2]  # u's second
+    assert names(events) == ["u a"]
+    assert [LOG.items[i] for i in np.flatnonzero(seen_items(LOG, events)[0])] == ["a", "b"]
+    assert [LOG.items[i] for i in np.flatnonzero(seen_others(LOG, events)[0])] == ["b"]
 
 
 def test_a_sample_is_of_the_size_asked_for_and_the_same_each_time():
