@@ -1,5 +1,7 @@
 """A small world of users and items, folded by the real folds, that lists can be made from."""
 
+import random
+
 import numpy as np
 
 from streams.blend import BlendWeights
@@ -87,6 +89,27 @@ class World:
         return recommender.finish(prepared, scores, degraded_reason=degraded_reason, model=model)
 
 
+def crowd_world():
+    """a is followed by b three times and by c once; z is popular and follows nothing."""
+    world = World()
+    world.crowd("a", "b", users=3)
+    world.crowd("a", "c", users=1)
+    world.crowd("z", users=9)
+    world.clicks("u", "a")
+    return world
+
+
+def random_world(seed, clicks=400):
+    """Clicks of 15 users on 30 items, an hour apart."""
+    world = World(max_neighbours=20)
+    drawn = random.Random(seed)
+    for step in range(clicks):
+        event_type = drawn.choice(["click", "click", "view", "purchase"])
+        at_ms = NOW_MS - (clicks - step) * 3_600_000 + drawn.randrange(3_600_000)
+        world.click(f"u{drawn.randrange(15)}", f"i{drawn.randrange(30)}", event_type, at_ms)
+    return world
+
+
 def _impression(user):
     return Click(
         user_id=user,
@@ -134,4 +157,13 @@ def reasons(ranked, item_id):
     return {reason.code.value: reason for reason in item.reasons}
 
 
-__all__ = ["NOW_MS", "BlendWeights", "FakeScorer", "World", "ids", "reasons"]
+__all__ = [
+    "NOW_MS",
+    "BlendWeights",
+    "FakeScorer",
+    "World",
+    "crowd_world",
+    "ids",
+    "random_world",
+    "reasons",
+]

@@ -14,7 +14,7 @@ from streams.candidates import (
 from streams.event_types import EventType, EventTypes
 from streams.explain import strongest_paths
 from streams.graph import edge_value
-from tests.streams.list_world import NOW_MS, World
+from tests.streams.list_world import NOW_MS, World, random_world
 
 DECAY = 0.7
 
@@ -52,16 +52,6 @@ def expected_shares(world, user):
             share = value / sum(values.values())
             found[destination] = found.get(destination, 0.0) + DECAY**position * share
     return {destination: share / whole for destination, share in found.items()}
-
-
-def random_world(seed, clicks=400):
-    world = World(max_neighbours=20)
-    drawn = random.Random(seed)
-    for step in range(clicks):
-        event_type = drawn.choice(["click", "click", "view", "purchase"])
-        at_ms = NOW_MS - (clicks - step) * 3_600_000 + drawn.randrange(3_600_000)
-        world.click(f"u{drawn.randrange(15)}", f"i{drawn.randrange(30)}", event_type, at_ms)
-    return world
 
 
 @pytest.mark.parametrize("seed", range(5))
