@@ -7,11 +7,14 @@ to the encoder, as they would be). Ranked are all items that the user has not ha
 artefact's repeat policy), with ties counted against the target.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cold_items import ItemVectors
 from model.data import DataError, Sequences, temporal
 from model.datasets import read_data
 from model.evaluate import history_before
@@ -23,8 +26,11 @@ from model.scorer import EncoderScorer
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+Ranks = dict[str, list[IntArray]]  # by method
 
 CUTS = (10, 20)
+METHODS = ("text", "popularity", "popularity_in_hindsight", "random")
 
 
 def evaluate_cold_items(
@@ -55,63 +61,24 @@ def evaluate_cold_items(
         raise ValueError(message)
     rows = read_items(items)
     is_new = np.array([held_out.has(item) and item in rows for item in log.items], np.bool_)
-    new = np.flatnonzero(is_new)
     cut_ms = _trained_before_ms(log, held_out, test_fraction)
-    has_history = np.ones(log.events, np.bool_)
-    has_history[log.starts[:-1]] = False
-    test = np.flatnonzero((log.time_ms >= cut_ms) & has_history)
-    of_new, of_known = test[is_new[log.item[test]]], _known_targets(scorer, log, test)
-    if not len(of_new):
-        message = "there is nothing to predict: no held-out item occurs in the newest events"
-        raise DataError(message)
     random = np.random.default_rng(seed)
-    if max_examples is not None:
-        of_new, of_known = (
-            np.sort(random.choice(part, min(max_examples, len(part)), replace=False))
-            for part in (of_new, of_known)
-        )
-    described = [rows[log.items[item]] for item in new.tolist()]
+    of_new, of_known = _choose_events(scorer, log, is_new, cut_ms, max_examples, random)
+    described = [rows[log.items[item]] for item in np.flatnonzero(is_new).tolist()]
     places = scorer.text.encode(
         [row.title for row in described], [row.categories for row in described]
     )
-    past = log.item[log.time_ms < cut_ms]
-    hindsight = np.bincount(past, minlength=len(log.items)).astype(np.float32)
-    popularity = np.where(is_new, 0.0, hindsight).astype(np.float32)
-    repeats = scorer.manifest.repeat_policy != "exclude"
-
-    methods = ("text", "popularity", "popularity_in_hindsight", "random")
-    among: dict[str, list[IntArray]] = {name: [] for name in methods}
-    full: dict[str, list[IntArray]] = {name: [] for name in methods}
-    known_only: list[IntArray] = []
-    known_with_new: list[IntArray] = []
-    encoder_ids = np.array([scorer.item_index(item) for item in log.items], np.int64)
-    for examples, are_new in ((of_new, True), (of_known, False)):
-        for first in range(0, len(examples), scorer.max_batch):
-            part = examples[first : first + scorer.max_batch]
-            histories = [history_before(log, int(event)) for event in part]
-            candidates = np.broadcast_to(encoder_ids, (len(part), len(encoder_ids)))
-            own = scorer.score(histories, candidates).candidate_log_probs
-            scores = own.copy()
-            scores[:, new] = places.log_probs(*scorer.states(histories))
-            targets = log.item[part]
-            hidden = np.zeros(own.shape, np.bool_) if repeats else seen_others(log, part)
-            if not are_new:
-                known_only.append(_ranks(own, targets, hidden))
-                known_with_new.append(_ranks(scores, targets, hidden))
-                continue
-            by_method = {
-                "text": scores,
-                "popularity": np.broadcast_to(popularity, scores.shape),
-                "popularity_in_hindsight": np.broadcast_to(hindsight, scores.shape),
-                "random": random.random(scores.shape, np.float32),
-            }
-            for name, of_method in by_method.items():
-                full[name].append(_ranks(of_method, targets, hidden))
-                among[name].append(_ranks(np.where(is_new, of_method, -np.inf), targets, hidden))
+    shop = _Shop(scorer, log, is_new, places)
+    among, full = _rank_new(shop, of_new, cut_ms, random)
+    without_new, with_new = _rank_known(shop, of_known)
     return {
         "protocol": "cold-items",
         "test_fraction": test_fraction,
-        "held_out_items": {**held_out._asdict(), "items": len(new), "of": len(log.items)},
+        "held_out_items": {
+            **held_out._asdict(),
+            "items": int(is_new.sum()),
+            "of": len(log.items),
+        },
         "examples": len(of_new),
         "users": len(np.unique(log.user[of_new])),
         "model": {"name": scorer.name, "version": scorer.version},
@@ -121,10 +88,101 @@ def evaluate_cold_items(
         "full_catalogue": {name: _recall(parts) for name, parts in full.items()},
         "known_items": {
             "examples": len(of_known),
-            "without_new_items": _recall(known_only),
-            "with_new_items": _recall(known_with_new),
+            "without_new_items": _recall(without_new),
+            "with_new_items": _recall(with_new),
         },
     }
+
+
+class _Scored(NamedTuple):
+    """Some events and what the artefact says before each; scores are (n, items of the log)."""
+
+    targets: IntArray  # (n,) the items that came
+    own: FloatArray  # of the items that the encoder knows; -inf of the others
+    with_new: FloatArray  # the same, and of the new ones by their text
+    hidden: BoolArray  # what may not be on a list
+
+
+class _Shop(NamedTuple):
+    """An artefact, a log, and the items of the log that are new to the artefact."""
+
+    scorer: EncoderScorer
+    log: Sequences
+    is_new: BoolArray  # (items,)
+    places: ItemVectors  # of the new ones, in their order
+
+    def scored(self, events: IntArray) -> Iterator[_Scored]:
+        """The events, as many at a time as the scorer takes."""
+        scorer, log = self.scorer, self.log
+        new = np.flatnonzero(self.is_new)
+        encoder_ids = np.array([scorer.item_index(item) for item in log.items], np.int64)
+        for first in range(0, len(events), scorer.max_batch):
+            part = events[first : first + scorer.max_batch]
+            histories = [history_before(log, int(event)) for event in part]
+            candidates = np.broadcast_to(encoder_ids, (len(part), len(encoder_ids)))
+            own = scorer.score(histories, candidates).candidate_log_probs
+            with_new = own.copy()
+            with_new[:, new] = self.places.log_probs(*scorer.states(histories))
+            repeats = scorer.manifest.repeat_policy != "exclude"
+            hidden = np.zeros(own.shape, np.bool_) if repeats else seen_others(log, part)
+            yield _Scored(log.item[part], own, with_new, hidden)
+
+
+def _choose_events(
+    scorer: EncoderScorer,
+    log: Sequences,
+    is_new: BoolArray,
+    cut_ms: int,
+    max_examples: int | None,
+    random: np.random.Generator,
+) -> tuple[IntArray, IntArray]:
+    """Events since the cut on new and on known items. DataError if none is on a new one."""
+    has_history = np.ones(log.events, np.bool_)
+    has_history[log.starts[:-1]] = False
+    test = np.flatnonzero((log.time_ms >= cut_ms) & has_history)
+    of_new, of_known = test[is_new[log.item[test]]], _known_targets(scorer, log, test)
+    if not len(of_new):
+        message = "there is nothing to predict: no held-out item occurs in the newest events"
+        raise DataError(message)
+    if max_examples is not None:
+        of_new, of_known = (
+            np.sort(random.choice(part, min(max_examples, len(part)), replace=False))
+            for part in (of_new, of_known)
+        )
+    return of_new, of_known
+
+
+def _rank_new(
+    shop: _Shop, events: IntArray, cut_ms: int, random: np.random.Generator
+) -> tuple[Ranks, Ranks]:
+    """Ranks of new items by each of METHODS, among the new ones and in the full catalogue."""
+    log, is_new = shop.log, shop.is_new
+    past = log.item[log.time_ms < cut_ms]
+    hindsight = np.bincount(past, minlength=len(log.items)).astype(np.float32)
+    popularity = np.where(is_new, 0.0, hindsight).astype(np.float32)
+    among: Ranks = {name: [] for name in METHODS}
+    full: Ranks = {name: [] for name in METHODS}
+    for targets, _, scores, hidden in shop.scored(events):
+        by_method = {
+            "text": scores,
+            "popularity": np.broadcast_to(popularity, scores.shape),
+            "popularity_in_hindsight": np.broadcast_to(hindsight, scores.shape),
+            "random": random.random(scores.shape, np.float32),
+        }
+        for name, of_method in by_method.items():
+            full[name].append(_ranks(of_method, targets, hidden))
+            among[name].append(_ranks(np.where(is_new, of_method, -np.inf), targets, hidden))
+    return among, full
+
+
+def _rank_known(shop: _Shop, events: IntArray) -> tuple[list[IntArray], list[IntArray]]:
+    """Ranks of known items without and with the new ones in the ranking."""
+    without_new: list[IntArray] = []
+    with_new: list[IntArray] = []
+    for scored in shop.scored(events):
+        without_new.append(_ranks(scored.own, scored.targets, scored.hidden))
+        with_new.append(_ranks(scored.with_new, scored.targets, scored.hidden))
+    return without_new, with_new
 
 
 def _held_out(scorer: EncoderScorer, log: Sequences, test_fraction: float) -> HeldOutItems:
@@ -165,7 +223,7 @@ def _known_targets(scorer: EncoderScorer, log: Sequences, events: IntArray) -> I
     return events[known[log.item[events]]]
 
 
-def _ranks(scores: FloatArray, targets: IntArray, hidden: NDArray[np.bool_]) -> IntArray:
+def _ranks(scores: FloatArray, targets: IntArray, hidden: BoolArray) -> IntArray:
     return target_ranks(np.where(hidden, -np.inf, scores).astype(np.float32), targets)
 
 
