@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from model.blend import Blend as Blend  # noqa: PLC0414  (the workers' way to it)
+from model.blend import Blend
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.item_text import (
     MAX_TEXT_FILE_BYTES,

@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import Blend
 from model.baselines import LIVE_PRIORS, PriorChunk, PriorConfig, prior_chunks
-from model.blend import INDICATORS, OWN_TERMS, PRIOR_TERMS, SIGNED_TERMS, TERMS
+from model.blend import INDICATORS, OWN_TERMS, PRIOR_TERMS, SIGNED_TERMS, TERMS, Blend
 from model.conditional_logit import fit_logit
 from model.data import Sequences, Split
 from model.ranking import MISSED, ranking_metrics, target_ranks

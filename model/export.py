@@ -23,11 +23,11 @@ from torch.nn import functional
 from model.artifact import (
     FORMAT,
     Artifact,
-    Blend,
     Manifest,
     Smoke,
     write_artifact,
 )
+from model.blend import Blend
 from model.engine import OUTPUTS, STATE_OUTPUTS
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint, save_checkpoint

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.artifact import Blend
 from model.baselines import PriorConfig, prior_chunks
+from model.blend import Blend
 from model.blending import SINGLE_TERMS, Terms
 from model.data import Sequences
 from model.datasets import read_data

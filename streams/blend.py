@@ -7,65 +7,34 @@ Every element is computed on its own, so a user's scores do not depend on who el
 batch. A candidate that must not be picked has the score -inf.
 """
 
-import math
 from collections.abc import Mapping
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from model.blend import INDICATORS, OWN_TERMS, Blend
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-PRIOR_FLOOR = 1e-5
-"""Share at which a prior starts to count where a blend does not say otherwise: an absent candidate
-scores 0, not minus infinity."""
+class BlendWeights(Blend, frozen=True, kw_only=True):
+    """A blend that is fit to serve; the defaults are those of a worker without an artefact."""
 
-SIGNED_WEIGHTS = frozenset({"unknown", "own_recency", "seen", "last"})
-OWN_SHARES = ("own", "own_frequency", "own_recency", "own_next")
-OWN_WEIGHTS = (*OWN_SHARES, "seen", "last")
-
-
-class BlendWeights(msgspec.Struct, frozen=True):
-    """Weight of each term, fitted on validation data; 0 switches a term off.
-
-    A floor is the share at which the terms of its kind start to count.
-    """
-
-    encoder: float = 1.0
     graph: float = 0.5
-    own: float = 0.0
     popularity: float = 0.05
-    unknown: float = 0.0
-    graph_last: float = 0.0
-    own_frequency: float = 0.0
-    own_recency: float = 0.0
-    own_next: float = 0.0
-    trending: float = 0.0
-    seen: float = 0.0
-    last: float = 0.0
-    graph_floor: float = PRIOR_FLOOR
-    own_floor: float = PRIOR_FLOOR
-    popularity_floor: float = PRIOR_FLOOR
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            weight = getattr(self, name)
-            if not math.isfinite(weight) or (weight < 0 and name not in SIGNED_WEIGHTS):
-                raise ValueError(
-                    f"blend weight {name} must be a finite number of at least 0, not {weight}"
-                )
-            if name.endswith("_floor") and not 0.0 < weight <= 1.0:
-                raise ValueError(f"blend {name} must be above 0 and at most 1, not {weight}")
+        if faults := self.faults():
+            raise ValueError(f"the blend has {', '.join(faults)}")
 
     @property
     def own_terms(self) -> frozenset[str]:
         """Terms of the own history that a list needs: `own` explains what any other brings."""
-        weighted = {name for name in OWN_WEIGHTS if getattr(self, name)}
+        weighted = {name for name in (*OWN_TERMS, *INDICATORS) if getattr(self, name)}
         return frozenset(weighted | {"own"} if weighted else weighted)
 
 
-def log_prior(share: Floats, floor: float = PRIOR_FLOOR) -> Floats:
+def log_prior(share: Floats, floor: float) -> Floats:
     """log(1 + share / floor): 0 for a share of 0."""
     scaled = share / floor
     return np.log1p(scaled, out=scaled)
@@ -89,18 +58,11 @@ def prior_score(
     is 0 for everybody. `popularity`: of each candidate, from `popularity_score`.
     """
     score = popularity.copy()
-    if weights.graph:
-        score += weights.graph * log_prior(graph, weights.graph_floor)
-    for name, values in terms.items():
+    for name, values in {"graph": graph, **terms}.items():
         weight = getattr(weights, name)
-        if not weight:
-            continue
-        if name in OWN_SHARES:
-            score += weight * log_prior(values, weights.own_floor)
-        elif name == "graph_last":
-            score += weight * log_prior(values, weights.graph_floor)
-        else:
-            score += weight * values
+        if weight:
+            is_share = name not in INDICATORS
+            score += weight * (log_prior(values, weights.floor(name)) if is_share else values)
     return score
 
 

@@ -10,7 +10,7 @@ from streams.rules import RulesConfig
 from streams.window import Window, WindowConfig
 
 if TYPE_CHECKING:
-    from model.artifact import Blend
+    from model.blend import Blend
 
 RepeatPolicy = Literal["allow", "discount", "exclude"]
 REPEAT_POLICIES: tuple[RepeatPolicy, ...] = ("allow", "discount", "exclude")
@@ -25,12 +25,6 @@ class RecommenderConfig(msgspec.Struct, frozen=True):
     repeat_penalty: float = 2.0
     """What `discount` takes off the score of such an item."""
     weights: BlendWeights = BlendWeights()
-    graph_window: int = 5
-    """Last distinct items of interest from which the graph is entered."""
-    window_decay: float = 0.7
-    """What each of them counts, relative to the next newer one."""
-    own_decay: float = 0.9
-    """What each event of the own history counts, relative to the next newer one."""
     max_candidates: int = 200
     """Items that the encoder is asked about beside its own best."""
     window: WindowConfig = msgspec.field(default_factory=WindowConfig)
@@ -39,22 +33,15 @@ class RecommenderConfig(msgspec.Struct, frozen=True):
     @classmethod
     def fitted(cls, blend: "Blend", repeat_policy: str) -> Self:
         """As the blend of an artefact says, all else by default."""
-        weights = {name: getattr(blend, name) for name in BlendWeights.__struct_fields__}
         return cls(
-            weights=BlendWeights(**weights),
+            weights=BlendWeights(**msgspec.structs.asdict(blend)),
             repeat_policy=cast("RepeatPolicy", repeat_policy),  # checked like any other
-            graph_window=blend.graph_window,
-            window_decay=blend.window_decay,
-            own_decay=blend.own_decay,
         )
 
     def __post_init__(self) -> None:
-        for name in ("list_size", "graph_window", "max_candidates"):
+        for name in ("list_size", "max_candidates"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("window_decay", "own_decay"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} must be above 0 and at most 1, not {getattr(self, name)}")
         if self.repeat_policy not in REPEAT_POLICIES:
             raise ValueError(
                 f"repeat_policy must be one of {', '.join(REPEAT_POLICIES)}, "

@@ -91,8 +91,8 @@ class Recommender:
         candidates = gather(
             self._replica,
             [user.evidence for user in users],
-            window_decay=config.window_decay,
-            own_decay=config.own_decay,
+            window_decay=config.weights.window_decay,
+            own_decay=config.weights.own_decay,
             terms=own_terms | {"graph_last"} if config.weights.graph_last else own_terms,
         )
         excluded_keys = sorted_keys(user.excluded for user in users)
@@ -184,7 +184,7 @@ class Recommender:
         """Everything that is needed of a window, at once."""
         config, window = self.config, request.window
         find_all = self._replica.ids.find_all
-        wanted = config.graph_window
+        wanted = config.weights.graph_window
         whole = whole or config.repeat_policy != "allow" or bool(config.weights.own_terms)
         limit = None if whole else _EVENTS_A_SOURCE * wanted
         view = history(window, config.window, limit)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.artifact import Artifact, Blend
+from model.artifact import Artifact
+from model.blend import Blend
 from model.export import save_artifact
 from model.net import SequenceEncoder
 from model.scorer import EncoderScorer

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from model.artifact import Blend
 from model.baselines import LIVE_PRIORS, prior_chunks
-from model.blend import TERMS
+from model.blend import TERMS, Blend
 from model.blending import Alternatives, Terms, choose_blend
 from model.data import Event, Split, sequences
 from model.ranking import MISSED, ranking_metrics

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from model import compress, variants
-from model.artifact import VARIANTS, ArtifactError, Blend, load_artifact
+from model.artifact import VARIANTS, ArtifactError, load_artifact
+from model.blend import Blend
 from model.compress import export
 from model.engine import VARIANT_KEY
 from model.export import ExportError, save_artifact, to_onnx

@@ -7,7 +7,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-from model.artifact import Artifact, Blend
+from model.artifact import Artifact
+from model.blend import Blend
 from model.export import save_artifact
 from model.item_table import ItemRow
 from model.item_text import TextFiles, projection_bytes

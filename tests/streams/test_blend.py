@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from streams.blend import (
-    PRIOR_FLOOR,
     BlendWeights,
     known_or,
     log_prior,
@@ -24,18 +23,18 @@ def pick(rows, ties, n):
 
 
 def test_an_absent_share_scores_zero_and_a_whole_share_about_eleven_and_a_half():
-    assert log_prior(np.array([0.0]))[0] == 0.0
-    assert log_prior(np.array([1.0]))[0] == pytest.approx(11.5129, abs=1e-3)
-    assert log_prior(np.array([PRIOR_FLOOR]))[0] == pytest.approx(np.log(2))
+    assert log_prior(np.array([0.0]), 1e-5)[0] == 0.0
+    assert log_prior(np.array([1.0]), 1e-5)[0] == pytest.approx(11.5129, abs=1e-3)
+    assert log_prior(np.array([1e-4]), 1e-4)[0] == pytest.approx(np.log(2))
 
 
 def test_each_prior_counts_by_its_own_weight():
     weights = BlendWeights(graph=2.0, own=3.0, popularity=5.0)
     graph, own = np.array([0.1]), np.array([0.01])
     popularity = popularity_score(np.array([0.5]), np.array([0.2]), weights)
-    expected = 2 * log_prior(graph) + 3 * log_prior(own) + 5 * np.log1p(0.5 / 1e-5)
+    expected = 2 * np.log1p(0.1 / 1e-5) + 3 * np.log1p(0.01 / 1e-5) + 5 * np.log1p(0.5 / 1e-5)
     assert prior_score(graph, {"own": own}, popularity, weights) == pytest.approx(expected)
-    without_own = 2 * log_prior(graph) + 5 * np.log1p(0.5 / 1e-5)
+    without_own = 2 * np.log1p(0.1 / 1e-5) + 5 * np.log1p(0.5 / 1e-5)
     assert prior_score(graph, {}, popularity, weights) == pytest.approx(without_own)
 
 
@@ -57,8 +56,16 @@ def test_floors_and_indicators_count_as_the_blend_says():
 
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
 def test_a_weight_that_is_negative_or_not_a_number_is_refused_by_name(weight):
-    with pytest.raises(ValueError, match="blend weight graph must be a finite number"):
+    with pytest.raises(ValueError, match=f"the blend has weight graph {weight}"):
         BlendWeights(graph=weight)
+
+
+@pytest.mark.parametrize(
+    "shape", [{"graph_window": 0}, {"window_decay": 0.0}, {"own_decay": 1.5}, {"own_floor": 0.0}]
+)
+def test_a_shape_out_of_range_is_refused_by_name(shape):
+    with pytest.raises(ValueError, match=next(iter(shape))):
+        BlendWeights(**shape)
 
 
 def test_an_item_unknown_to_the_encoder_gets_the_lowest_of_the_users_best():

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.artifact import Blend
 from model.baselines import PriorConfig, prior_chunks
-from model.blend import OWN_TERMS, PRIOR_TERMS, SIGNED_TERMS
+from model.blend import OWN_TERMS, PRIOR_TERMS, SIGNED_TERMS, Blend
 from model.blending import FLOORS, Terms
 from streams.core import Core
 from streams.event_log import EventLog
