@@ -8,12 +8,10 @@ look; `info`, that all is in order or that there is nothing to judge.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from model.bot_checks import busy_users, one_item_users, regular_users
 from model.data import (
     DataError,
     Sequences,
@@ -22,43 +20,17 @@ from model.data import (
     leave_one_out,
     temporal,
 )
+from model.finding import Finding, Severity, not_judged
+from model.time_checks import future_times, old_times, ties, time_resolution
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-Severity = Literal["info", "warning", "error"]
+__all__ = ["CHECKS", "Finding", "findings"]
 
-DAY_MS = 86_400_000
-YEAR_2000_MS = 946_684_800_000
-CLOCK_TOLERANCE_MS = DAY_MS  # a clock or a zone may be off by this before a time is in the future
-ERROR_SHARE = 0.01  # of events with impossible times: no longer a few bad clocks
+Check = Callable[[Sequences], Finding]
+
 DUPLICATE_WARNING_SHARE = 0.01
-TIE_WARNING_SHARE = 0.05
-MIDNIGHT_SHARE = 0.9
 SHORT_WARNING_SHARE = 0.5
 FEW_VALIDATION_EVENTS = 200
 UNKNOWN_WARNING_SHARE = 0.2
-# Users are compared on a log scale with Tukey's outer fence ("Exploratory Data Analysis", 1977).
-FENCE = 3.0
-BUSY_EVENTS_PER_DAY = 500  # fewer are a person's, however far above the others
-JUDGED_EVENTS = 20  # of a user, before gaps or items say anything about it
-REGULAR_SPREAD = 0.1  # interquartile range of the gaps over their median; people are near 1
-RESOLUTIONS_APART = 10
-ONE_ITEM_SHARE = 0.9
-
-
-class Finding(NamedTuple):
-    """What one check found. `count` events, users or items, as `detail` says; `share` of them."""
-
-    name: str
-    severity: Severity
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks for
-    share: float
-    detail: str
-    advice: str = ""
-
-
-Check = Callable[[Sequences], Finding]
 
 
 def findings(
@@ -81,7 +53,7 @@ def findings(
 def duplicates(log: Sequences) -> Finding:
     """Events of the same user, item, type and time as another."""
     if not log.has_times:
-        return _order_only("duplicates")
+        return not_judged("duplicates")
     order = np.lexsort((log.event_type, log.item, log.time_ms, log.user))
     same = np.ones(max(log.events - 1, 0), np.bool_)
     for column in (log.user, log.item, log.time_ms, log.event_type):
@@ -97,76 +69,6 @@ def duplicates(log: Sequences) -> Finding:
         "events that repeat another one's user, item, type and time",
         "remove them: a doubled event counts twice in training and is easy to predict"
         if share > DUPLICATE_WARNING_SHARE
-        else "",
-    )
-
-
-def ties(log: Sequences) -> Finding:
-    """Events at the same time as the user's event before."""
-    if not log.has_times:
-        return _order_only("ties")
-    tied = (np.diff(log.time_ms) == 0) & ~_first_of_user(log)[1:]
-    count = int(tied.sum())
-    share = count / log.events
-    return Finding(
-        "ties",
-        "warning" if share > TIE_WARNING_SHARE else "info",
-        count,
-        share,
-        "events at the same time as the user's event before; rows decide their order",
-        "keep the rows in the order of the events, or bring finer times: another order of ties"
-        " is another data set, with other figures"
-        if share > TIE_WARNING_SHARE
-        else "",
-    )
-
-
-def future_times(log: Sequences, now_ms: int) -> Finding:
-    """Events later than now, a day's tolerance granted."""
-    if not log.has_times:
-        return _order_only("future_times")
-    late = log.time_ms > now_ms + CLOCK_TOLERANCE_MS
-    return _impossible_times(
-        "future_times",
-        late,
-        f"events more than a day after {_day(now_ms)}"
-        + (f", the last on {_day(int(log.time_ms.max()))}" if late.any() else ""),
-    )
-
-
-def old_times(log: Sequences) -> Finding:
-    """Events before the year 2000: most often a wrong unit."""
-    if not log.has_times:
-        return _order_only("old_times")
-    old = log.time_ms < YEAR_2000_MS
-    finding = _impossible_times(
-        "old_times",
-        old,
-        "events before the year 2000"
-        + (f", the first on {_day(int(log.time_ms.min()))}" if old.any() else ""),
-    )
-    # MovieLens begins in 1997: logs of whole years before 2000 exist, those of 1970 do not.
-    if old.any() and int(log.time_ms.min()) > YEAR_2000_MS - 10 * 365 * DAY_MS:
-        finding = finding._replace(severity="warning")
-    return finding
-
-
-def time_resolution(log: Sequences) -> Finding:
-    """Events exactly at midnight UTC: times that are only dates."""
-    if not log.has_times:
-        return _order_only("time_resolution")
-    count = int((log.time_ms % DAY_MS == 0).sum())
-    share = count / log.events
-    only_days = share > MIDNIGHT_SHARE
-    return Finding(
-        "time_resolution",
-        "warning" if only_days else "info",
-        count,
-        share,
-        "events exactly at midnight UTC",
-        "bring times of day: with dates alone the order within a day is that of the rows and"
-        " hour_of_week says nothing (leave it out with --features)"
-        if only_days
         else "",
     )
 
@@ -207,67 +109,6 @@ def rare_items(log: Sequences) -> Finding:
         " coarser item (product instead of offer)"
         if much
         else "",
-    )
-
-
-def busy_users(log: Sequences) -> Finding:
-    """Users whose events a day are far above all others': scrapers, monitors, shared accounts."""
-    if not log.has_times:
-        return _order_only("busy_users")
-    rates = _events_per_active_day(log)
-    scale = np.log(rates)
-    low, high = np.quantile(scale, (0.25, 0.75))
-    fence = float(np.exp(high + FENCE * (high - low)))
-    limit = max(fence, float(BUSY_EVENTS_PER_DAY))
-    return _bots(
-        log,
-        "busy_users",
-        rates > limit,
-        f"more than {limit:.0f} events on each of their days; the median user has"
-        f" {np.median(rates):.0f}",
-    )
-
-
-def regular_users(log: Sequences) -> Finding:
-    """Users whose events come at machine-regular gaps, pauses aside.
-
-    The middle half of a user's gaps differ by less than REGULAR_SPREAD of their median. Gaps near
-    the resolution of the log's times are equal by rounding and say nothing.
-    """
-    if not log.has_times:
-        return _order_only("regular_users")
-    inner = ~_first_of_user(log)[1:]
-    gaps = np.diff(log.time_ms)[inner]
-    user = log.user[1:][inner]
-    gaps = gaps[np.lexsort((gaps, user))]  # of each user in turn, the shortest first
-    counts = np.bincount(user, minlength=len(log.users))
-    starts = np.cumsum(counts) - counts
-    judged = np.flatnonzero(counts + 1 >= JUDGED_EVENTS)
-    low, median, high = (
-        gaps[starts[judged] + np.floor(quantile * (counts[judged] - 1)).astype(np.int64)]
-        for quantile in (0.25, 0.5, 0.75)
-    )
-    resolution_ms = int(np.gcd.reduce(gaps)) if len(gaps) else 0
-    equal = (high - low) < REGULAR_SPREAD * median
-    regular = np.zeros(len(log.users), np.bool_)
-    regular[judged[equal & (median >= RESOLUTIONS_APART * resolution_ms)]] = True
-    return _bots(log, "regular_users", regular, "events at nearly equal gaps")
-
-
-def one_item_users(log: Sequences) -> Finding:
-    """Users with nearly all their events on one item."""
-    order = np.lexsort((log.item, log.user))
-    user, item = log.user[order], log.item[order]
-    changes = np.ones(log.events, np.bool_)
-    changes[1:] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-    first = np.flatnonzero(changes)
-    sizes = np.diff(np.append(first, log.events))
-    most = np.zeros(len(log.users), np.int64)
-    np.maximum.at(most, user[first], sizes)
-    lengths = np.diff(log.starts)
-    stuck = (lengths >= JUDGED_EVENTS) & (most >= ONE_ITEM_SHARE * lengths)
-    return _bots(
-        log, "one_item_users", stuck, f"{ONE_ITEM_SHARE:.0%} or more of their events on one item"
     )
 
 
@@ -388,56 +229,3 @@ def _unknown_targets(log: Sequences, parts: Split) -> Finding:
         if much
         else "",
     )
-
-
-def _order_only(name: str) -> Finding:
-    return Finding(name, "info", 0, 0.0, "not judged: the data has an order but no times")
-
-
-def _impossible_times(name: str, where: BoolArray, detail: str) -> Finding:
-    count = int(where.sum())
-    share = count / max(len(where), 1)
-    severity: Severity = "info"
-    advice = ""
-    if count:
-        severity = "error" if share > ERROR_SHARE else "warning"
-        advice = "look at the time column and its unit (--time-unit), and correct or remove them"
-    return Finding(name, severity, count, share, detail, advice)
-
-
-def _bots(log: Sequences, name: str, who: BoolArray, what: str) -> Finding:
-    """A finding about users that look like machines; its share is of their events."""
-    users = np.flatnonzero(who)
-    share = float(np.diff(log.starts)[users].sum()) / log.events
-    named = ", ".join(log.users[index] for index in users[:3].tolist())
-    return Finding(
-        name,
-        "warning" if len(users) else "info",
-        len(users),
-        share,
-        f"users with {what}" + (f" ({named})" if named else "") + "; the share is of events",
-        "leave them out unless you know that they are people" if len(users) else "",
-    )
-
-
-def _first_of_user(log: Sequences) -> BoolArray:
-    """[N] whether an event is its user's first."""
-    first = np.zeros(log.events, np.bool_)
-    first[log.starts[:-1]] = True
-    return first
-
-
-def _events_per_active_day(log: Sequences) -> FloatArray:
-    """[U] events over the number of UTC days on which the user has any."""
-    new_day = np.diff(log.time_ms // DAY_MS, prepend=0) != 0
-    new_day |= _first_of_user(log)
-    days = np.bincount(log.user[new_day], minlength=len(log.users))
-    return np.diff(log.starts) / np.maximum(days, 1)
-
-
-def _day(time_ms: int) -> str:
-    """A date, or the number itself where no calendar has it."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d")
-    except (OverflowError, OSError, ValueError):
-        return f"{time_ms} ms"

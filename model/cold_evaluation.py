@@ -137,9 +137,7 @@ def _choose_events(
     random: np.random.Generator,
 ) -> tuple[IntArray, IntArray]:
     """Events since the cut on new and on known items. DataError if none is on a new one."""
-    has_history = np.ones(log.events, np.bool_)
-    has_history[log.starts[:-1]] = False
-    test = np.flatnonzero((log.time_ms >= cut_ms) & has_history)
+    test = np.flatnonzero((log.time_ms >= cut_ms) & log.has_history)
     of_new, of_known = test[is_new[log.item[test]]], _known_targets(scorer, log, test)
     if not len(of_new):
         message = "there is nothing to predict: no held-out item occurs in the newest events"

@@ -59,6 +59,13 @@ class Sequences(NamedTuple):
         """Number of events."""
         return len(self.item)
 
+    @property
+    def has_history(self) -> BoolArray:
+        """[N] whether the event's user has an earlier one."""
+        later = np.ones(self.events, np.bool_)
+        later[self.starts[:-1]] = False
+        return later
+
 
 class Split(NamedTuple):
     """Which events train, and which are predicted from all the same user's earlier ones."""
@@ -199,10 +206,8 @@ def temporal(data: Sequences, *, test_fraction: float, validation_fraction: floa
     if not 0 < validation_from <= test_from <= count:
         message = f"fractions {validation_fraction} and {test_fraction} leave no event to train on"
         raise DataError(message)
-    has_history = np.ones(count, np.bool_)
-    has_history[data.starts[:-1]] = False
-    validation = (data.rank >= validation_from) & (data.rank < test_from) & has_history
-    test = (data.rank >= test_from) & has_history
+    validation = (data.rank >= validation_from) & (data.rank < test_from) & data.has_history
+    test = (data.rank >= test_from) & data.has_history
     return Split(data.rank < validation_from, np.flatnonzero(validation), np.flatnonzero(test))
 
 

@@ -36,11 +36,9 @@ def with_random_clicks(log: Sequences, share: float, random: np.random.Generator
     ValueError unless 0 <= share < 1.
     """
     before = random.integers(0, log.events, _count(log, share))
-    first = np.zeros(log.events, np.bool_)
-    first[log.starts[:-1]] = True
     time_ms = log.time_ms[before]
     gaps = time_ms - log.time_ms[np.maximum(before - 1, 0)]
-    gaps[first[before]] = 0
+    gaps[~log.has_history[before]] = 0
     # From just after the event before to the same time as this one, but ahead of it.
     time_ms = time_ms - random.integers(0, np.maximum(gaps, 1))
     noise = np.stack(

@@ -25,6 +25,11 @@ def test_events_of_a_user_come_in_order_of_time_and_ties_in_order_of_rows():
     assert data.rank.tolist() == [1, 2, 3, 4, 0]
 
 
+def test_all_but_a_users_first_event_have_a_history():
+    log = sequences([Event("u", "a", 1), Event("v", "b", 2), Event("u", "c", 3)])
+    assert log.has_history.tolist() == [False, True, False]
+
+
 def test_another_tie_order_is_another_data_set():
     one = sequences([Event("u", "a", 1), Event("u", "b", 1)])
     other = sequences([Event("u", "b", 1), Event("u", "a", 1)])
