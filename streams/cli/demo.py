@@ -10,7 +10,6 @@ import click
 
 from streams.cli.options import Failure, emit, failures, json_option
 
-_ARTEFACT = "demo_artifact"
 _REPLAYED_SHARE = 0.2
 
 
@@ -27,7 +26,7 @@ _REPLAYED_SHARE = 0.2
 @click.option("--model", type=click.Path(path_type=Path), help="Artefact; else the demo's own.")
 @click.option(
     "--train", "retrain", is_flag=True,
-    help="Train the artefact anew first (needs the train extra).",
+    help="Train the artefact anew first (needs the train extra) and keep it where --model says.",
 )  # fmt: skip
 @json_option
 def demo(
@@ -44,7 +43,7 @@ def demo(
     """
     from rich.console import Console
 
-    import model as model_package
+    from model.artifact import DEMO_ARTIFACT
     from model.datasets import DatasetError, load_dataset
     from streams.demo import DemoClick, DemoError, DemoItem, DemoPlan, run
     from streams.demo_view import LiveView
@@ -53,9 +52,9 @@ def demo(
     with failures(DatasetError, DemoError), tempfile.TemporaryDirectory() as directory:
         with console.status("loading real events"):
             data = load_dataset(dataset)
-        artefact = model or Path(model_package.__file__).parent / _ARTEFACT
+        artefact = model or DEMO_ARTIFACT
         if retrain:
-            artefact = _train(Path(directory) / "artefact")
+            artefact = _train(model or Path(directory) / "artefact")
         events = data.events[int(len(data.events) * (1.0 - _REPLAYED_SHARE)) :]
         show = DemoPlan(
             clicks=[
