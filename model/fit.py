@@ -42,6 +42,8 @@ class FitOptions(NamedTuple):
     seed: int
     last_window_share: float  # of the windows drawn, the user's last one; the rest start anywhere
     objective: str = "next"
+    # Steps of `masked+next` on masked items; None: PRETRAINING_SHARE of the bounds above.
+    pretraining_steps: int | None = None
     augmentation: Augmentation = UNCHANGED  # of the windows of `next`
 
 
@@ -50,6 +52,7 @@ class Fit(NamedTuple):
 
     encoder: SequenceEncoder
     steps: int  # of the weights kept
+    pretraining_steps: int  # of those, on masked items
     seconds: float
     ndcg_at_10: float
     curve: list[tuple[int, float]]  # (step, validation NDCG@10)
@@ -120,8 +123,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
         encoder.train()
-        done = max(elapsed / options.max_seconds, step / options.max_steps)
-        pretraining = options.objective == "masked+next" and done < PRETRAINING_SHARE
+        pretraining = _is_pretraining(options, step, elapsed)
+        progress.pretraining_steps += pretraining
         arrays = encoded.inputs(windows)
         if pretraining:
             loss = masked_item_loss(encoder, _without_last_column(_tensors(arrays)), masks)
@@ -150,8 +153,23 @@ def fit(
         average.load_state_dict(best_state)
     else:
         progress.best_step = progress.step
-    seconds = time.monotonic() - started
-    return Fit(average.eval(), progress.best_step, seconds, progress.best, progress.curve)
+    return Fit(
+        average.eval(),
+        progress.best_step,
+        progress.pretraining_steps,
+        time.monotonic() - started,
+        progress.best,
+        progress.curve,
+    )
+
+
+def _is_pretraining(options: FitOptions, step: int, elapsed_seconds: float) -> bool:
+    if options.objective != "masked+next":
+        return False
+    if options.pretraining_steps is not None:
+        return step < options.pretraining_steps
+    done = max(elapsed_seconds / options.max_seconds, step / options.max_steps)
+    return done < PRETRAINING_SHARE
 
 
 def _changed(arrays: dict[str, IntArray], options: FitOptions, step: int) -> dict[str, IntArray]:

@@ -23,6 +23,7 @@ class Progress(msgspec.Struct):
 
     fingerprint: str
     step: int = 0
+    pretraining_steps: int = 0
     seconds: float = 0.0
     best: float = -1.0
     best_step: int = 0

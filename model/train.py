@@ -51,6 +51,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
 SPLITS = ("leave-one-out", "temporal", "none")
+DEMO_STEPS = 6000
 
 
 def train(
@@ -132,7 +133,7 @@ def train(
         seed,
         last_window_share,
         objective,
-        augmentation,
+        augmentation=augmentation,
     )
 
     def fit_on(
@@ -186,8 +187,11 @@ def train(
         if online:  # users' first events in the validation period are not examples but train too
             events |= log.rank < log.rank[held_out.validation].max(initial=-1)
         # As many passes over the larger set as the kept weights took over the smaller one.
-        steps = math.ceil(fitted.steps * events.sum() / held_out.train.sum())
-        final = options._replace(max_steps=steps)
+        larger = events.sum() / held_out.train.sum()
+        final = options._replace(
+            max_steps=math.ceil(fitted.steps * larger),
+            pretraining_steps=math.ceil(fitted.pretraining_steps * larger),
+        )
         kept = fit_on(
             events,
             final,
@@ -210,6 +214,7 @@ def train(
         "augmentation": augmentation._asdict() if augmentation.active else None,
         "seed": seed,
         "steps": kept.steps,
+        "pretraining_steps": kept.pretraining_steps,
         "seconds": round(time.monotonic() - started, 1),
         "refit": refit,
         "parameters": sum(weight.numel() for weight in kept.encoder.parameters()),
@@ -285,6 +290,9 @@ def train_demo(
         test_fraction=0.2,
         validation_fraction=0.1,
         refit=True,
+        # Steps and not minutes say how long it is pre-trained, so that every machine does the same.
+        objective="masked+next",
+        max_steps=DEMO_STEPS,
         max_length=50,
         dropout=0.4,
         learning_rate=2e-3,

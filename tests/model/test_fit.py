@@ -186,8 +186,12 @@ def test_masked_items_come_first_and_next_items_after(monkeypatch: pytest.Monkey
         monkeypatch.setattr(fitting, name, noted)
     _, split, encoded, config = planted_fit(masked=True)
     options = OPTIONS._replace(max_steps=40, objective="masked+next")
-    fit(config, encoded, split.train, split.validation, options)
+    fitted = fit(config, encoded, split.train, split.validation, options)
     assert order == ["masked_item_loss"] * 10 + ["next_item_loss"] * 30
+    assert fitted.pretraining_steps == 10
+    order.clear()
+    fit(config, encoded, split.train, split.validation, options._replace(pretraining_steps=33))
+    assert order == ["masked_item_loss"] * 33 + ["next_item_loss"] * 7
 
 
 def test_masked_pre_training_and_next_items_learn_the_planted_transitions():

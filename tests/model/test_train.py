@@ -1,6 +1,7 @@
 """Training end to end, on a log whose next items follow a rule."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,15 @@ def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path):
     with pytest.raises(DataError, match="no user has enough events"):
         train(short, tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_a_second_fit_is_pre_trained_in_the_same_proportion(log_file: Path, tmp_path: Path):
+    report = train(
+        log_file, tmp_path / "m", objective="masked+next", refit=True, max_steps=80, dim=8,
+        layers=1, max_length=10, seed=1, top_k=5, max_minutes=10,
+    )  # fmt: skip
+    training, kept = report["training"], report["curve"]
+    best = max(kept, key=lambda point: point[1])[0]
+    larger = (80 * 14 - 80) / (80 * 14 - 160)  # the validation events train too
+    assert training["steps"] == math.ceil(best * larger)
+    assert training["pretraining_steps"] == math.ceil(20 * larger)
