@@ -39,7 +39,10 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               default=0.2, show_default=True, help="Newest share held out (temporal).")  # fmt: skip
 @click.option("--refit/--no-refit", default=False, show_default=True,
               help="Fit again with the validation events before export.")  # fmt: skip
-@click.option("--features", help=f"Comma-separated, of {', '.join(_FEATURES)}; default: all usable")
+@click.option(
+    "--features",
+    help=f"Comma-separated, of {', '.join(_FEATURES)}, or '' for none; default: all usable",
+)
 @click.option("--dim", type=click.IntRange(8, 4096), default=64, show_default=True)
 @click.option("--layers", type=click.IntRange(1, 48), default=2, show_default=True)
 @click.option("--heads", type=click.IntRange(1, 64), default=2, show_default=True)
@@ -111,7 +114,7 @@ def train(
             out,
             data_name=read.name,
             augmentation=_augmentation(augment),
-            features=None if features is None else [name.strip() for name in features.split(",")],
+            features=None if features is None else _names(features),
             progress=sys.stderr.isatty(),
             command=shlex.join(["freshrec", *sys.argv[1:]]),
             **options,
@@ -119,6 +122,11 @@ def train(
     if read.left_out:
         report["left_out"] = read.left_out
     emit(report, as_json=as_json)
+
+
+def _names(text: str) -> list[str]:
+    """Names between commas; none in an empty text."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _augmentation(text: str | None) -> Augmentation:

@@ -183,6 +183,22 @@ def test_augmentation_is_asked_for_by_name_and_probability(
 
 
 @pytest.mark.parametrize(
+    ("text", "names"), [("time_gap, place", ["time_gap", "place"]), ("", []), (None, None)]
+)
+def test_features_are_named_between_commas_or_left_out(
+    text: str | None,
+    names: list[str] | None,
+    clicks: str,
+    trained: list[dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    features = [] if text is None else ["--features", text]
+    assert _run(clicks, "--out", str(tmp_path / "m"), *features).exit_code == 0
+    (call,) = trained
+    assert call["features"] == names
+
+
+@pytest.mark.parametrize(
     ("wrong", "words"),
     [("rotate=1", "knows crop"), ("crop=much", "probability"), ("mask=2", "0 and 1")],
 )
