@@ -17,6 +17,7 @@ from model.blend import INDICATORS, OWN_TERMS, Blend
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+
 class BlendWeights(Blend, frozen=True, kw_only=True):
     """A blend that is fit to serve; the defaults are those of a worker without an artefact."""
 
