@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from model.artifact import ArtifactError, Manifest
+from model.dropout import with_fast_dropout
 from model.features import FEATURE_INPUTS
 
 WEIGHTS_FILE = "encoder.safetensors"
@@ -50,7 +51,7 @@ class SequenceEncoder(nn.Module):
                 num_attention_heads=config.heads,
                 intermediate_size=4 * config.dim,
                 hidden_dropout_prob=config.dropout,
-                # Without it attention runs fused: a quarter of a step's time, at equal quality.
+                # Without it attention runs fused, a third off a step's time; and no worse lists.
                 attention_probs_dropout_prob=0.0,
                 max_position_embeddings=config.max_length,
                 type_vocab_size=1,
@@ -61,6 +62,7 @@ class SequenceEncoder(nn.Module):
             add_pooling_layer=False,
         )
         self.bert.set_attn_implementation("sdpa")
+        with_fast_dropout(self.bert)
         self.feature_embeddings = nn.ModuleDict(
             {
                 name: nn.Embedding(size, config.dim, padding_idx=0)

@@ -84,7 +84,8 @@ def training_batches(
     """Endless batches of training windows, one window a user and epoch.
 
     A window has one event more than the encoder sees: inputs are all but its last, targets all
-    but its first.
+    but its first. A batch holds windows of about one length and about `batch_size` windows of mean
+    length: what is computed for padding is small, and every step learns from as many events.
     """
     size = max_length + 1
     while True:
@@ -94,7 +95,16 @@ def training_batches(
         offsets = np.where(is_last, slack, random.integers(0, slack + 1))
         starts = spans[:, 0] + offsets
         ends = np.minimum(starts + size, spans[:, 1])
-        order = random.permutation(len(spans))
-        for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
+        for rows in _bucketed(ends - starts, batch_size, random):
             yield list(zip(starts[rows].tolist(), ends[rows].tolist(), strict=True))
+
+
+def _bucketed(lengths: IntArray, batch_size: int, random: np.random.Generator) -> list[IntArray]:
+    """Row numbers of all windows in batches of like length and equally many events, shuffled."""
+    order = random.permutation(len(lengths))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    events = np.cumsum(lengths[order])
+    batches = -(-len(lengths) // batch_size)
+    cuts = np.searchsorted(events, events[-1] / batches * np.arange(1, batches))
+    found = [rows for rows in np.split(order, cuts) if len(rows)]
+    return [found[index] for index in random.permutation(len(found))]

@@ -14,7 +14,7 @@ from model.data import DataError
 from model.fit import FitOptions, fit
 from model.fit_state import STATE_FILE
 from model.net import SequenceEncoder
-from model.windows import EncodedLog, training_batches, user_spans
+from model.windows import EncodedLog
 from tests.model.planted import planted_fit
 
 OPTIONS = FitOptions(
@@ -79,20 +79,6 @@ def test_training_stops_at_its_time_limit():
         OPTIONS._replace(max_seconds=0.3, max_steps=10**9),
     )
     assert fitted.seconds < 5
-
-
-def test_windows_of_an_epoch_cover_one_window_of_each_user():
-    _, split, encoded, _ = planted_fit()
-    spans = user_spans(encoded, split.train)
-    assert (spans[:, 1] - spans[:, 0]).tolist() == [12] * 80
-    random = np.random.default_rng(0)
-    batches = training_batches(spans, 5, batch_size=32, last_window_share=0.5, random=random)
-    epoch = [window for _ in range(3) for window in next(batches)]
-    owners = sorted(np.searchsorted(spans[:, 0], start, side="right") - 1 for start, _ in epoch)
-    assert owners == list(range(80))
-    assert {end - start for start, end in epoch} == {6}
-    last = sum(end in set(spans[:, 1].tolist()) for _, end in epoch)
-    assert 35 < last < 60
 
 
 class BrokenOffError(Exception):
