@@ -87,11 +87,15 @@ class Lookahead:
         """`start`: position of the first event that can be asked for."""
         self._log = log
         self._config = config
-        self._encoder = encoder
         self._fold = WindowFold(config)
         self.position = 0
-        self.scorer = LookaheadScorer(encoder.items)
         self._advance(start, frozenset())
+        self.replace(encoder)
+
+    def replace(self, encoder: "EncoderScorer") -> None:
+        """From `position` on, another encoder scores."""
+        self._encoder = encoder
+        self.scorer = LookaheadScorer(encoder.items)
 
     @property
     def events_ahead(self) -> int:

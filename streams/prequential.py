@@ -3,13 +3,15 @@
 The way to judge a recommender that learns from a stream (Gama, Sebastiao, Rodrigues: "On evaluating
 stream learning algorithms", Machine Learning 90, 2013; Vinagre, Jorge, Gama: "Evaluation of
 recommender systems in streaming environments", 2014). State and lists are the worker's own (`Core`,
-`Recommender`); the encoder is fixed. What a list is judged by never includes the event itself.
+`Recommender`); the encoder stays as it is until a newer artefact takes over, as in a worker. What a
+list is judged by never includes the event itself.
 
 Ranked are all items that had an event before; an item's first event is a miss. Ties count against
 whoever is ranked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,6 +28,10 @@ from streams.ranking import Prepared
 from streams.recommender import Recommender
 from streams.rules import RulesConfig
 from streams.window import WindowConfig, history
+
+if TYPE_CHECKING:
+    # Types only: the module behind them loads the inference engine.
+    from model.scorer import EncoderScorer
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -60,22 +66,33 @@ class Judged(msgspec.Struct, frozen=True):
     ranks: Mapping[str, Integers]
 
 
+class Successor(NamedTuple):
+    """An artefact that takes over in the middle of the stream."""
+
+    position: int  # of the first event that it predicts
+    encoder: "EncoderScorer"
+    recommender: RecommenderConfig
+
+
 def judge(
     log: EventLog,
     config: PrequentialConfig,
     encoder: "Lookahead | None",
     report: Callable[[int], None] = lambda _: None,
+    successors: Sequence[Successor] = (),
 ) -> Judged:
     """Judge the examples from `config.start` on, one event after the other.
 
     `encoder` must stand at `config.start`; without one, lists come from the graph and there are no
-    ranks of the encoder. `report` gets the number of events that are done.
+    ranks of the encoder. `report` gets the number of events that are done. `successors`, which need
+    an encoder to succeed, come in the order of their positions.
     """
     examples = choose_examples(log, config.start, config.max_examples, config.seed)
     wanted = frozenset(examples.tolist())
     core = Core(config.pipeline)
     scorer = None if encoder is None else encoder.scorer
     judges = _Judges(core, config.recommender, config.pipeline.window, scorer)
+    waiting = list(successors)
     learned = 0
     for position in (*examples.tolist(), len(log)):
         # What comes between two examples may be learned at once: it gives the same state.
@@ -89,7 +106,12 @@ def judge(
         if position == len(log):
             break
         while encoder is not None and position >= encoder.position:
-            encoder.advance(min(encoder.position + encoder.events_ahead, len(log)), wanted)
+            if waiting and encoder.position == waiting[0].position:
+                successor = waiting.pop(0)
+                encoder.replace(successor.encoder)
+                judges.replace(successor.recommender, encoder.scorer)
+            end = min(encoder.position + encoder.events_ahead, len(log))
+            encoder.advance(min(end, waiting[0].position) if waiting else end, wanted)
         judges.judge(position, log.click(position))
     ranks = {name: np.array(found, dtype=np.int64) for name, found in judges.ranks.items()}
     return Judged(examples, ranks)
@@ -114,17 +136,22 @@ class _Judges:
         scorer: LookaheadScorer | None,
     ) -> None:
         self._core = core
-        self._scorer = scorer
-        # The rules change lists, not ranks; there are more places than any list is judged by.
-        self._config = msgspec.structs.replace(
-            config, list_size=LIST_SIZE, rules=RulesConfig(), window=window
-        )
-        self._recommender = Recommender(core.replica, core.catalogue, self._config)
+        self._window = window
         self._counts = np.zeros(1024)
         self.ranks: dict[str, list[int]] = {
             name: [] for name in METHODS if scorer is not None or name != "encoder"
         }
-        ids = core.replica.ids
+        self.replace(config, scorer)
+
+    def replace(self, config: RecommenderConfig, scorer: LookaheadScorer | None) -> None:
+        """From now on lists are made so."""
+        self._scorer = scorer
+        # The rules change lists, not ranks; there are more places than any list is judged by.
+        config = msgspec.structs.replace(
+            config, list_size=LIST_SIZE, rules=RulesConfig(), window=self._window
+        )
+        self._recommender = Recommender(self._core.replica, self._core.catalogue, config)
+        ids = self._core.replica.ids
         # The encoder's items have numbers before anything is judged, seen or not.
         self._encoder_numbers = np.array(
             [] if scorer is None else ids.index_all(list(scorer.items)), dtype=np.int64
@@ -184,7 +211,7 @@ class _Judges:
         last = candidates.shares_of_last()
         yield "last_transition", _rank(np.where(shown, last, 0.0), is_target)
 
-        view = history(prepared.users[0].request.window, self._config.window)
+        view = history(prepared.users[0].request.window, self._window)
         own_items = self._core.replica.ids.index_all(view.items)[::-1]
         items, newest_age, inverse = np.unique(
             np.array(own_items, dtype=np.int64), return_index=True, return_inverse=True

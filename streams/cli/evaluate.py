@@ -20,8 +20,9 @@ _PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 @click.command()
 @click.argument("data")
 @reading_options
-@click.option("--model", type=click.Path(path_type=Path),
-              help="Artefact directory; without, the baselines alone.")  # fmt: skip
+@click.option("--model", "models", type=click.Path(path_type=Path), multiple=True,
+              help="Artefact directory; without, the baselines alone. prequential takes several: "
+              "each takes over where its training ended.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(_PROTOCOLS),
               default="leave-one-out", show_default=True)  # fmt: skip
 @click.option("--items", metavar="FILE", help="Titles and categories (cold-items), as in train.")
@@ -52,7 +53,7 @@ _PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 @json_option
 def evaluate(
     data: str,
-    model: Path | None,
+    models: tuple[Path, ...],
     reading: Reading,
     shares: tuple[float, ...],
     noise_kind: str,
@@ -68,16 +69,20 @@ def evaluate(
     --noise: the same events are predicted from histories with noise, and without.
 
     prequential: every event of the newest share is predicted by a worker's own state and
-    recommender, judged, and then learned; the encoder stays as it is.
+    recommender, judged, and then learned; the encoder stays as it is, or gives way to the next
+    --model, trained with a smaller --test-fraction.
     """
     window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
     if options["protocol"] == "prequential":
         if shares:
             raise click.UsageError("--noise does not go with --protocol prequential.")
         with model_failures():
-            report = _prequential(reading.log(data), model, window | options)
+            report = _prequential(reading.log(data), models, window | options)
         emit(report, as_json=as_json)
         return
+    if len(models) > 1:
+        raise click.UsageError("Several --model need --protocol prequential.")
+    model = models[0] if models else None
     if any(window.values()):
         raise click.UsageError("--window-events and --window-seconds need --protocol prequential.")
     options["test_fraction"] = options["test_fraction"] or 0.2
@@ -97,12 +102,14 @@ def evaluate(
         print_evaluation(report)
 
 
-def _prequential(log: Sequences, model: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+def _prequential(
+    log: Sequences, models: tuple[Path, ...], options: dict[str, Any]
+) -> dict[str, Any]:
     from streams.cli.prequential import evaluate_prequential
 
     for name in ("protocol", "items", "resamples"):
         del options[name]
-    return evaluate_prequential(log, model, progress=sys.stderr.isatty(), **options)
+    return evaluate_prequential(log, models, progress=sys.stderr.isatty(), **options)
 
 
 def _with_noise(

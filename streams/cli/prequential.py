@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,10 @@ import numpy as np
 
 if TYPE_CHECKING:
     from model.data import Sequences
+    from model.scorer import EncoderScorer
+    from streams.lists import RecommenderConfig
     from streams.pipeline import PipelineConfig
+    from streams.prequential import Successor
     from streams.settings import Settings
 
 DEFAULT_TEST_FRACTION = 0.5
@@ -21,7 +24,7 @@ _REPORT_EVERY = 200
 
 def evaluate_prequential(
     log: Sequences,
-    model: Path | None,
+    models: Sequence[Path],
     *,
     test_fraction: float | None,
     max_examples: int | None,
@@ -35,8 +38,9 @@ def evaluate_prequential(
 ) -> dict[str, Any]:
     """The report: hit rate, NDCG and MRR at 5, 10 and 20 of blend, encoder, graph and baselines.
 
-    State is kept as the artefact's blend was fitted for; `window_events` and `window_seconds`
-    override that. ValueError, one sentence, on wrong use.
+    The first of `models`, if there is one, predicts from `test_fraction` on; each of the others
+    takes over where its own training ended. State is kept as the first one's blend was fitted for;
+    `window_events` and `window_seconds` override that. ValueError, one sentence, on wrong use.
     """
     from model.ranking import ranking_metrics
     from model.scorer import EncoderScorer
@@ -47,17 +51,17 @@ def evaluate_prequential(
     from streams.prequential import BASELINES, PrequentialConfig, judge
 
     fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
-    scorer = None if model is None else EncoderScorer.load(model, engine=engine, threads=threads)
+    scorers = [EncoderScorer.load(model, engine=engine, threads=threads) for model in models]
+    scorer = scorers[0] if scorers else None
     if not log.has_times:
         message = "the prequential protocol needs timestamps, and this data is order-only"
         raise ValueError(message)
     training: Mapping[str, Any] = {} if scorer is None else scorer.manifest.training
     settings = _settings(training, window_events, window_seconds)
-    recommender = RecommenderConfig()
-    if scorer is not None:
-        recommender = RecommenderConfig.fitted(scorer.manifest.blend, scorer.manifest.repeat_policy)
-    if repeat_policy is not None:
+    recommender = RecommenderConfig() if scorer is None else _recommender(scorer, repeat_policy)
+    if scorer is None and repeat_policy is not None:
         recommender = _with(recommender, repeat_policy=repeat_policy)
+    successors = _successors(log, scorers[1:], fraction, repeat_policy)
     config = PrequentialConfig(
         pipeline=_pipeline(settings, log, training),
         recommender=recommender,
@@ -70,7 +74,7 @@ def evaluate_prequential(
         ahead = None
         if scorer is not None:
             ahead = Lookahead(events, config.pipeline, scorer, config.start)
-        judged = judge(events, config, ahead, report)
+        judged = judge(events, config, ahead, report, successors)
     if not len(judged.positions):
         message = "there is nothing to predict: no user has an event before another"
         raise ValueError(message)
@@ -83,7 +87,12 @@ def evaluate_prequential(
         "items": len(log.items),
         "examples": len(judged.positions),
         "held_out": None if scorer is None else _held_out(training, log, fraction),
-        "model": None if scorer is None else {"name": scorer.name, "version": scorer.version},
+        "model": None if scorer is None else _named(scorer),
+        "successors": [
+            _named(successor.encoder)
+            | {"test_fraction": successor.encoder.manifest.training["test_fraction"]}
+            for successor in successors
+        ],
         "repeat_policy": recommender.repeat_policy,
         "state": {
             "window_events": settings.window_events,
@@ -96,6 +105,45 @@ def evaluate_prequential(
         "blend": metrics["blend"],
         "baselines": {name: metrics[name] for name in BASELINES},
     }
+
+
+def _named(scorer: EncoderScorer) -> dict[str, Any]:
+    return {"name": scorer.name, "version": scorer.version}
+
+
+def _recommender(scorer: EncoderScorer, repeat_policy: str | None) -> RecommenderConfig:
+    """How lists are made with an artefact."""
+    from streams.lists import RecommenderConfig
+
+    manifest = scorer.manifest
+    return RecommenderConfig.fitted(manifest.blend, repeat_policy or manifest.repeat_policy)
+
+
+def _successors(
+    log: Sequences, scorers: Sequence[EncoderScorer], fraction: float, repeat_policy: str | None
+) -> list[Successor]:
+    """Where each artefact may take over: where the events end that it was trained on."""
+    from streams.prequential import Successor
+
+    found = []
+    for scorer in scorers:
+        training = scorer.manifest.training
+        held_out = training.get("test_fraction")
+        if not isinstance(held_out, float) or not _held_out(training, log, held_out):
+            message = (
+                f"{scorer.name} {scorer.version} cannot take over: train it on this data "
+                "with --split temporal, so that it is known what it has not seen"
+            )
+            raise ValueError(message)
+        if held_out >= fraction:
+            message = (
+                f"{scorer.name} {scorer.version} cannot take over: it holds out the newest "
+                f"{held_out:g} and the first artefact predicts only the newest {fraction:g}"
+            )
+            raise ValueError(message)
+        position = log.events - int(held_out * log.events)
+        found.append(Successor(position, scorer, _recommender(scorer, repeat_policy)))
+    return sorted(found, key=lambda successor: successor.position)
 
 
 def _settings(

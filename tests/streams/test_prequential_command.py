@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model.artifact import DEMO_ARTIFACT, load_artifact
+from model.datasets import read_data
+from model.train import train
 from streams.cli import freshrec
 
 START_SECONDS = 1_700_000_000
@@ -95,3 +97,60 @@ def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path) -> N
     result = _run(str(strangers), "--protocol", "prequential")
     assert result.exit_code == 1
     assert "nothing to predict" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def older_and_newer(log_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Artefacts trained on the oldest half and on the oldest three quarters of the log."""
+    found = []
+    for fraction in (0.5, 0.25):
+        out = tmp_path_factory.mktemp("model")
+        train(
+            read_data(log_file), out, split="temporal", test_fraction=fraction, max_steps=30,
+            dim=16, layers=1, max_length=8, features=(), refit=True, threads=1,
+        )  # fmt: skip
+        found.append(str(out))
+    return found[0], found[1]
+
+
+def test_a_newer_artefact_takes_over_where_its_training_ended(
+    log_file: Path, older_and_newer: tuple[str, str]
+) -> None:
+    older, newer = older_and_newer
+
+    def hits(fraction: str, *models: str) -> float:
+        flags = [flag for model in models for flag in ("--model", model)]
+        result = _run(
+            str(log_file), *flags, "--protocol", "prequential", "--test-fraction", fraction,
+            "--repeat-policy", "allow", "--json",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        report = json.loads(result.stdout)
+        assert report["held_out"] is True
+        assert [found["test_fraction"] for found in report["successors"]] == [0.25][
+            : len(models) - 1
+        ]
+        rate: float = report["encoder"]["mrr"]["10"]
+        return rate * report["examples"]
+
+    alone = hits("0.5", older)
+    before = alone - hits("0.25", older)
+    together = hits("0.5", older, newer)
+    assert together == pytest.approx(before + hits("0.25", newer))
+    assert together != pytest.approx(alone)
+
+
+def test_an_artefact_that_may_have_seen_the_events_cannot_take_over(
+    log_file: Path, older_and_newer: tuple[str, str]
+) -> None:
+    older, newer = older_and_newer
+    flags = ("--protocol", "prequential", "--test-fraction")
+    result = _run(str(log_file), "--model", older, "--model", str(DEMO_ARTIFACT), *flags, "0.5")
+    assert result.exit_code == 1
+    assert "train it on this data with --split temporal" in result.stderr
+    result = _run(str(log_file), "--model", newer, "--model", older, *flags, "0.25")
+    assert result.exit_code == 1
+    assert "holds out the newest 0.5" in result.stderr
+    result = _run(str(log_file), "--model", older, "--model", newer)
+    assert result.exit_code == 2
+    assert "Several --model need --protocol prequential" in result.stderr
