@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from model.augment import PADDING, UNCHANGED, Augmentation, augmented
 from model.data import DataError
+from model.fit_curve import Point, bounded
 from model.fit_state import Progress, load_state, save_state
 from model.net import EncoderConfig, SequenceEncoder
 from model.objectives import masked_item_loss, next_item_loss
@@ -55,7 +57,7 @@ class Fit(NamedTuple):
     pretraining_steps: int  # of those, on masked items
     seconds: float
     ndcg_at_10: float
-    curve: list[tuple[int, float]]  # (step, validation NDCG@10)
+    curve: list[Point]  # one for each interval between evaluations
 
 
 def fit(
@@ -66,15 +68,17 @@ def fit(
     options: FitOptions,
     *,
     report: Callable[[float, int, float, float], None] = lambda *_: None,
+    evaluated: Callable[[Point], None] = lambda _: None,
     state: Path | None = None,
 ) -> Fit:
     """Train on windows of the log; the best averaged weights by validation NDCG@10.
 
     train_events: [N] each user's first events, in the log's indexes. report gets (seconds, step,
-    loss, best NDCG@10). Without validation events the weights of the last step are kept. state: a
-    directory in which an interrupted fit of the same options is taken up where it was last
-    written, every two epochs or so; the result is that of an uninterrupted one, bit for bit, where
-    steps and not seconds bound it.
+    loss, best NDCG@10) after each step, evaluated gets every point of the curve, those from before
+    an interruption first; what either raises ends the fit. Without validation events the weights
+    of the last step are kept. state: a directory in which an interrupted fit of the same options
+    is taken up where it was last written, every two epochs or so; the result is that of an
+    uninterrupted one, bit for bit, where steps and not seconds bound it.
     """
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
@@ -101,6 +105,9 @@ def fit(
         progress = progress if found is None else found
         if found is not None:
             _reseed(options.seed + progress.step, masks)
+        for point in progress.curve:
+            evaluated(point)
+    losses: list[float] = []  # of the steps since the last point
     started = time.monotonic() - progress.seconds
     batches = training_batches(
         spans,
@@ -109,9 +116,7 @@ def fit(
         last_window_share=options.last_window_share,
         random=random,
     )
-    for _ in range(progress.step):
-        next(batches)
-    for windows in batches:
+    for windows in islice(batches, progress.step, None):
         elapsed = time.monotonic() - started
         step = progress.step
         if (
@@ -136,14 +141,19 @@ def fit(
         optimizer.step()
         progress.step = step = step + 1
         _move_average(average, encoder, step)
-        report(elapsed, step, float(loss.detach()), progress.best)
+        losses.append(float(loss.detach()))
+        report(elapsed, step, losses[-1], progress.best)
         if step < progress.next_evaluation:
             continue
+        metrics: Mapping[str, Mapping[str, float]] | None = None
         if len(examples) and not pretraining:
-            ndcg = ranking_metrics(_validation_ranks(average, encoded, examples, targets))
-            _note(progress, ndcg["ndcg"]["10"])
-            if progress.best_step == step:
-                best_state = {k: v.clone() for k, v in average.state_dict().items()}
+            metrics = ranking_metrics(_validation_ranks(average, encoded, examples, targets))
+        rate = optimizer.param_groups[0]["lr"]
+        seconds = time.monotonic() - started
+        evaluated(_note(progress, losses, metrics, seconds, rate, pretraining=pretraining))
+        losses.clear()
+        if progress.best_step == step:
+            best_state = {k: v.clone() for k, v in average.state_dict().items()}
         progress.next_evaluation = step + _steps_between_evaluations(len(spans), options.batch_size)
         if state is not None:
             progress.seconds = time.monotonic() - started
@@ -180,12 +190,33 @@ def _changed(arrays: dict[str, IntArray], options: FitOptions, step: int) -> dic
     return augmented(arrays, arrays["lengths"], draws, options.augmentation, PADDING)
 
 
-def _note(progress: Progress, ndcg: float) -> None:
-    """Take an evaluation down."""
-    progress.curve.append((progress.step, round(ndcg, 5)))
-    progress.since_best += 1
-    if ndcg > progress.best:
-        progress.best, progress.best_step, progress.since_best = ndcg, progress.step, 0
+def _note(
+    progress: Progress,
+    losses: Sequence[float],
+    metrics: Mapping[str, Mapping[str, float]] | None,
+    seconds: float,
+    learning_rate: float,
+    *,
+    pretraining: bool,
+) -> Point:
+    """Take an interval down, and its evaluation if there was one; returns its point."""
+    point = Point(
+        step=progress.step,
+        steps=len(losses),
+        seconds=round(seconds, 3),
+        learning_rate=learning_rate,
+        loss=round(sum(losses) / len(losses), 5),
+        pretraining=pretraining,
+        ndcg_at_10=None if metrics is None else round(metrics["ndcg"]["10"], 5),
+        hit_rate_at_10=None if metrics is None else round(metrics["hit_rate"]["10"], 5),
+    )
+    progress.curve = bounded([*progress.curve, point])
+    if metrics is not None:
+        progress.since_best += 1
+        ndcg = metrics["ndcg"]["10"]
+        if ndcg > progress.best:
+            progress.best, progress.best_step, progress.since_best = ndcg, progress.step, 0
+    return point
 
 
 def _reseed(seed: int, masks: torch.Generator) -> None:

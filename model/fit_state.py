@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.data import DataError
+from model.fit_curve import Point
 
 STATE_FILE = "fit.safetensors"
 _META = "progress"
@@ -29,7 +30,7 @@ class Progress(msgspec.Struct):
     best_step: int = 0
     since_best: int = 0
     next_evaluation: int = 0
-    curve: list[tuple[int, float]] = []
+    curve: list[Point] = []
 
 
 def save_state(

@@ -37,12 +37,10 @@ from model.data import (
 )
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
-from model.features import FEATURE_INPUTS, FeatureSpec
-from model.fit import Fit, FitOptions, fit, log_probabilities
+from model.fit import Fit, log_probabilities
+from model.fit_plan import FitPlan, plan_fit
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
-from model.net import EncoderConfig
-from model.objectives import OBJECTIVES
 from model.progress import TrainingProgress
 from model.text import Trained, fit_item_text, prepare_item_text
 from model.windows import EncodedLog
@@ -92,21 +90,18 @@ def train(
 ) -> dict[str, object]:
     """Train on a log (a file, the name of a data set, or one read) and write an artefact to `out`.
 
-    max_minutes bounds the fit, or each of the two with `refit`. features: subset of
-    FEATURE_INPUTS, None for those that the data can feed. split: what is held out; `none` keeps
-    no test events. priors: how the graph and popularity are computed, None to choose the graph's
-    half-life on validation events; the artefact records it. augmentation: random changes of the
-    windows that next items are learned from. data_name: what the artefact calls the
-    data, None for the file's name. checkpoint: directory for the torch
-    weights, which the artefact has not. resume: directory in which an interrupted training is
-    taken up; it is made if it is not there. items: titles and categories (`read_items`), by which
-    the artefact will place items that it has never seen; None for an artefact without text.
-    hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
+    max_minutes bounds the fit, or each of the two with `refit`. features: names of FEATURE_INPUTS,
+    None for those that the data can feed. split: what is held out; `none` keeps no test events.
+    priors: how the graph and popularity are computed, None to choose the graph's half-life on
+    validation events; the artefact records it. augmentation: random changes of the windows that
+    next items are learned from. data_name: what the artefact calls the data, None for the file's
+    name. checkpoint: directory for the torch weights, which the artefact has not. resume: directory
+    in which an interrupted training is taken up; it is made if it is not there. items: titles and
+    categories (`read_items`), by which the artefact will place items that it has never seen; None
+    for an artefact without text. hold_out_items: share of all items whose events are removed first,
+    for the protocol cold-items.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
-    if objective not in OBJECTIVES:
-        message = f"objective {objective!r} is none of {', '.join(OBJECTIVES)}"
-        raise ValueError(message)
     if threads is not None:
         torch.set_num_threads(threads)
     log = read_data(data)
@@ -118,57 +113,41 @@ def train(
     held_out = make_split(
         log, split, test_fraction=test_fraction, validation_fraction=validation_fraction
     )
-    spec = FeatureSpec(
-        usable_features(log, features),
-        tuple(sorted(log.event_types)),
-        place_buckets if log.place_cell.any() else 0,
-        max_length,
-    )
-    options = FitOptions(
-        max_minutes * 60,
-        max_steps,
-        patience,
-        learning_rate,
-        batch_size,
-        seed,
-        last_window_share,
-        objective,
+    plan = plan_fit(
+        log,
+        max_minutes=max_minutes,
+        objective=objective,
+        seed=seed,
+        dim=dim,
+        layers=layers,
+        heads=heads,
+        max_length=max_length,
+        dropout=dropout,
+        features=features,
+        place_buckets=place_buckets,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        patience=patience,
+        max_steps=max_steps,
+        last_window_share=last_window_share,
         augmentation=augmentation,
     )
+    spec = plan.spec
 
     def fit_on(
-        train_events: NDArray[np.bool_],
-        options: FitOptions,
-        validation: IntArray,
-        state: Path | None,
+        plan: FitPlan, train_events: NDArray[np.bool_], validation: IntArray, part: str
     ) -> Fit:
-        known = np.unique(log.item[train_events])
-        config = EncoderConfig(
-            items=len(known),
-            dim=dim,
-            layers=layers,
-            heads=heads,
-            max_length=max_length,
-            dropout=dropout,
-            features=spec.vocabulary_sizes(),
-            masked=objective == "masked+next",
-        )
-        inputs = EncodedLog(log, known, spec)
-        with TrainingProgress(options.max_seconds, visible=progress) as bar:
-            return fit(
-                config,
-                inputs,
+        with TrainingProgress(max_minutes * 60, visible=progress) as bar:
+            return plan.fit(
+                log,
                 train_events,
                 validation,
-                options,
                 report=bar.update,
-                state=state,
+                state=None if resume is None else resume / part,
             )
 
     started = time.monotonic()
-    fitted = fit_on(
-        held_out.train, options, held_out.validation, None if resume is None else resume / "fit"
-    )
+    fitted = fit_on(plan, held_out.train, held_out.validation, "fit")
     known = np.unique(log.item[held_out.train])
     online = split == "temporal"
     encoded = EncodedLog(log, known, spec)
@@ -188,16 +167,11 @@ def train(
             events |= log.rank < log.rank[held_out.validation].max(initial=-1)
         # As many passes over the larger set as the kept weights took over the smaller one.
         larger = events.sum() / held_out.train.sum()
-        final = options._replace(
+        final = plan.options._replace(
             max_steps=math.ceil(fitted.steps * larger),
             pretraining_steps=math.ceil(fitted.pretraining_steps * larger),
         )
-        kept = fit_on(
-            events,
-            final,
-            np.zeros(0, np.int64),
-            None if resume is None else resume / "refit",
-        )
+        kept = fit_on(plan._replace(options=final), events, np.zeros(0, np.int64), "refit")
         known = np.unique(log.item[events])
     summary: dict[str, object] = {
         "data": {
@@ -321,23 +295,3 @@ def make_split(
         message = "no user has enough events to validate on: bring users with three or more"
         raise DataError(message)
     return found
-
-
-def usable_features(log: Sequences, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The features asked for, or all that the log can feed. DataError for one that it cannot."""
-    can = {
-        "event_type": len(log.event_types) > 1,
-        "time_gap": log.has_times,
-        "hour_of_week": log.has_times,
-        "place": bool(log.place_cell.any()),
-    }
-    if wanted is None:
-        return tuple(name for name in FEATURE_INPUTS if can[name])
-    for feature in wanted:
-        if feature not in can:
-            message = f"feature {feature!r} is none of {', '.join(can)}"
-            raise DataError(message)
-        if not can[feature] and feature != "event_type":
-            message = f"the data has nothing to feed the feature {feature}: leave it out"
-            raise DataError(message)
-    return tuple(name for name in FEATURE_INPUTS if name in wanted)

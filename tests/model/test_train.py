@@ -12,10 +12,12 @@ from model.blending import choose_blend, unknown_to_lowest
 from model.data import DataError, Event, leave_one_out, sequences
 from model.evaluate import encoder_log_probabilities, evaluate
 from model.fit import log_probabilities
+from model.fit_curve import evaluated
+from model.fit_plan import usable_features
 from model.log_files import read_log
 from model.net import load_checkpoint
 from model.scorer import EncoderScorer, History
-from model.train import train, usable_features
+from model.train import train
 from model.windows import EncodedLog
 from tests.model.planted import ITEMS, planted_events, successor
 
@@ -186,7 +188,7 @@ def test_a_second_fit_is_pre_trained_in_the_same_proportion(log_file: Path, tmp_
         layers=1, max_length=10, seed=1, top_k=5, max_minutes=10,
     )  # fmt: skip
     training, kept = report["training"], report["curve"]
-    best = max(kept, key=lambda point: point[1])[0]
+    best = max(evaluated(kept), key=lambda point: point.ndcg_at_10 or 0.0).step
     larger = (80 * 14 - 80) / (80 * 14 - 160)  # the validation events train too
     assert training["steps"] == math.ceil(best * larger)
     assert training["pretraining_steps"] == math.ceil(20 * larger)
