@@ -4,8 +4,11 @@
     items.json      item ids; encoder id i + 1 is the i-th (0 is padding or unknown)
     smoke.json      recorded histories and the scores they must give
     manifest.json   all else, with the sha256 of the others
+    curves.png      how the training went, for people; older artefacts have none
 
-An artefact that was trained with item text also has the files of `model.item_text`.
+An artefact that was trained with item text also has the files of `model.item_text`. Nothing of the
+picture is served and `version` does not depend on it, but where the manifest names it, it is
+checked like the rest.
 
 Files are read once and hashed as read, so that what was checked is what is used.
 """
@@ -38,6 +41,7 @@ MODEL_FILE = "model.onnx"
 ITEMS_FILE = "items.json"
 SMOKE_FILE = "smoke.json"
 MANIFEST_FILE = "manifest.json"
+CURVES_FILE = "curves.png"
 CONTENT_FILES = (MODEL_FILE, ITEMS_FILE, SMOKE_FILE)
 VARIANTS = ("fp32", "fp16", "int8-weights", "int8-dynamic", "int8-static")
 REPEAT_POLICIES = ("allow", "discount", "exclude")
@@ -46,6 +50,7 @@ MAX_FILE_BYTES = {
     MANIFEST_FILE: 1 << 20,
     SMOKE_FILE: 16 << 20,
     ITEMS_FILE: 1 << 30,
+    CURVES_FILE: 4 << 20,
     MODEL_FILE: (1 << 31) - 1,  # a protobuf message cannot be larger
     **MAX_TEXT_FILE_BYTES,
 }
@@ -106,7 +111,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def content_files(self) -> tuple[str, ...]:
         """Names of the files that the artefact must have beside its manifest."""
-        return CONTENT_FILES if self.text is None else CONTENT_FILES + TEXT_FILES
+        text = () if self.text is None else TEXT_FILES
+        curves = (CURVES_FILE,) if CURVES_FILE in self.files else ()
+        return CONTENT_FILES + text + curves
 
     def feature_spec(self) -> FeatureSpec:
         """How histories become this model's inputs."""
@@ -124,6 +131,7 @@ class Artifact(NamedTuple):
     model: bytes  # ONNX
     smoke: Smoke
     text: TextFiles | None = None
+    curves: bytes | None = None  # PNG
 
 
 def load_artifact(path: Path | str) -> Artifact:
@@ -149,7 +157,8 @@ def load_artifact(path: Path | str) -> Artifact:
     if manifest.text is not None:
         text = TextFiles(*(content[name] for name in TEXT_FILES))
         _check_projection(text, manifest.text, manifest.dim)
-    return Artifact(directory, manifest, items, content[MODEL_FILE], smoke, text)
+    curves = content.get(CURVES_FILE)
+    return Artifact(directory, manifest, items, content[MODEL_FILE], smoke, text, curves)
 
 
 def write_artifact(
@@ -160,12 +169,13 @@ def write_artifact(
     items: list[str],
     smoke: Smoke,
     text: TextFiles | None = None,
+    curves: bytes | None = None,
 ) -> Artifact:
     """Write a directory that `load_artifact` accepts, all of it or nothing; returns it loaded.
 
-    text: given exactly where the manifest has a `text`. `files` and, where it is empty, `version`
-    of the manifest are filled in from the content. An artefact already at `path` is replaced; any
-    other file or directory there is an error.
+    text: given exactly where the manifest has a `text`. curves: a PNG, or None for none. `files`
+    and, where it is empty, `version` of the manifest are filled in from the content. An artefact
+    already at `path` is replaced; any other file or directory there is an error.
     """
     directory = Path(path)
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
@@ -182,6 +192,9 @@ def write_artifact(
     }
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    if curves is not None:  # after the digest: the same model drawn otherwise is the same model
+        content[CURVES_FILE] = curves
+        files[CURVES_FILE] = hashlib.sha256(curves).hexdigest()
     manifest = msgspec.structs.replace(
         manifest, files=files, version=manifest.version or digest[:12]
     )

@@ -18,7 +18,7 @@ from model import export as plain
 from model.artifact import VARIANTS, write_artifact
 from model.data import Sequences
 from model.datasets import read_data
-from model.export import ExportError, record_smoke
+from model.export import ExportError, curves_of, record_smoke
 from model.fidelity import batch_dependence, fidelities, lists_per_second
 from model.scorer import EncoderScorer
 from model.text import ItemText
@@ -216,6 +216,7 @@ def _write(
         items=source.items,
         smoke=smoke,
         text=None if text is None else text.files,
+        curves=curves_of(checkpoint, source.manifest),
     )
     EncoderScorer.load(out, engine="cpu")
     return {

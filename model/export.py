@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.artifact import (
+    CURVES_FILE,
     FORMAT,
     Artifact,
     Manifest,
@@ -285,8 +286,12 @@ def save_artifact(
     created: str,
     checkpoint: Path | None = None,
     text: ItemText | None = None,
+    curves: bytes | None = None,
 ) -> Artifact:
-    """Export, compare with torch, write, and load as a worker would. The artefact, checked."""
+    """Export, compare with torch, write, and load as a worker would. The artefact, checked.
+
+    curves: the picture of the training, which the checkpoint keeps too.
+    """
     model = to_onnx(encoder, spec, top_k=top_k, with_state=text is not None)
     differences = parity(encoder, spec, model)
     config = encoder.config
@@ -324,13 +329,22 @@ def save_artifact(
         items=items,
         smoke=smoke,
         text=None if text is None else text.files,
+        curves=curves,
     )
     EncoderScorer.load(out, engine="cpu")
     if checkpoint is not None:
         save_checkpoint(encoder, checkpoint, artifact.manifest, items)
         if text is not None:
             text.save(checkpoint)
+        if curves is not None:
+            (checkpoint / CURVES_FILE).write_bytes(curves)
     return artifact
+
+
+def curves_of(checkpoint: Path, manifest: Manifest) -> bytes | None:
+    """The picture in a checkpoint of `train`; None where its artefact has none, or it is gone."""
+    path = checkpoint / CURVES_FILE
+    return path.read_bytes() if CURVES_FILE in manifest.files and path.is_file() else None
 
 
 def record_smoke(manifest: Manifest, items: list[str], model: bytes) -> Smoke:
@@ -383,6 +397,7 @@ def export(checkpoint_dir: Path, out: Path, *, top_k: int | None = None) -> dict
         versions=manifest.versions,
         created=manifest.created,
         text=text,
+        curves=curves_of(Path(checkpoint_dir), manifest),
     )
     return {
         "out": str(out),

@@ -27,6 +27,7 @@ from model.artifact import DEMO_ARTIFACT
 from model.augment import UNCHANGED, Augmentation
 from model.baselines import PriorConfig
 from model.blending import choose_blend
+from model.curves import curves_png
 from model.data import (
     DataError,
     Sequences,
@@ -173,9 +174,10 @@ def train(
         )
         kept = fit_on(plan._replace(options=final), events, np.zeros(0, np.int64), "refit")
         known = np.unique(log.item[events])
+    data_name = data_name or ("log" if isinstance(data, Sequences) else Path(data).name)
     summary: dict[str, object] = {
         "data": {
-            "name": data_name or ("log" if isinstance(data, Sequences) else Path(data).name),
+            "name": data_name,
             "fingerprint": log.fingerprint,
             "events": log.events,
             "users": len(log.users),
@@ -230,6 +232,12 @@ def train(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         checkpoint=checkpoint,
         text=text,
+        curves=curves_png(
+            fitted.curve,
+            kept_step=fitted.steps,
+            kept_ndcg_at_10=fitted.ndcg_at_10,
+            title=f"{name} on {data_name}" + (", before the refit" if refit else ""),
+        ),
     )
     return {
         "out": str(out),

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_EXTRA = frozenset({"torch", "transformers", "onnx", "onnxscript", "safetensors", "tokenizers"})
+# Package of an optional part -> the extra that brings it.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("matplotlib", "onnx", "onnxscript", "safetensors", "tokenizers", "torch", "transformers"),
+        "train",
+    ),
+    "optuna": "search",
+    "tensorboard": "tensorboard",
+}
 
 
 class Reading(NamedTuple):
@@ -81,9 +89,10 @@ def model_failures() -> Iterator[None]:
         yield
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRA:
+        if missing not in _EXTRAS:
             raise
-        raise Failure(f"This needs {missing}: pip install 'freshrec[train]'.") from error
+        extra = _EXTRAS[missing]
+        raise Failure(f"This needs {missing}: pip install 'freshrec[{extra}]'.") from error
     except (ValueError, OSError) as error:
         raise Failure(str(error)) from error
     except RuntimeError as error:

@@ -9,6 +9,7 @@ import pytest
 
 from model.artifact import (
     CONTENT_FILES,
+    CURVES_FILE,
     MAX_FILE_BYTES,
     Artifact,
     ArtifactError,
@@ -232,3 +233,48 @@ def test_the_version_follows_from_the_content(artifact: Artifact, tmp_path: Path
     looser = msgspec.structs.replace(artifact.smoke, tolerance=0.5)
     second = write_artifact(tmp_path / "b", unnamed, **parts, smoke=looser)
     assert first.manifest.version == artifact.manifest.version != second.manifest.version
+
+
+def with_curves(artifact: Artifact, path: Path, curves: bytes = b"\x89PNG drawn") -> Artifact:
+    return write_artifact(
+        path,
+        msgspec.structs.replace(artifact.manifest, version=""),
+        model=artifact.model,
+        items=artifact.items,
+        smoke=artifact.smoke,
+        curves=curves,
+    )
+
+
+def test_the_picture_of_the_training_is_named_in_the_manifest_and_loaded(
+    artifact: Artifact, tmp_path: Path
+):
+    assert artifact.curves is None
+    assert CURVES_FILE not in artifact.manifest.files
+    written = with_curves(artifact, tmp_path / "drawn")
+    assert written.curves == (tmp_path / "drawn" / CURVES_FILE).read_bytes() == b"\x89PNG drawn"
+    assert written.manifest.content_files() == (*CONTENT_FILES, CURVES_FILE)
+    assert EncoderScorer.load(tmp_path / "drawn", engine="cpu").version == written.manifest.version
+
+
+def test_the_version_does_not_depend_on_the_picture(artifact: Artifact, tmp_path: Path):
+    versions = {with_curves(artifact, tmp_path / str(n), bytes([n])).manifest.version
+                for n in range(2)}  # fmt: skip
+    assert versions == {artifact.manifest.version}
+
+
+def test_a_changed_or_missing_picture_is_refused_like_any_other_file(
+    artifact: Artifact, tmp_path: Path
+):
+    with_curves(artifact, tmp_path / "drawn")
+    (tmp_path / "drawn" / CURVES_FILE).write_bytes(b"\x89PNG of something better")
+    with pytest.raises(ArtifactError, match=r"curves\.png .* sha256"):
+        load_artifact(tmp_path / "drawn")
+    (tmp_path / "drawn" / CURVES_FILE).unlink()
+    with pytest.raises(ArtifactError, match=r"curves\.png"):
+        load_artifact(tmp_path / "drawn")
+
+
+def test_a_picture_that_the_manifest_does_not_name_is_not_read(copy: Path):
+    (copy / CURVES_FILE).write_bytes(b"anything")
+    assert load_artifact(copy).curves is None

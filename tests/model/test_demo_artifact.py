@@ -16,12 +16,8 @@ def test_the_demo_artefact_loads_and_reproduces_its_recorded_scores():
 
 def test_the_demo_artefact_is_small():
     files = [file for file in DEMO_ARTIFACT.iterdir() if file.is_file()]
-    assert sorted(file.name for file in files) == [
-        "items.json",
-        "manifest.json",
-        "model.onnx",
-        "smoke.json",
-    ]
+    names = {file.name for file in files} - {"curves.png"}
+    assert names == {"items.json", "manifest.json", "model.onnx", "smoke.json"}
     assert sum(file.stat().st_size for file in files) < 3_000_000
 
 

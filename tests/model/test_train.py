@@ -11,6 +11,7 @@ from model.artifact import load_artifact
 from model.blending import choose_blend, unknown_to_lowest
 from model.data import DataError, Event, leave_one_out, sequences
 from model.evaluate import encoder_log_probabilities, evaluate
+from model.export import export
 from model.fit import log_probabilities
 from model.fit_curve import evaluated
 from model.fit_plan import usable_features
@@ -79,6 +80,18 @@ def test_the_artefact_records_how_it_was_made(trained):
     assert manifest.metrics["validation"]["blend"]["ndcg"]["10"] > 0.8
     assert trained[1]["version"] == manifest.version
     assert trained[1]["artifact_bytes"] < 300_000
+
+
+def test_the_artefact_and_the_checkpoint_have_the_curves_of_the_fit(trained, log_file, tmp_path):
+    curves = load_artifact(trained[0]).curves
+    assert curves is not None
+    assert curves.startswith(b"\x89PNG")
+    checkpoint = log_file.parent / "checkpoint"
+    assert (checkpoint / "curves.png").read_bytes() == curves
+    export(checkpoint, tmp_path / "again")
+    again = load_artifact(tmp_path / "again")
+    assert again.curves == curves
+    assert again.manifest.version == trained[1]["version"]
 
 
 def test_evaluation_of_the_artefact_beats_popularity_and_knows_it_was_fair(trained, log_file):
