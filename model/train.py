@@ -43,6 +43,7 @@ from model.fit_plan import FitPlan, plan_fit
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
 from model.progress import TrainingProgress
+from model.tensorboard_log import tensorboard_log
 from model.text import Trained, fit_item_text, prepare_item_text
 from model.windows import EncodedLog
 
@@ -83,6 +84,7 @@ def train(
     data_name: str | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
+    tensorboard: Path | None = None,
     items: Path | str | None = None,
     hold_out_items: float = 0.0,
     threads: int | None = None,
@@ -97,9 +99,10 @@ def train(
     validation events; the artefact records it. augmentation: random changes of the windows that
     next items are learned from. data_name: what the artefact calls the data, None for the file's
     name. checkpoint: directory for the torch weights, which the artefact has not. resume: directory
-    in which an interrupted training is taken up; it is made if it is not there. items: titles and
-    categories (`read_items`), by which the artefact will place items that it has never seen; None
-    for an artefact without text. hold_out_items: share of all items whose events are removed first,
+    in which an interrupted training is taken up; it is made if it is not there. tensorboard:
+    directory for the curves of `fit` and `refit`. items: titles and categories (`read_items`), by
+    which the artefact will place items that it has never seen; None for an artefact without text.
+    hold_out_items: share of all items whose events are removed first,
     for the protocol cold-items.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
@@ -138,12 +141,17 @@ def train(
     def fit_on(
         plan: FitPlan, train_events: NDArray[np.bool_], validation: IntArray, part: str
     ) -> Fit:
-        with TrainingProgress(max_minutes * 60, visible=progress) as bar:
+        events = None if tensorboard is None else tensorboard / part
+        with (
+            TrainingProgress(max_minutes * 60, visible=progress) as bar,
+            tensorboard_log(events) as add_point,
+        ):
             return plan.fit(
                 log,
                 train_events,
                 validation,
                 report=bar.update,
+                evaluated=add_point,
                 state=None if resume is None else resume / part,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               help="Share of items to leave out, for --protocol cold-items.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path),
               help="Keep the fit's state here; go on from it if it is there.")  # fmt: skip
+@click.option("--tensorboard", metavar="DIR", type=click.Path(path_type=Path),
+              help="Write loss, learning rate and validation here.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
 @settings_options(*KAFKA, "window_seconds")
@@ -98,6 +101,9 @@ def train(
 
         if not check:  # what is not installed is said before a long log is read
             from model.train import train as run
+
+            if options["tensorboard"] is not None:
+                importlib.import_module("tensorboard")
         if from_kafka:
             read = training_data.from_kafka(settings, reading)
         else:

@@ -215,6 +215,20 @@ def test_a_missing_training_package_says_what_to_install(monkeypatch: pytest.Mon
     assert "pip install 'freshrec[train]'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "package", "extra"),
+    [("--tensorboard", "tensorboard", "tensorboard")],
+)
+def test_a_missing_package_of_an_option_says_which_extra_has_it(
+    option: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("model.train", exc_type=ImportError)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = _run("train", "no-such.csv", "--out", "m", option, str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: This needs {package}: pip install 'freshrec[{extra}]'.\n"
+
+
 @pytest.mark.parametrize("name", ["train", "evaluate", "export"])
 def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: str) -> None:
     home = "compress" if name == "export" else name
