@@ -192,21 +192,25 @@ def leave_one_out(data: Sequences) -> Split:
     return Split(train, ends - 2, ends - 1)
 
 
-def temporal(data: Sequences, *, test_fraction: float, validation_fraction: float) -> Split:
+def temporal(
+    data: Sequences, *, test_fraction: float, validation_fraction: float, data_share: float = 1.0
+) -> Split:
     """Global split in time: the newest events test, those before them validate.
 
-    The fractions are of all events. DataError for order-only data.
+    The fractions are of all events. data_share: of the events before the test only the oldest so
+    many are there, the newest of them to validate on. DataError for order-only data.
     """
     if not data.has_times:
         message = "the temporal protocol needs timestamps, and this data is order-only"
         raise DataError(message)
     count = data.events
     test_from = count - math.floor(test_fraction * count)
-    validation_from = test_from - math.floor(validation_fraction * count)
-    if not 0 < validation_from <= test_from <= count:
+    end = math.ceil(data_share * test_from)
+    validation_from = end - math.floor(validation_fraction * data_share * count)
+    if not 0 < validation_from <= end <= test_from <= count:
         message = f"fractions {validation_fraction} and {test_fraction} leave no event to train on"
         raise DataError(message)
-    validation = (data.rank >= validation_from) & (data.rank < test_from) & data.has_history
+    validation = (data.rank >= validation_from) & (data.rank < end) & data.has_history
     test = (data.rank >= test_from) & data.has_history
     return Split(data.rank < validation_from, np.flatnonzero(validation), np.flatnonzero(test))
 

@@ -20,6 +20,7 @@ from model.fit_state import Progress, load_state, save_state
 from model.net import EncoderConfig, SequenceEncoder
 from model.objectives import masked_item_loss, next_item_loss
 from model.ranking import ranking_metrics, target_ranks
+from model.start import BY_CHANCE, Start
 from model.windows import EncodedLog, Window, prediction_examples, training_batches, user_spans
 
 IntArray = NDArray[np.int64]
@@ -58,6 +59,7 @@ class Fit(NamedTuple):
     seconds: float
     ndcg_at_10: float
     curve: list[Point]  # one for each interval between evaluations
+    trained_parameters: int
 
 
 def fit(
@@ -70,6 +72,7 @@ def fit(
     report: Callable[[float, int, float, float], None] = lambda *_: None,
     evaluated: Callable[[Point], None] = lambda _: None,
     state: Path | None = None,
+    start: Start = BY_CHANCE,
 ) -> Fit:
     """Train on windows of the log; the best averaged weights by validation NDCG@10.
 
@@ -78,17 +81,19 @@ def fit(
     an interruption first; what either raises ends the fit. Without validation events the weights
     of the last step are kept. state: a directory in which an interrupted fit of the same options
     is taken up where it was last written, every two epochs or so; the result is that of an
-    uninterrupted one, bit for bit, where steps and not seconds bound it.
+    uninterrupted one, bit for bit, where steps and not seconds bound it. start: what the fit
+    begins with.
     """
     torch.manual_seed(options.seed)
     random = np.random.default_rng(options.seed)
     masks = torch.Generator().manual_seed(options.seed)
     encoder = SequenceEncoder(config)
     average = SequenceEncoder(config)
+    trained = start.begin(encoder, encoded)
+    start.begin(average, encoded)
     average.load_state_dict(encoder.state_dict())
-    optimizer = torch.optim.Adam(
-        encoder.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), fused=True
-    )
+    groups = [{"params": part.parameters, "rate": part.rate} for part in trained]
+    optimizer = torch.optim.Adam(groups, lr=options.learning_rate, betas=(0.9, 0.98), fused=True)
     spans = user_spans(encoded, train_events)
     if not len(spans):
         message = "no user has two events to train on"
@@ -98,7 +103,7 @@ def fit(
         sample = np.sort(random.choice(sample, MAX_VALIDATION_EXAMPLES, replace=False))
     examples, targets = prediction_examples(encoded, sample)
 
-    progress = Progress(fingerprint=_fingerprint(config, encoded, options))
+    progress = Progress(fingerprint=_fingerprint(config, encoded, options) + start.fingerprint)
     best_state = {name: value.clone() for name, value in average.state_dict().items()}
     if state is not None:
         found = load_state(state, progress.fingerprint, encoder, average, best_state, optimizer)
@@ -126,7 +131,8 @@ def fit(
         ):
             break
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * min(1.0, (step + 1) / WARM_UP_STEPS)
+            warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+            group["lr"] = options.learning_rate * group["rate"] * warm
         encoder.train()
         pretraining = _is_pretraining(options, step, elapsed)
         progress.pretraining_steps += pretraining
@@ -163,6 +169,7 @@ def fit(
         average.load_state_dict(best_state)
     else:
         progress.best_step = progress.step
+    start.end(average)
     return Fit(
         average.eval(),
         progress.best_step,
@@ -170,6 +177,7 @@ def fit(
         time.monotonic() - started,
         progress.best,
         progress.curve,
+        sum(weight.numel() for part in trained for weight in part.parameters),
     )
 
 

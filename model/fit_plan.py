@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.augment import UNCHANGED, Augmentation
-from model.data import DataError, Sequences
-from model.features import FEATURE_INPUTS, FeatureSpec
+from model.data import Sequences
+from model.features import FeatureSpec
 from model.fit import Fit, FitOptions, fit
 from model.fit_curve import Point
 from model.net import EncoderConfig
 from model.objectives import OBJECTIVES
+from model.start import BY_CHANCE, Sizes, Start
 from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]
@@ -23,11 +24,10 @@ class FitPlan(NamedTuple):
     """Everything that decides what `fit` makes of a log, but the events to learn from."""
 
     spec: FeatureSpec
-    dim: int
-    layers: int
-    heads: int
+    sizes: Sizes
     dropout: float
     options: FitOptions
+    start: Start = BY_CHANCE
 
     def fit(
         self,
@@ -43,10 +43,7 @@ class FitPlan(NamedTuple):
         known = np.unique(log.item[train_events])
         config = EncoderConfig(
             items=len(known),
-            dim=self.dim,
-            layers=self.layers,
-            heads=self.heads,
-            max_length=self.spec.max_length,
+            **self.sizes._asdict(),
             dropout=self.dropout,
             features=self.spec.vocabulary_sizes(),
             masked=self.options.objective == "masked+next",
@@ -60,19 +57,21 @@ class FitPlan(NamedTuple):
             report=report,
             evaluated=evaluated,
             state=state,
+            start=self.start,
         )
 
 
 def plan_fit(
     log: Sequences,
     *,
+    start: Start = BY_CHANCE,
     max_minutes: float = 10.0,
     objective: str = "next",
     seed: int = 0,
-    dim: int = 64,
-    layers: int = 2,
-    heads: int = 2,
-    max_length: int = 50,
+    dim: int | None = None,
+    layers: int | None = None,
+    heads: int | None = None,
+    max_length: int | None = None,
     dropout: float = 0.2,
     features: Sequence[str] | None = None,
     place_buckets: int = 4096,
@@ -83,19 +82,15 @@ def plan_fit(
     last_window_share: float = 0.5,
     augmentation: Augmentation = UNCHANGED,
 ) -> FitPlan:
-    """The plan of a training with these options of `model.train.train`.
+    """The plan of a training with these options of `model.train.train`, from `start`.
 
     ValueError or DataError, one sentence, for what cannot be.
     """
     if objective not in OBJECTIVES:
         message = f"objective {objective!r} is none of {', '.join(OBJECTIVES)}"
         raise ValueError(message)
-    spec = FeatureSpec(
-        usable_features(log, features),
-        tuple(sorted(log.event_types)),
-        place_buckets if log.place_cell.any() else 0,
-        max_length,
-    )
+    sizes = start.sizes(dim=dim, layers=layers, heads=heads, max_length=max_length)
+    spec = start.feature_spec(log, features, sizes.max_length, place_buckets)
     options = FitOptions(
         max_minutes * 60,
         max_steps,
@@ -107,24 +102,4 @@ def plan_fit(
         objective,
         augmentation=augmentation,
     )
-    return FitPlan(spec, dim, layers, heads, dropout, options)
-
-
-def usable_features(log: Sequences, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The features asked for, or all that the log can feed. DataError for one that it cannot."""
-    can = {
-        "event_type": len(log.event_types) > 1,
-        "time_gap": log.has_times,
-        "hour_of_week": log.has_times,
-        "place": bool(log.place_cell.any()),
-    }
-    if wanted is None:
-        return tuple(name for name in FEATURE_INPUTS if can[name])
-    for feature in wanted:
-        if feature not in can:
-            message = f"feature {feature!r} is none of {', '.join(can)}"
-            raise DataError(message)
-        if not can[feature] and feature != "event_type":
-            message = f"the data has nothing to feed the feature {feature}: leave it out"
-            raise DataError(message)
-    return tuple(name for name in FEATURE_INPUTS if name in wanted)
+    return FitPlan(spec, sizes, dropout, options, start)

@@ -28,14 +28,7 @@ from model.augment import UNCHANGED, Augmentation
 from model.baselines import PriorConfig
 from model.blending import choose_blend
 from model.curves import curves_png
-from model.data import (
-    DataError,
-    Sequences,
-    Split,
-    last_event_validation,
-    leave_one_out,
-    temporal,
-)
+from model.data import Sequences
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
 from model.fit import Fit, log_probabilities
@@ -44,13 +37,14 @@ from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
 from model.progress import TrainingProgress
 from model.tensorboard_log import tensorboard_log
+from model.splits import make_split
 from model.text import Trained, fit_item_text, prepare_item_text
+from model.transfer import start_of
 from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 
-SPLITS = ("leave-one-out", "temporal", "none")
 DEMO_STEPS = 6000
 
 
@@ -61,16 +55,17 @@ def train(
     max_minutes: float = 10.0,
     objective: str = "next",
     seed: int = 0,
-    dim: int = 64,
-    layers: int = 2,
-    heads: int = 2,
-    max_length: int = 50,
+    dim: int | None = None,
+    layers: int | None = None,
+    heads: int | None = None,
+    max_length: int | None = None,
     dropout: float = 0.2,
     features: Sequence[str] | None = None,
     place_buckets: int = 4096,
     split: str = "leave-one-out",
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
+    data_share: float = 1.0,
     refit: bool = False,
     learning_rate: float = 1e-3,
     batch_size: int = 64,
@@ -85,6 +80,9 @@ def train(
     checkpoint: Path | None = None,
     resume: Path | None = None,
     tensorboard: Path | None = None,
+    source: Path | None = None,
+    adapter: str = "none",
+    fresh_items: bool = False,
     items: Path | str | None = None,
     hold_out_items: float = 0.0,
     threads: int | None = None,
@@ -104,6 +102,16 @@ def train(
     which the artefact will place items that it has never seen; None for an artefact without text.
     hold_out_items: share of all items whose events are removed first,
     for the protocol cold-items.
+    data_share: see `make_split`. priors: how the graph and popularity are computed, None to choose
+    the graph's half-life on validation events; the artefact records it. augmentation: random
+    changes of the windows that next items are learned from. data_name: what the artefact calls the
+    data, None for the file's name. checkpoint: directory for the torch weights, which the artefact
+    has not. resume: directory in which an interrupted training is taken up; it is made if it is not
+    there. source: a checkpoint of another training, whose encoder the fit begins with, None for one
+    by chance; adapter and fresh_items: how, see `model.transfer`. Sizes that are None are those of
+    the source, or the usual ones. items: titles and categories (`read_items`), by which the
+    artefact will place items that it has never seen; None for an artefact without text.
+    hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
     if threads is not None:
@@ -115,10 +123,16 @@ def train(
         log = without_items(log, kept_out)
     pretrained = None if rows is None else prepare_item_text(rows, log.items)
     held_out = make_split(
-        log, split, test_fraction=test_fraction, validation_fraction=validation_fraction
+        log,
+        split,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        data_share=data_share,
     )
+    start = start_of(source, adapter, fresh_items=fresh_items)
     plan = plan_fit(
         log,
+        start=start,
         max_minutes=max_minutes,
         objective=objective,
         seed=seed,
@@ -182,6 +196,7 @@ def train(
         )
         kept = fit_on(plan._replace(options=final), events, np.zeros(0, np.int64), "refit")
         known = np.unique(log.item[events])
+    names = [log.items[index] for index in known.tolist()]
     data_name = data_name or ("log" if isinstance(data, Sequences) else Path(data).name)
     summary: dict[str, object] = {
         "data": {
@@ -196,13 +211,16 @@ def train(
         "validation_fraction": validation_fraction if online else None,
         "objective": objective,
         "augmentation": augmentation._asdict() if augmentation.active else None,
+        "data_share": data_share,
         "seed": seed,
         "steps": kept.steps,
         "pretraining_steps": kept.pretraining_steps,
         "seconds": round(time.monotonic() - started, 1),
         "refit": refit,
         "parameters": sum(weight.numel() for weight in kept.encoder.parameters()),
+        "trained_parameters": kept.trained_parameters,
         "priors": choice.priors._asdict(),
+        "from": start.record(spec, names),
         "command": command,
     }
     text = None
@@ -225,7 +243,7 @@ def train(
         out,
         name=name,
         spec=spec,
-        items=[log.items[index] for index in known.tolist()],
+        items=names,
         top_k=top_k,
         blend=choice.blend,
         repeat_policy=choice.repeat_policy,
@@ -294,20 +312,3 @@ def train_demo(
         progress=progress,
         command="freshrec demo --train",
     )
-
-
-def make_split(
-    log: Sequences, split: str, *, test_fraction: float, validation_fraction: float
-) -> Split:
-    """The events held out under one of SPLITS; DataError if nothing is left to validate on."""
-    if split not in SPLITS:
-        message = f"split {split!r} is none of {', '.join(SPLITS)}"
-        raise ValueError(message)
-    if split == "temporal":
-        found = temporal(log, test_fraction=test_fraction, validation_fraction=validation_fraction)
-    else:
-        found = leave_one_out(log) if split == "leave-one-out" else last_event_validation(log)
-    if not len(found.validation):
-        message = "no user has enough events to validate on: bring users with three or more"
-        raise DataError(message)
-    return found

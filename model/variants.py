@@ -20,7 +20,7 @@ from model.half_precision import to_float16
 from model.net import SequenceEncoder, load_checkpoint
 from model.pruning import Pruned, prune_layers
 from model.ranking import ranking_metrics, target_ranks
-from model.train import make_split
+from model.splits import make_split
 from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]
@@ -81,6 +81,7 @@ def load_source(checkpoint: Path, log: Sequences, top_k: int | None, seed: int) 
         str(training.get("split", "leave-one-out")),
         test_fraction=share("test_fraction", 0.2),
         validation_fraction=share("validation_fraction", 0.1),
+        data_share=share("data_share", 1.0),
     )
     known = np.array([index[item] for item in items], np.int64)
     validation = split.validation

@@ -44,10 +44,10 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
     "--features",
     help=f"Comma-separated, of {', '.join(_FEATURES)}, or '' for none; default: all usable",
 )
-@click.option("--dim", type=click.IntRange(8, 4096), default=64, show_default=True)
-@click.option("--layers", type=click.IntRange(1, 48), default=2, show_default=True)
-@click.option("--heads", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--max-length", type=click.IntRange(2, 512), default=50, show_default=True,
+@click.option("--dim", type=click.IntRange(8, 4096), show_default="64")
+@click.option("--layers", type=click.IntRange(1, 48), show_default="2")
+@click.option("--heads", type=click.IntRange(1, 64), show_default="2")
+@click.option("--max-length", type=click.IntRange(2, 512), show_default="50",
               help="Events that the encoder sees.")  # fmt: skip
 @click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.2, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1, 65_536), default=64, show_default=True)
@@ -68,6 +68,17 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               help="Keep the fit's state here; go on from it if it is there.")  # fmt: skip
 @click.option("--tensorboard", metavar="DIR", type=click.Path(path_type=Path),
               help="Write loss, learning rate and validation here.")  # fmt: skip
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="CHECKPOINT",
+              help="Begin with the encoder of another --checkpoint: sizes and features are its "
+              "own, items with an id that it does not know are new.")  # fmt: skip
+@click.option("--adapter", type=click.Choice(["none", "lora"]), default="none",
+              show_default=True, help="lora: keep what --from brings, and train low-rank adapters "
+              "beside it, merged before export.")  # fmt: skip
+@click.option("--fresh-items", is_flag=True,
+              help="With --from: ids mean other items than there; none is kept.")  # fmt: skip
+@click.option("--data-share", type=click.FloatRange(0, 1, min_open=True), default=1.0,
+              show_default=True, help="Learn from the oldest so many of the events that are not "
+              "held out for the test.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
 @settings_options(*KAFKA, "window_seconds")

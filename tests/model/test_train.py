@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from model.artifact import load_artifact
+from model.augment import Augmentation
 from model.blending import choose_blend, unknown_to_lowest
 from model.data import DataError, Event, leave_one_out, sequences
 from model.evaluate import encoder_log_probabilities, evaluate
 from model.export import export
 from model.fit import log_probabilities
 from model.fit_curve import evaluated
-from model.fit_plan import usable_features
+from model.log_features import usable_features
 from model.log_files import read_log
 from model.net import load_checkpoint
 from model.scorer import EncoderScorer, History
@@ -205,3 +206,38 @@ def test_a_second_fit_is_pre_trained_in_the_same_proportion(log_file: Path, tmp_
     larger = (80 * 14 - 80) / (80 * 14 - 160)  # the validation events train too
     assert training["steps"] == math.ceil(best * larger)
     assert training["pretraining_steps"] == math.ceil(20 * larger)
+
+
+def test_an_encoder_of_another_training_is_adapted_and_the_artefact_says_so(
+    trained, log_file: Path, tmp_path: Path
+):
+    report = train(
+        log_file, tmp_path / "m", source=log_file.parent / "checkpoint", adapter="lora",
+        features=("time_gap",), objective="masked+next", augmentation=Augmentation(crop=0.2),
+        refit=True, resume=tmp_path / "state", checkpoint=tmp_path / "checkpoint",
+        split="temporal", data_share=0.8, max_steps=60, learning_rate=5e-3, seed=1, top_k=5,
+        max_minutes=10,
+    )  # fmt: skip
+    manifest = load_artifact(tmp_path / "m").manifest
+    assert (manifest.dim, manifest.layers, manifest.max_length) == (16, 1, 10)
+    assert manifest.training["from"] == {
+        "name": "bert", "version": trained[1]["version"], "adapter": "lora", "items_kept": ITEMS,
+        "features_left_out": ["hour_of_week"], "features_new": [],
+    }  # fmt: skip
+    assert manifest.training["trained_parameters"] == 2304 + 31 * 16 + 30 + 16  # and the mask
+    assert manifest.training["data_share"] == 0.8
+    assert (tmp_path / "state" / "refit").is_dir()
+    assert report["validation"]["encoder"]["hit_rate"]["5"] > 0.85
+    tested = evaluate(log_file, tmp_path / "m", protocol="temporal", test_fraction=0.2)
+    assert tested["held_out"] is True
+    assert tested["encoder"]["hit_rate"]["5"] > 0.85
+    encoder, _, _ = load_checkpoint(tmp_path / "checkpoint")  # adapters are merged
+    assert encoder.config.layers == 1
+
+
+def test_what_does_not_fit_the_encoder_of_another_training_is_refused(
+    trained, log_file: Path, tmp_path: Path
+):
+    with pytest.raises(DataError, match="--dim 32 is not the 16 of the encoder that --from names"):
+        train(log_file, tmp_path / "m", source=log_file.parent / "checkpoint", dim=32)
+    assert not (tmp_path / "m").exists()

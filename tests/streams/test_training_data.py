@@ -209,3 +209,25 @@ def test_augmentation_of_no_known_kind_is_one_sentence(
     assert done.exit_code == 1
     assert words in done.stderr
     assert not trained
+
+
+def test_sizes_that_are_not_given_are_left_to_the_encoder_that_the_fit_begins_with(
+    clicks: str, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "m")]
+    more = ["--from", "checkpoint", "--adapter", "lora", "--fresh-items", "--data-share", "0.05"]
+    assert _run(clicks, *out, *more, "--layers", "3").exit_code == 0
+    (call,) = trained
+    assert (call["source"], call["adapter"], call["fresh_items"]) == (
+        Path("checkpoint"), "lora", True,
+    )  # fmt: skip
+    assert call["data_share"] == 0.05
+    sizes = [call[name] for name in ("dim", "layers", "heads", "max_length")]
+    assert sizes == [None, 3, None, None]
+
+
+def test_a_checkpoint_that_is_not_there_is_one_sentence(clicks: str, tmp_path: Path) -> None:
+    done = _run(clicks, "--out", str(tmp_path / "m"), "--from", str(tmp_path / "nothing"))
+    assert done.exit_code == 1
+    assert "nothing is not a checkpoint of `freshrec train --checkpoint`" in done.stderr
+    assert not (tmp_path / "m").exists()
