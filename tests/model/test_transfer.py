@@ -156,7 +156,8 @@ def test_an_interrupted_fit_from_an_encoder_ends_in_the_same_weights(
     with pytest.raises(BrokenOffError):
         run("broken", break_off)
     resumed = run("broken")
-    assert resumed.curve == whole.curve
+    assert [point.loss for point in resumed.curve] == [point.loss for point in whole.curve]
+    assert resumed.steps == whole.steps
     one, other = weights(whole.encoder), weights(resumed.encoder)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
