@@ -36,8 +36,8 @@ from model.fit_plan import FitPlan, plan_fit
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
 from model.progress import TrainingProgress
-from model.tensorboard_log import tensorboard_log
 from model.splits import make_split
+from model.tensorboard_log import tensorboard_log
 from model.text import Trained, fit_item_text, prepare_item_text
 from model.transfer import start_of
 from model.windows import EncodedLog
@@ -100,18 +100,10 @@ def train(
     in which an interrupted training is taken up; it is made if it is not there. tensorboard:
     directory for the curves of `fit` and `refit`. items: titles and categories (`read_items`), by
     which the artefact will place items that it has never seen; None for an artefact without text.
-    hold_out_items: share of all items whose events are removed first,
-    for the protocol cold-items.
-    data_share: see `make_split`. priors: how the graph and popularity are computed, None to choose
-    the graph's half-life on validation events; the artefact records it. augmentation: random
-    changes of the windows that next items are learned from. data_name: what the artefact calls the
-    data, None for the file's name. checkpoint: directory for the torch weights, which the artefact
-    has not. resume: directory in which an interrupted training is taken up; it is made if it is not
-    there. source: a checkpoint of another training, whose encoder the fit begins with, None for one
-    by chance; adapter and fresh_items: how, see `model.transfer`. Sizes that are None are those of
-    the source, or the usual ones. items: titles and categories (`read_items`), by which the
-    artefact will place items that it has never seen; None for an artefact without text.
     hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
+    data_share: see `make_split`. source: a checkpoint of another training, whose encoder the fit
+    begins with, None for one by chance; adapter and fresh_items: how, see `model.transfer`. Sizes
+    that are None are those of the source, or the usual ones.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
     if threads is not None:
