@@ -16,10 +16,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 
+from streams.access_faults import AccessError
 from streams.connection import BrokerUnavailableError, connect_admin
+from streams.permissions import ensure_permitted
+from streams.publisher import PublishError
 from streams.serving import ServingError
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 from streams.stores import StoreError
 from streams.topics import TopicMismatchError, ensure_topics, record_limit_bytes
 from streams.worker import Worker
@@ -37,6 +41,16 @@ _PASSING_FAULTS = (
     "NotLeaderForPartition",
     "LeaderNotAvailable",
 )
+_EXPLAINED = (
+    AccessError,
+    BrokerUnavailableError,
+    PublishError,
+    ServingError,
+    SettingsError,
+    StoreError,
+    TopicMismatchError,
+)
+"""Faults whose message is a sentence that says what to do."""
 _GC_THRESHOLDS = (50_000, 50, 50)
 
 
@@ -58,16 +72,17 @@ async def _serve(settings: Settings) -> int:
             starting.result()
         elif stopping.done():
             _stopped_early()
-    except (BrokerUnavailableError, TopicMismatchError, StoreError, ServingError) as error:
+    except _EXPLAINED as error:
         log.error("%s", error)
         return EXIT_FAILED
-    except KafkaError as error:
+    except (KafkaError, KafkaException) as error:
         log.error("the brokers at %s failed while starting: %r", settings.bootstrap, error)
         return EXIT_FAILED
     await _first(stopping, worker.failure)
     if worker.failure.done():
         failure = worker.failure.result()
-        log.error("the worker ends: %s", failure, exc_info=failure)
+        known = isinstance(failure, _EXPLAINED)
+        log.error("the worker ends: %s", failure, exc_info=None if known else failure)
         _exit_now(EXIT_FAILED)
     log.info("stopping")
     stopped: asyncio.Future[Any] = asyncio.ensure_future(worker.stop())
@@ -93,6 +108,7 @@ async def _first(*futures: asyncio.Future[Any], timeout_seconds: float | None = 
 async def _build(settings: Settings) -> tuple[Worker, int]:
     admin = await connect_admin(settings)
     try:
+        await asyncio.to_thread(ensure_permitted, settings, "worker")
         partitions = await ensure_topics(admin, settings)
         dead_letter_bytes = await record_limit_bytes(admin, settings.dead_letter_topic)
         described = await admin.describe_topics([settings.items])

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,6 +49,7 @@ class KafkaCluster:
             The first is the one that `bootstrap` gives and that brokers use among themselves.
         port: port of the first listener of broker 0; None for a free one.
         heap_mb: Java heap of each broker, in MiB.
+        java_options: further options of the brokers' JVMs.
 
     Raises:
         KafkaUnavailable: no Java, no Maven, or a broker that does not come up.
@@ -63,6 +64,7 @@ class KafkaCluster:
         listeners: Mapping[str, str] | None = None,
         port: int | None = None,
         heap_mb: int = 512,
+        java_options: Sequence[str] = (),
     ) -> None:
         if brokers < 1:
             raise ValueError(f"a cluster needs at least one broker, not {brokers}")
@@ -72,6 +74,7 @@ class KafkaCluster:
         self.data_dir = data_dir.resolve() if data_dir is not None else None
         self._keep_data = data_dir is not None
         self._heap_mb = heap_mb
+        self._java_options = list(java_options)
         self._java = Path()
         self._class_path = ""
         self._archive = Path()
@@ -231,7 +234,7 @@ class KafkaCluster:
 
     def _launch(self, broker: int) -> None:
         assert self._reaper is not None
-        command = [str(self._java), *jvm_flags(self._heap_mb, self._archive)]
+        command = [str(self._java), *jvm_flags(self._heap_mb, self._archive), *self._java_options]
         if self.brokers == 1 and not self._archive.exists():
             # The first run on a machine makes the archive that lets later ones start faster.
             self._recording = self._archive.with_name(f"recording-{uuid.uuid4().hex}.jsa")

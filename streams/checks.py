@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +13,8 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.settings import Settings
+from streams.access_faults import NotAdmittedError, NotPermittedError
+from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
 
 Level = Literal["ok", "note", "fault"]
 
@@ -30,16 +32,67 @@ class Finding(msgspec.Struct, frozen=True):
 
 def run_checks(settings: Settings, *, broker_timeout_seconds: float = 5.0) -> Iterator[Finding]:
     """All findings, in the order in which a first start would meet them."""
+    refusal = _admission(settings)
+    if refusal is not None:
+        yield refusal
+        yield from _beside_brokers(settings)
+        return
     partitions = _partition_counts(settings, broker_timeout_seconds)
     if isinstance(partitions, Finding):
         yield partitions
     else:
         yield Finding("brokers", "ok", f"{settings.bootstrap} answers")
         yield from topic_findings(settings, partitions)
+        yield from _rights(settings)
+    yield from _beside_brokers(settings)
+
+
+def _beside_brokers(settings: Settings) -> Iterator[Finding]:
+    yield from _secret_files(settings)
     yield from _state_directory(settings)
     yield _one_onnxruntime()
     yield from _model(settings)
     yield _engine(settings)
+
+
+def _admission(settings: Settings) -> Finding | None:
+    """Brokers that answer and do not take the certificate or the credentials; None: they do."""
+    from streams.connection import ensure_admitted
+
+    try:
+        ensure_admitted(settings)
+    except NotAdmittedError as error:
+        fault, _, advice = str(error).partition(": ")
+        return Finding("brokers", "fault", fault, advice)
+    return None
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """What a worker with these credentials would lack."""
+    if settings.security_protocol == "plaintext":
+        return
+    from streams.permissions import ensure_permitted
+
+    try:
+        ensure_permitted(settings, "worker")
+    except NotPermittedError as error:
+        fault, _, advice = str(error).partition(": ")
+        yield Finding("rights", "fault", fault, advice)
+    except KafkaException as error:
+        yield Finding("rights", "note", f"the brokers do not say: {error.args[0].str()}")
+    else:
+        yield Finding("rights", "ok", "those of a worker, as docs/security.md lists them")
+
+
+def _secret_files(settings: Settings) -> Iterator[Finding]:
+    """Files of secrets that others than their owner and group can read."""
+    for name in SECRETS_OF_FILES:
+        path = getattr(settings, name + FILE_SUFFIX)
+        if path is not None and path.stat().st_mode & stat.S_IROTH:
+            yield Finding(
+                "secrets", "note", f"{path} can be read by every user of this machine",
+                f"chmod o= {path}",
+            )  # fmt: skip
 
 
 def _partition_counts(settings: Settings, timeout_seconds: float) -> dict[str, int] | Finding:

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.connection import client_options
+from streams.connection import client_options, raise_if_denied
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class Follower:
                 await consumer.start()
                 await self._read(consumer)
             except (KafkaError, OSError) as error:
+                raise_if_denied(error, f"reading {self._topic}")
                 log.warning("following %s was interrupted, trying again: %r", self._topic, error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._changed.set()

@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.codec import CodecError, frame, unframe
+from streams.connection import raise_if_denied
 from streams.follower import read_to_end
 from streams.graph import ItemState, decode_item_state, encode_item
 from streams.publisher import Publisher
@@ -149,6 +150,7 @@ class Partition:
                 await read_to_end(self._settings, {tp: -_DEAD_LETTERS_REREAD}, collect)
                 break
             except KafkaError as error:
+                raise_if_denied(error, f"reading {tp.topic}")
                 log.warning("reading %s was interrupted, trying again: %r", tp.topic, error)
                 await asyncio.sleep(_RETRY_SECONDS)
         return found

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from streams.connection import client_options
+from streams.connection import client_options, raise_if_denied
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
 
@@ -32,7 +32,7 @@ class Sent:
     async def acknowledged(self) -> int:
         """Wait for the broker; returns the offset after the last record (-1 if none was sent).
 
-        Raises `PublishError` when the client gave up.
+        Raises `PublishError` when the client gave up, `NotPermittedError` when it may not send.
         """
         next_offset = -1
         for future, count in self._futures:
@@ -41,6 +41,7 @@ class Sent:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
+                raise_if_denied(error, "a send")
                 raise PublishError(
                     f"the broker did not acknowledge a send: {error!r}; nothing unacknowledged "
                     "is committed, a restart replays it"

@@ -1,4 +1,4 @@
-"""The generated parts of the documentation: settings, metrics and event types, out of the code.
+"""The generated parts of the documentation: settings, metrics, rights and others, from the code.
 
 `python -m streams.reference docs` rewrites them, `--check` tells whether they are fresh. A part
 stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`; the text around it is
@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from streams.access import ROLES, rights
 from streams.event_types import DEFAULT_EVENT_TYPES
 from streams.metrics import Metrics
 from streams.setting_fields import SettingField
-from streams.settings import ENVIRONMENT_PREFIX, FIELDS
+from streams.settings import ENVIRONMENT_PREFIX, FIELDS, Settings
 
 _PART = re.compile(
     r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(\n<!-- end of generated -->)", re.DOTALL
@@ -67,7 +68,23 @@ def event_types_table() -> str:
     return _table(("event type", "weight", "half-life", "polarity"), rows)
 
 
+def rights_table() -> str:
+    """Who needs which rights, with the names that the default settings give."""
+    rows = [
+        (
+            role,
+            f"{right.resource} `{right.name}`",
+            ", ".join(name.upper() for name in right.operations),
+            right.why,
+        )
+        for role in ROLES
+        for right in rights(role, Settings())
+    ]
+    return _table(("role", "on", "operations", "for"), rows)
+
+
 PARTS = {
+    "rights": rights_table,
     "settings": settings_table,
     "metrics": metrics_table,
     "event types": event_types_table,
@@ -123,7 +140,7 @@ def _flag(field: SettingField) -> str:
         return f"`{field.flag}`{no}"
     if field.kind == "table":
         return "none: TOML file"
-    return f"none: `{ENVIRONMENT_PREFIX}{field.name.upper()}` or TOML file"
+    return f"none: `{ENVIRONMENT_PREFIX}{field.name.upper()}`, TOML or its file"
 
 
 def _default(field: SettingField) -> str:

@@ -2,7 +2,8 @@
 
 The server has threads of its own, so it answers while the event loop is busy. It only reads:
 GET and HEAD, no request body, a bounded number of requests at a time. Look-ups name users and
-items, so they are open to this machine only, or to whoever has the look-up token.
+items, so they are open to whoever has the look-up token and to nobody else: without a token set
+they are off, on this machine too.
 """
 
 from __future__ import annotations
@@ -161,11 +162,13 @@ class Answers:
         prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
         if prefix is None and path not in ("/status", "/graph/export"):
             return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
-        refusal = self._refusal(headers, client)
+        refusal = self._refusal(headers)
+        if path == "/status":
+            if refusal is None or self._is_this_machine(headers, client):
+                return _json(self._reader.status())
+            return refusal
         if refusal is not None:
             return refusal
-        if path == "/status":
-            return _json(self._reader.status())
         if prefix is None:
             return Answer(HTTPStatus.OK, self._reader.graphml(), "application/graphml+xml")
         try:
@@ -189,23 +192,35 @@ class Answers:
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return _json({"ready": not reasons, "waiting_for": reasons}, status)
 
-    def _refusal(self, headers: Message, client: str) -> Answer | None:
+    def _refusal(self, headers: Message) -> Answer | None:
         """Why this peer may not look anything up; None: it may."""
+        if self._token is None:
+            return _problem(
+                HTTPStatus.UNAUTHORIZED,
+                "Look-ups are off: set FRESHREC_LOOKUP_TOKEN for the worker, and for whoever asks.",
+            )
         scheme, _, given = headers.get("Authorization", "").partition(" ")
-        if self._token is not None and scheme.lower() == "bearer":
-            if hmac.compare_digest(given.strip().encode(), self._token.encode()):
-                return None
-            return _problem(HTTPStatus.UNAUTHORIZED, "The look-up token is wrong.")
-        # The Host check keeps web pages of other origins out (DNS rebinding); a forwarded request
-        # comes from a proxy on this machine and says nothing about who asked.
-        forwarded = "X-Forwarded-For" in headers or "Forwarded" in headers
-        if _is_loopback(client) and _is_local_name(headers.get("Host", "")) and not forwarded:
+        if scheme.lower() != "bearer":
+            return _problem(
+                HTTPStatus.UNAUTHORIZED,
+                "Look-ups need the worker's look-up token: Authorization: Bearer TOKEN"
+                " (freshrec graph takes it from FRESHREC_LOOKUP_TOKEN).",
+            )
+        if hmac.compare_digest(given.strip().encode(), self._token.encode()):
             return None
-        return _problem(
-            HTTPStatus.UNAUTHORIZED,
-            "Look-ups are open on the worker's own machine only; from elsewhere set lookup_token"
-            " and send it as Authorization: Bearer TOKEN.",
-        )
+        return _problem(HTTPStatus.UNAUTHORIZED, "The look-up token is wrong.")
+
+    @staticmethod
+    def _is_this_machine(headers: Message, client: str) -> bool:
+        """Whether a person on this machine asks, as far as can be told.
+
+        The Host check keeps web pages of other origins out (DNS rebinding); a forwarded request
+        comes from a proxy on this machine and says nothing about who asked. A token that is given
+        must be right.
+        """
+        forwarded = "X-Forwarded-For" in headers or "Forwarded" in headers
+        local = _is_loopback(client) and _is_local_name(headers.get("Host", ""))
+        return local and not forwarded and "Authorization" not in headers
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -256,7 +271,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self.server.answers.answer(self.path, self.headers, self.client_address[0])
         except Exception:  # noqa: BLE001 (a look-up that fails must not take the server down)
-            _log.exception("no answer to %s", self.path[:200])
+            # Without what follows the last slash: logs name no users and no items.
+            _log.exception("no answer to %s", self.path[:200].rpartition("/")[0] + "/…")
             words = "The look-up failed; the worker's log says why."
             answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, words)
         self.send_response(answer.status)

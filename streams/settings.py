@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError", "load_settings"]
 
 ENVIRONMENT_PREFIX = "FRESHREC_"
+FILE_SUFFIX = "_file"
+SECRETS_OF_FILES = ("sasl_password", "sasl_token", "ssl_key_password", "lookup_token")
+"""Every secret can also be the content of a file that the setting `NAME_file` names."""
+MAX_SECRET_CHARACTERS = 65_536
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -59,12 +63,21 @@ class Settings:
     security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
         "plaintext", "how to talk to the brokers"
     )
-    sasl_mechanism: Literal["plain", "scram-sha-256", "scram-sha-512"] = setting(
+    sasl_mechanism: Literal["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"] = setting(
         "plain", "SASL mechanism, with a sasl_* security protocol"
     )
-    sasl_username: str | None = setting(None, "SASL user name")
+    sasl_username: str | None = setting(None, "SASL user name; oauthbearer has it in the token")
     sasl_password: str | None = setting(None, "SASL password", secret=True)
+    sasl_password_file: Path | None = setting(None, "file that holds the SASL password")
+    sasl_token: str | None = setting(None, "OAuth bearer token", secret=True)
+    sasl_token_file: Path | None = setting(
+        None, "file that holds the OAuth bearer token; read anew for every connection"
+    )
     ssl_ca_file: Path | None = setting(None, "PEM file of the authorities that sign the brokers")
+    ssl_certificate_file: Path | None = setting(None, "PEM file of this client's certificate")
+    ssl_key_file: Path | None = setting(None, "PEM file of the certificate's key")
+    ssl_key_password: str | None = setting(None, "password of the key's file", secret=True)
+    ssl_key_password_file: Path | None = setting(None, "file that holds that password")
 
     # Model
     model_dir: Path | None = setting(None, "artefact directory of the encoder", flag="--model")
@@ -133,8 +146,11 @@ class Settings:
     metrics_host: str = setting("127.0.0.1", "address of /metrics, /livez, /readyz and look-ups")
     metrics_port: int = setting(9464, "port of the same; 0: any free port", 0, 65_535)
     lookup_token: str | None = setting(
-        None, "bearer token that opens user and item look-ups beyond loopback", secret=True
+        None,
+        "bearer token that opens look-ups of users and items; unset: off",
+        secret=True,
     )
+    lookup_token_file: Path | None = setting(None, "file that holds the look-up token")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least log level")
 
     def __post_init__(self) -> None:
@@ -156,11 +172,25 @@ class Settings:
                 "trending_half_life_seconds must be shorter than popularity_half_life_seconds:"
                 " trending is the ratio of a short to a long half-life."
             )
-        if self.security_protocol.startswith("sasl") and not (
-            self.sasl_username and self.sasl_password
-        ):
+        for name in SECRETS_OF_FILES:
+            if getattr(self, name) and getattr(self, name + FILE_SUFFIX):
+                raise SettingsError(f"Give {name} or {name}{FILE_SUFFIX}, not both.")
+        if self.security_protocol.startswith("sasl"):
+            self._check_sasl()
+        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
+            raise SettingsError("ssl_certificate_file and ssl_key_file need each other.")
+
+    def _check_sasl(self) -> None:
+        said = f"security_protocol {self.security_protocol} with sasl_mechanism"
+        if self.sasl_mechanism == "oauthbearer":
+            if not (self.sasl_token or self.sasl_token_file):
+                raise SettingsError(
+                    f"{said} oauthbearer needs sasl_token_file, or sasl_token in the environment."
+                )
+        elif not self.sasl_username or not (self.sasl_password or self.sasl_password_file):
             raise SettingsError(
-                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password."
+                f"{said} {self.sasl_mechanism} needs sasl_username, and sasl_password_file or"
+                " sasl_password in the environment."
             )
 
     def __repr__(self) -> str:
@@ -169,6 +199,16 @@ class Settings:
             for f in FIELDS
         )
         return f"Settings({', '.join(shown)})"
+
+    def secret(self, name: str) -> str | None:
+        """A secret by its field's name: as given, or what its file holds now; None: neither.
+
+        Files are read each time, so that a secret can be changed under a running process. Raises
+        `SettingsError`, which never shows a secret.
+        """
+        given: str | None = getattr(self, name)
+        path: Path | None = getattr(self, name + FILE_SUFFIX)
+        return given if path is None else _read_secret(name + FILE_SUFFIX, path)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked again."""
@@ -262,17 +302,9 @@ class Settings:
 
     def librdkafka(self, **more: Any) -> dict[str, Any]:
         """Options of a confluent-kafka client for these brokers; `more` is added as it is."""
-        options: dict[str, Any] = {
-            "bootstrap.servers": self.bootstrap,
-            "security.protocol": self.security_protocol,
-        }
-        if self.security_protocol.startswith("sasl"):
-            options["sasl.mechanism"] = self.sasl_mechanism.upper()
-            options["sasl.username"] = self.sasl_username
-            options["sasl.password"] = self.sasl_password
-        if self.ssl_ca_file is not None:
-            options["ssl.ca.location"] = str(self.ssl_ca_file)
-        return options | more
+        from streams.client_options import librdkafka_options
+
+        return librdkafka_options(self) | more
 
 
 FIELDS: tuple[SettingField, ...] = fields_of(Settings)
@@ -307,7 +339,10 @@ def load_settings(
         elif field.name in document:
             source = f"key {field.name} of {toml_path}"
             values[field.name] = parse(field, document[field.name], source)
-    return Settings(**values)
+    settings = Settings(**values)
+    for name in SECRETS_OF_FILES:
+        settings.secret(name)  # a file that cannot be read is said now, not at the first use
+    return settings
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -317,6 +352,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from error
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise SettingsError(f"{path} is not a TOML file: {error}.") from error
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"Cannot read {name} {path}: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name} {path} is not UTF-8 text.") from None
+    if not text or len(text) > MAX_SECRET_CHARACTERS or not text.isprintable():
+        raise SettingsError(
+            f"{name} {path} must hold one line of 1 to {MAX_SECRET_CHARACTERS} characters."
+        )
+    return text
 
 
 def _did_you_mean(name: str) -> str:

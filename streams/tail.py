@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from streams.events import Recommendation, decode_recommendation
 from streams.settings import Settings
@@ -73,7 +80,9 @@ class TopicReader:
             if message.error() is not None:
                 if message.error().fatal():
                     raise TailError(f"Cannot read {self._topic}: {message.error().str()}.")
-                _log.warning("%s: %s", self._topic, message.error().str())
+                # The client asks for a coordinator of the group that it never joins.
+                if message.error().code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    _log.warning("%s: %s", self._topic, message.error().str())
                 continue
             key = (message.key() or b"").decode(errors="replace")
             yield Record(key, message.value(), message.partition(), message.offset())

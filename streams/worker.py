@@ -22,6 +22,7 @@ from streams.agents import ClickAgent, GraphAgent
 from streams.batcher import Batcher
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
+from streams.connection import raise_if_denied
 from streams.engine import ModelWatch
 from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
@@ -132,7 +133,7 @@ class Worker(Lifecycle):
             metrics=self.metrics,
             health=self.health,
             reader=Lookups(self, asyncio.get_running_loop()),
-            lookup_token=settings.lookup_token,
+            lookup_token=settings.secret("lookup_token"),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery: asyncio.Task[None] | None = None
@@ -240,6 +241,7 @@ class Worker(Lifecycle):
                 seconds = await recover(self.settings, partitions, self.publisher)
                 break
             except KafkaError as error:
+                raise_if_denied(error, "reading the changelogs")
                 log.warning("recovery was interrupted, trying again: %r", error)
                 await asyncio.sleep(1.0)
         for partition in partitions:
@@ -282,12 +284,12 @@ class Worker(Lifecycle):
             item = decode_item(record.value, record.key, limits)
             if isinstance(item, Reject):
                 log.warning(
-                    "item record %d/%d is not used: %s (%s)",
+                    "item record %d/%d is not used: %s",
                     record.partition,
                     record.offset,
                     item.reason.value,
-                    item.detail,
                 )
+                log.debug("because %s", item.detail)  # which can quote the record
                 continue
             self.catalogue.apply(item)
             self.placement.apply(item)

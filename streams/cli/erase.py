@@ -34,9 +34,11 @@ def erase(
         raise click.UsageError("USER is empty.")
     from streams.erase import EraseError
     from streams.erase import erase as run
+    from streams.permissions import ensure_access
     from streams.sender import SendError
     from streams.tail import TailError
 
     with failures(EraseError, SendError, TailError):
+        ensure_access(settings, "eraser")
         report = run(settings, user, timeout_seconds=timeout_seconds, partition=partition)
     emit(dataclasses.asdict(report), as_json=as_json)

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from streams.cli.options import Failure, emit, json_option
+from streams.settings import SettingsError, load_settings
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -25,7 +26,8 @@ worker_option = click.option(
 def graph() -> None:
     """Look at a running worker's graph.
 
-    From another machine the worker's look-up token is needed: FRESHREC_LOOKUP_TOKEN.
+    Needs the worker's look-up token, in FRESHREC_LOOKUP_TOKEN or in the file that
+    FRESHREC_LOOKUP_TOKEN_FILE names; a worker without one answers no look-ups.
     """
 
 
@@ -70,6 +72,13 @@ def _look_up(worker_url: str, path: str) -> object:
     return msgspec.json.decode(fetch(worker_url, path))
 
 
+def _lookup_token() -> str | None:
+    try:
+        return load_settings({}, os.environ).secret("lookup_token")
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def fetch(worker_url: str, path: str) -> bytes:
     """The body of a look-up. Raises `Failure` with the worker's own words where it refuses."""
     if not worker_url.startswith(("http://", "https://")):
@@ -77,7 +86,7 @@ def fetch(worker_url: str, path: str) -> bytes:
             f"--worker is a URL such as http://127.0.0.1:9464, not {worker_url}."
         )
     headers = {}
-    if token := os.environ.get("FRESHREC_LOOKUP_TOKEN"):
+    if token := _lookup_token():
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(worker_url.rstrip("/") + path, headers=headers)  # noqa: S310
     # A worker on loopback is never behind a proxy, and a look-up must not be sent through one.

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from streams.access_faults import AccessError
 from streams.setting_fields import SettingField
 from streams.settings import ENVIRONMENT_PREFIX, FIELDS, Settings, SettingsError, load_settings
 
@@ -21,11 +22,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 KAFKA = (
     "bootstrap", "topic_prefix", "clicks_topic", "items_topic", "recommendations_topic",
-    "security_protocol", "sasl_mechanism", "sasl_username", "ssl_ca_file",
+    "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password_file",
+    "sasl_token_file", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
+    "ssl_key_password_file",
     "request_timeout_seconds", "broker_deadline_seconds", "log_level",
 )  # fmt: skip
 PUBLISH = ("partitions", "replication_factor", "producer_partitioner")
 ALL = tuple(field.name for field in FIELDS)
+
+
+_SECRETS = (
+    "Secrets are never flags, which all users of a machine can see: they come from the environment"
+    " (" + ", ".join(ENVIRONMENT_PREFIX + field.name.upper() for field in FIELDS if field.secret)
+    + "), from the files that --sasl-password-file and its like name, or from this file."
+)  # fmt: skip
 
 
 class Failure(click.ClickException):
@@ -51,7 +61,7 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             "--config",
             type=click.Path(path_type=Path, dir_okay=False),
             envvar=ENVIRONMENT_PREFIX + "CONFIG",
-            help="TOML file with settings.",
+            help=f"TOML file with settings. {_SECRETS}",
         )
         done: Command = config(wrapped)
         return done
@@ -97,10 +107,13 @@ def emit(document: Any, *, as_json: bool) -> None:
 
 @contextmanager
 def failures(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds, whose messages are sentences, into exit code 1."""
+    """Turn errors of these kinds, whose messages are sentences, into exit code 1; so are those of
+    brokers that do not let a client in.
+    """
+    expected: tuple[type[Exception], ...] = (*kinds, AccessError)
     try:
         yield
-    except kinds as error:
+    except expected as error:
         raise Failure(str(error)) from error
 
 

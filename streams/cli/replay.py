@@ -63,6 +63,7 @@ def replay(
         raise click.UsageError("Give --speed or --rate, not both.")
     from streams.click_logs import ClickLog, LogError
     from streams.columns import PRESETS, MappingError
+    from streams.permissions import ensure_access
     from streams.replay import ReplayPlan
     from streams.replay import replay as run
     from streams.sender import KafkaSender, Pace, SendError, ensure_topic
@@ -80,6 +81,7 @@ def replay(
         window_seconds=settings.window_seconds,
     )
     with failures(LogError, SendError), progress_bar(f"replay {file.name}") as progress:
+        ensure_access(settings, "publisher")
         ensure_topic(settings, settings.clicks)
         report = run(
             ClickLog(file, mapping),

@@ -41,6 +41,7 @@ def simulate(
 ) -> None:
     """Publish a synthetic click stream with sessions, drift and trends, until stopped (Ctrl-C)."""
     from streams.click_message import encode_click, message_of
+    from streams.permissions import ensure_access
     from streams.sender import KafkaSender, Pace, SendError, ensure_topic
     from streams.simulate import Simulation, SimulationConfig
 
@@ -58,6 +59,7 @@ def simulate(
     start_ms = time.time_ns() // 1_000_000
     start = time.monotonic()
     with failures(SendError):
+        ensure_access(settings, "publisher")
         ensure_topic(settings, settings.clicks)
         sender = KafkaSender(settings, settings.clicks)
         pace = Pace(speed=1.0)

@@ -29,11 +29,13 @@ def tail(
     as_json: bool,
 ) -> None:
     """Show recommendations as they come out."""
+    from streams.permissions import ensure_access
     from streams.tail import TailError, TopicReader, lines, recommendations
 
     end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     shown = 0
     with failures(TailError):
+        ensure_access(settings, "subscriber")
         reader = TopicReader(settings, settings.recommendations, from_beginning=from_beginning)
         try:
             records = reader.read(lambda: end is not None and time.monotonic() >= end)

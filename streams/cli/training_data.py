@@ -31,8 +31,10 @@ def from_kafka(settings: Settings, reading: Reading) -> TrainingData:
     """Everything on the clicks topic now. Raises `TrainingLogError`."""
     from model.data import at_least, coded_sequences
     from streams.cli.replay import progress_bar
+    from streams.permissions import ensure_access
     from streams.training_log import read_training_log
 
+    ensure_access(settings, "trainer")
     with progress_bar(f"read {settings.clicks}") as progress:
         read = read_training_log(settings, progress=progress)
     log = coded_sequences(read.users, read.items, read.event_types, read.table)

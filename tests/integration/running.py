@@ -28,6 +28,7 @@ from streams.topics import ensure_topics
 from streams.worker_process import WorkerProcess
 
 PARTITIONS = 4
+LOOKUP_TOKEN = "look-up-token"
 _POLL_SECONDS = 0.05
 
 
@@ -50,6 +51,7 @@ def flags_for(kafka: str, directory: Path, **more: Any) -> dict[str, Any]:
         "state_dir": directory / "state",
         "metrics_port": free_port(),
         "encoder": False,
+        "lookup_token": LOOKUP_TOKEN,
         "instance_id": "worker-0",
         "session_timeout_seconds": 6.0,
         "heartbeat_seconds": 1.0,
@@ -171,10 +173,12 @@ def wait_until(
 
 def get(flags: dict[str, Any], path: str) -> tuple[int, bytes]:
     """Status and body of a look-up; status 0 while nobody answers."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{flags['metrics_port']}{path}",
+        headers={"Authorization": f"Bearer {LOOKUP_TOKEN}"},
+    )
     try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{flags['metrics_port']}{path}", timeout=10
-        ) as r:
+        with urllib.request.urlopen(request, timeout=10) as r:
             return r.status, r.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

@@ -25,6 +25,7 @@ from tests.documents import commands
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 DEADLINE_SECONDS = 30.0
+LOOKUP_TOKEN = "of-this-test"
 
 
 class Walk:
@@ -43,6 +44,7 @@ class Walk:
             "FRESHREC_BOOTSTRAP": f"127.0.0.1:{self.kafka_port}",
             "FRESHREC_METRICS_PORT": str(self.worker_port),
             "FRESHREC_WORKER": f"http://127.0.0.1:{self.worker_port}",
+            "FRESHREC_LOOKUP_TOKEN": LOOKUP_TOKEN,
         }
 
     def start(self, name: str) -> subprocess.Popen[str]:
@@ -89,9 +91,12 @@ class Walk:
 
     def look_up(self, path: str, port: int | None = None) -> Any:
         """What the worker says, None while it says nothing."""
-        url = f"http://127.0.0.1:{port or self.worker_port}{path}"
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port or self.worker_port}{path}",
+            headers={"Authorization": f"Bearer {LOOKUP_TOKEN}"},
+        )
         try:
-            with urllib.request.urlopen(url, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=10) as response:
                 return json.loads(response.read())
         except (urllib.error.URLError, ConnectionError):
             return None

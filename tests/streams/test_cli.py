@@ -60,7 +60,8 @@ def test_worker_has_a_flag_for_every_setting_but_secrets_and_tables() -> None:
     for field in FIELDS:
         if field.flag is not None:
             assert field.flag in shown, field.name
-    assert "--sasl-password" not in shown
+        assert f"--{field.name.replace('_', '-')} " not in shown or not field.secret
+    assert "FRESHREC_SASL_PASSWORD" in shown
 
 
 def test_worker_hands_over_flags_environment_and_file(
@@ -178,9 +179,12 @@ class Reader:
 
 
 @pytest.fixture
-def worker_url() -> Iterator[str]:
-    server = Server("127.0.0.1", 0, metrics=Metrics(), health=Health(), reader=Reader())
+def worker_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = Server(
+        "127.0.0.1", 0, metrics=Metrics(), health=Health(), reader=Reader(), lookup_token="t0ken"
+    )
     server.start()
+    monkeypatch.setenv("FRESHREC_LOOKUP_TOKEN", "t0ken")
     yield server.url
     server.stop()
 
@@ -198,6 +202,21 @@ def test_graph_commands_ask_a_running_worker(worker_url: str, tmp_path: Path) ->
     out = tmp_path / "g.graphml"
     assert _run("graph", "export", "--worker", worker_url, "--out", str(out)).exit_code == 0
     assert out.read_bytes() == b"<graphml/>"
+
+
+def test_graph_commands_take_the_token_from_a_file_and_say_when_it_is_missing(
+    worker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRESHREC_LOOKUP_TOKEN")
+    without = _run("graph", "show", "a/ä", "--worker", worker_url)
+    assert without.exit_code == 1
+    assert "FRESHREC_LOOKUP_TOKEN" in without.stderr
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    monkeypatch.setenv("FRESHREC_LOOKUP_TOKEN_FILE", str(token))
+    assert _run("graph", "show", "a/ä", "--worker", worker_url).exit_code == 0
+    token.unlink()
+    assert _run("graph", "show", "a/ä", "--worker", worker_url).exit_code == 2
 
 
 def test_a_worker_that_is_not_there_is_exit_code_1_with_advice() -> None:

@@ -1,5 +1,6 @@
 """The HTTP server: health, metrics, and who may look what up."""
 
+import functools
 import http.client
 import json
 import socket
@@ -45,8 +46,12 @@ class FakeReader:
         return {"partitions": [0]}
 
 
-def _answers(token: str | None = None, health: Health | None = None) -> Answers:
-    return Answers(Metrics(), health or Health(), FakeReader(), token)
+TOKEN = "t0ken"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def _answers(health: Health | None = None) -> Answers:
+    return Answers(Metrics(), health or Health(), FakeReader(), TOKEN)
 
 
 def _get(
@@ -88,16 +93,16 @@ def test_alive_until_the_event_loop_falls_silent() -> None:
 
 
 def test_ids_are_percent_decoded_and_unknown_ones_are_not_found() -> None:
-    answers = _answers()
-    assert _get(answers, "/graph/item/%C3%A4%20b") == (200, {"item_id": "ä b"})
-    assert _get(answers, "/graph/ego/u%2F1") == (200, {"user_id": "u/1"})
-    assert _get(answers, "/graph/ego/u/1") == (200, {"user_id": "u/1"})
-    assert _get(answers, "/recommendations/u%2F1") == (200, {"items": []})
-    assert _get(answers, "/graph/item/x")[0] == 404
-    assert _get(answers, "/graph/item/%FF")[0] == 400
-    assert _get(answers, "/graph/item/")[0] == 404
-    assert _get(answers, "/etc/passwd")[0] == 404
-    assert _get(answers, "/graph/export?format=graphml") == (200, b"<graphml/>")
+    answers = functools.partial(_get, _answers(), **BEARER)
+    assert answers("/graph/item/%C3%A4%20b") == (200, {"item_id": "ä b"})
+    assert answers("/graph/ego/u%2F1") == (200, {"user_id": "u/1"})
+    assert answers("/graph/ego/u/1") == (200, {"user_id": "u/1"})
+    assert answers("/recommendations/u%2F1") == (200, {"items": []})
+    assert answers("/graph/item/x")[0] == 404
+    assert answers("/graph/item/%FF")[0] == 400
+    assert answers("/graph/item/")[0] == 404
+    assert answers("/etc/passwd")[0] == 404
+    assert answers("/graph/export?format=graphml") == (200, b"<graphml/>")
 
 
 LOOK_UPS = ["/graph/item/x", "/graph/ego/u", "/recommendations/u", "/graph/export", "/status"]
@@ -106,34 +111,49 @@ LOOK_UPS = ["/graph/item/x", "/graph/ego/u", "/recommendations/u", "/graph/expor
 @pytest.mark.parametrize("target", LOOK_UPS)
 def test_look_ups_from_elsewhere_need_the_token(target: str) -> None:
     elsewhere = "192.0.2.7"
-    assert _get(_answers(), target, elsewhere)[0] == 401
-    assert _get(_answers(), target, elsewhere, Authorization="Bearer ")[0] == 401
-    with_token = _answers(token="t0ken")
-    assert _get(with_token, target, elsewhere)[0] == 401
-    assert _get(with_token, target, elsewhere, Authorization="Bearer wrong")[0] == 401
-    assert _get(with_token, target, elsewhere, Authorization="Bearer t0ken")[0] in (200, 404)
-    assert _get(with_token, target, "127.0.0.1", Authorization="Bearer wrong")[0] == 401
+    without = Answers(Metrics(), Health(), FakeReader(), None)
+    for answers in (without, _answers()):
+        assert _get(answers, target, elsewhere)[0] == 401
+        assert _get(answers, target, elsewhere, Authorization="Bearer ")[0] == 401
+        assert _get(answers, target, elsewhere, Authorization="Bearer wrong")[0] == 401
+        assert _get(answers, target, elsewhere, Authorization=f"Basic {TOKEN}")[0] == 401
+        assert _get(answers, target, Authorization="Bearer wrong")[0] == 401
+    assert _get(_answers(), target, elsewhere, **BEARER)[0] in (200, 404)
 
 
-@pytest.mark.parametrize("target", LOOK_UPS)
-def test_a_page_of_another_origin_or_a_proxy_does_not_count_as_this_machine(target: str) -> None:
-    assert _get(_answers(), target, Host="evil.example:9464")[0] == 401
-    assert _get(_answers(), target, Host="[")[0] == 401
-    assert _get(_answers(), target, X_Forwarded_For="203.0.113.9")[0] == 401
+@pytest.mark.parametrize("target", LOOK_UPS[:-1])
+def test_what_tables_hold_is_served_to_nobody_without_the_token(target: str) -> None:
+    assert _get(_answers(), target)[0] == 401
+    without = Answers(Metrics(), Health(), FakeReader(), None)
+    status, body = _get(without, target)
+    assert status == 401
+    assert "FRESHREC_LOOKUP_TOKEN" in body["error"]
+
+
+def test_the_status_is_for_this_machine_too() -> None:
+    assert _get(Answers(Metrics(), Health(), FakeReader(), None), "/status")[0] == 200
+
+
+def test_a_page_of_another_origin_or_a_proxy_does_not_count_as_this_machine() -> None:
+    assert _get(_answers(), "/status", Host="evil.example:9464")[0] == 401
+    assert _get(_answers(), "/status", Host="[")[0] == 401
+    assert _get(_answers(), "/status", X_Forwarded_For="203.0.113.9")[0] == 401
     for client, host in (("::1", "[::1]:9464"), ("::ffff:127.0.0.1", "127.0.0.1:9464")):
-        assert _get(_answers(), target, client, Host=host)[0] in (200, 404)
+        assert _get(_answers(), "/status", client, Host=host)[0] == 200
 
 
 def test_metrics_and_health_are_open_to_all() -> None:
     for target in ("/metrics", "/livez", "/readyz", "/"):
-        assert _get(_answers(token="t"), target, "192.0.2.7", Host="worker:9464")[0] == 200
+        assert _get(_answers(), target, "192.0.2.7", Host="worker:9464")[0] == 200
     assert b"freshrec_events_total" in _get(_answers(), "/metrics")[1]
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[Server, FakeReader]]:
     reader = FakeReader()
-    running = Server("127.0.0.1", 0, metrics=Metrics(), health=Health(), reader=reader)
+    running = Server(
+        "127.0.0.1", 0, metrics=Metrics(), health=Health(), reader=reader, lookup_token=TOKEN
+    )
     running.start()
     yield running, reader
     reader.release.set()
@@ -143,7 +163,7 @@ def server() -> Iterator[tuple[Server, FakeReader]]:
 def _request(server: Server, path: str, method: str = "GET") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers={} if path == "/livez" else BEARER)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -159,12 +179,13 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
 
 
 def test_a_look_up_that_fails_is_an_answer_and_not_the_end(
-    server: tuple[Server, FakeReader],
+    server: tuple[Server, FakeReader], caplog: pytest.LogCaptureFixture
 ) -> None:
     running, _ = server
     status, body = _request(running, "/recommendations/broken")
     assert status == 500
     assert b"no state" not in body
+    assert "broken" not in caplog.text
     assert _request(running, "/livez")[0] == 200
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import FIELDS, EventTypeChange, Settings, SettingsError, load_settings
+from streams.settings import (
+    FIELDS,
+    SECRETS_OF_FILES,
+    EventTypeChange,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 
 
 def _toml(tmp_path: Path, text: str) -> Path:
@@ -55,6 +62,8 @@ def test_flags_are_unique_and_secrets_have_none() -> None:
     assert by_name["batch_max_users"].flag == "--batch-max-users"
     assert by_name["sasl_password"].flag is None
     assert by_name["lookup_token"].flag is None
+    assert {name for name, field in by_name.items() if field.secret} == set(SECRETS_OF_FILES)
+    assert all(by_name[name + "_file"].kind == "path" for name in SECRETS_OF_FILES)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +118,9 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ({"clicks_topic": "a b"}, "clicks_topic"),
         ({"trending_half_life_seconds": 1e6}, "trending_half_life_seconds"),
         ({"security_protocol": "sasl_ssl"}, "sasl_password"),
+        ({"security_protocol": "sasl_ssl", "sasl_mechanism": "oauthbearer"}, "sasl_token_file"),
+        ({"lookup_token": "t", "lookup_token_file": Path("t")}, "not both"),
+        ({"ssl_key_file": Path("k")}, "ssl_certificate_file"),
     ):
         with pytest.raises(SettingsError, match=word):
             Settings().replace(**changes)
@@ -122,6 +134,32 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings({}, {"FRESHREC_SASL_PASSWORD": "hun\nter2"})
     assert "hun" not in str(caught.value)
+
+
+def test_a_secret_can_stand_in_a_file_which_is_read_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("hunter2\n")
+    found = load_settings({}, {"FRESHREC_SASL_PASSWORD_FILE": str(path)})
+    assert found.secret("sasl_password") == "hunter2"
+    assert "hunter2" not in repr(found)
+    path.write_text("hunter3")
+    assert found.secret("sasl_password") == "hunter3"
+    assert found.secret("lookup_token") is None
+    assert Settings(lookup_token="t").secret("lookup_token") == "t"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", b"\xff", b"x" * 70_000])
+def test_a_secret_file_that_holds_no_secret_is_refused_without_showing_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match="sasl_password_file") as caught:
+        load_settings({}, {"FRESHREC_SASL_PASSWORD_FILE": str(path)})
+    assert "lines" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(SettingsError, match="Cannot read sasl_password_file"):
+        load_settings({}, {"FRESHREC_SASL_PASSWORD_FILE": str(path)})
 
 
 def test_topic_names_carry_the_prefix() -> None:
@@ -185,17 +223,3 @@ def test_core_configurations_follow_the_settings() -> None:
     assert (graph.popularity_half_life_seconds, graph.trending_half_life_seconds) == (100, 10)
     assert (limits.max_record_bytes, limits.max_id_bytes) == (1000, 10)
     assert (limits.max_age_ms, limits.max_future_ms) == (61_000, 1500)
-
-
-def test_client_options_carry_credentials_only_where_they_are_used() -> None:
-    plain = Settings(bootstrap="a:1,b:2").librdkafka(linger_ms=1)
-    assert plain == {
-        "bootstrap.servers": "a:1,b:2", "security.protocol": "plaintext", "linger_ms": 1,
-    }  # fmt: skip
-    secure = Settings(
-        security_protocol="sasl_ssl", sasl_mechanism="scram-sha-512", sasl_username="u",
-        sasl_password="p", ssl_ca_file=Path("/ca.pem"),
-    ).librdkafka()  # fmt: skip
-    assert secure["sasl.mechanism"] == "SCRAM-SHA-512"
-    assert (secure["sasl.username"], secure["sasl.password"]) == ("u", "p")
-    assert secure["ssl.ca.location"] == "/ca.pem"
