@@ -110,7 +110,7 @@ def evaluate(
     ):
         baselines.add_priors(chunk, priors)
         if scorer is not None:
-            _add_model(measured, scorer, encoder_ids, examples, chunk)
+            add_model(measured, scorer, encoder_ids, examples, chunk)
     baselines.measure(priors, threads)
     found, differences = figures(
         baselines.measured | measured,
@@ -145,7 +145,7 @@ def evaluate(
     }
 
 
-def _add_model(
+def add_model(
     measured: dict[str, Measurement],
     scorer: EncoderScorer,
     encoder_ids: IntArray,

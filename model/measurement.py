@@ -42,6 +42,12 @@ class Measurement:
         self._ranks.append(target_ranks(scores, targets))
         self._listed |= listed_items(scores, COVERAGE_CUTOFF).any(0)
 
+    def extend(self, other: "Measurement") -> None:
+        """Take in what was measured elsewhere: other examples, or the same with another seed."""
+        self._events += other._events
+        self._ranks += other._ranks
+        self._listed |= other._listed
+
     def ranks(self) -> IntArray:
         """(n,) in the order of the events' indexes, whatever order they came in."""
         events = np.concatenate([np.zeros(0, np.int64), *self._events])

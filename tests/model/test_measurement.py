@@ -73,3 +73,17 @@ def test_methods_must_be_measured_on_the_same_examples():
     half.add(np.arange(2), np.zeros((2, ITEMS), np.float32), np.zeros(2, np.int64))
     with pytest.raises(ValueError, match="half was measured on 2 examples, not on 3"):
         figures({"half": half}, np.zeros(3, np.int64), np.arange(3))
+
+
+def test_two_seeds_on_the_same_examples_count_as_an_example_each():
+    random = np.random.default_rng(4)
+    targets, users = random.integers(0, ITEMS, 30), np.arange(30)
+    seeds = [random.random((30, ITEMS)).astype(np.float32) for _ in range(2)]
+    each = [measured(scores, targets, np.arange(30)) for scores in seeds]
+    alone = [figures({"m": one}, targets, users)[0]["m"] for one in each]
+    each[0].extend(each[1])
+    found, _ = figures({"m": each[0]}, np.repeat(targets, 2), np.repeat(users, 2))
+    for metric in ("hit_rate", "ndcg", "mrr"):
+        mean = np.mean([figure[metric]["10"] for figure in alone])
+        assert found["m"][metric]["10"] == pytest.approx(mean)
+    assert found["m"]["coverage"]["10"] >= max(figure["coverage"]["10"] for figure in alone)

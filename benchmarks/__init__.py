@@ -1,0 +1,1 @@
+"""Experiments on the project's own code: longer than a test, and not part of the product."""
