@@ -50,6 +50,8 @@ class KafkaCluster:
         port: port of the first listener of broker 0; None for a free one.
         heap_mb: Java heap of each broker, in MiB.
         java_options: further options of the brokers' JVMs.
+        advertised: a listener's ports, one a broker, that clients are told instead of its own:
+            those of a proxy before it.
 
     Raises:
         KafkaUnavailable: no Java, no Maven, or a broker that does not come up.
@@ -65,6 +67,7 @@ class KafkaCluster:
         port: int | None = None,
         heap_mb: int = 512,
         java_options: Sequence[str] = (),
+        advertised: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         if brokers < 1:
             raise ValueError(f"a cluster needs at least one broker, not {brokers}")
@@ -75,6 +78,7 @@ class KafkaCluster:
         self._keep_data = data_dir is not None
         self._heap_mb = heap_mb
         self._java_options = list(java_options)
+        self._advertised = {name: list(told) for name, told in (advertised or {}).items()}
         self._java = Path()
         self._class_path = ""
         self._archive = Path()
@@ -111,6 +115,10 @@ class KafkaCluster:
     def bootstrap_of(self, listener: str) -> str:
         """Addresses of the client listener with that name."""
         return ",".join(f"127.0.0.1:{ports[listener]}" for ports in self._ports)
+
+    def port(self, broker: int, listener: str) -> int:
+        """The port on which a broker itself serves a listener."""
+        return self._ports[broker][listener]
 
     @property
     def pids(self) -> list[int]:
@@ -265,7 +273,12 @@ class KafkaCluster:
         nodes = [self._node(broker) for broker in range(self.brokers)]
         for broker, node in enumerate(nodes):
             settings = node_settings(
-                broker, node / "data", self._ports, self.listeners, self.overrides
+                broker,
+                node / "data",
+                self._ports,
+                self.listeners,
+                self.overrides,
+                {name: told[broker] for name, told in self._advertised.items()},
             )
             write_configuration(node, settings)
         format_storage(self._java, self._class_path, self._archive, nodes)

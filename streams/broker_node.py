@@ -29,6 +29,7 @@ def node_settings(
     ports: Sequence[Mapping[str, int]],
     listeners: Mapping[str, str],
     overrides: Mapping[str, str],
+    advertised: Mapping[str, int] | None = None,
 ) -> dict[str, str]:
     """`server.properties` of one node.
 
@@ -38,8 +39,10 @@ def node_settings(
         ports: for every node of the cluster, listener name to port, `CONTROLLER` among them.
         listeners: client listener name to security protocol; the first is used between brokers.
         overrides: settings that go before the ones chosen here.
+        advertised: ports that clients are told instead of this node's own, by listener.
     """
     own = ports[node_id]
+    told = {**own, **(advertised or {})}
     copies = str(min(3, len(ports)))
     client = ",".join(f"{name}://127.0.0.1:{own[name]}" for name in listeners)
     protocols = {**listeners, "CONTROLLER": "PLAINTEXT"}
@@ -50,7 +53,7 @@ def node_settings(
         "controller.quorum.voters": ",".join(voters),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"{client},CONTROLLER://127.0.0.1:{own['CONTROLLER']}",
-        "advertised.listeners": client,
+        "advertised.listeners": ",".join(f"{n}://127.0.0.1:{told[n]}" for n in listeners),
         "listener.security.protocol.map": ",".join(f"{k}:{v}" for k, v in protocols.items()),
         "inter.broker.listener.name": next(iter(listeners)),
         "log.dirs": str(data),

@@ -8,12 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+_WORKER = "from streams.cli import main; main()"
+
 
 class WorkerProcess:
     """`freshrec worker` as a child, with its log in a file."""
 
-    def __init__(self, flags: Mapping[str, object], log: Path) -> None:
-        """`flags`: setting names and values, handed over through the environment."""
+    def __init__(self, flags: Mapping[str, object], log: Path, *, code: str = _WORKER) -> None:
+        """`flags`: setting names and values, handed over through the environment. `code`: the
+        Python that the process runs.
+        """
+        self.code = code
         self._environment = {
             f"FRESHREC_{name.upper()}": _text(value) for name, value in flags.items()
         }
@@ -36,7 +41,7 @@ class WorkerProcess:
         """Start it; it is not ready yet."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from streams.cli import main; main()", "worker"],
+                [sys.executable, "-c", self.code, "worker"],
                 env={**os.environ, **self._environment},
                 stdout=log,
                 stderr=log,

@@ -213,42 +213,67 @@ def expected_items(
         yield graph_partition, items
 
 
-def judge(settings: Settings, partitions: int) -> Verdict:
-    """Compare everything that a finished run left in the topics with the replay."""
+class Findings(NamedTuple):
+    """What a finished run left in the topics, beside what it should have left; bytes by key."""
+
+    expected: Expected
+    windows_wanted: dict[bytes, bytes]
+    windows: dict[bytes, bytes]
+    items_wanted: dict[bytes, bytes]
+    items: dict[bytes, bytes]
+    lists: dict[bytes, bytes]
+    letters: list[StoredRecord]
+
+
+def gather(settings: Settings, partitions: int) -> Findings:
+    """Replay the clicks and read all else."""
     config = pipeline_config(settings, partitions)
     expected = replay(config, read_topic(settings, settings.clicks))
     log = read_topic(settings, settings.transitions_topic)
-
-    windows = latest(read_topic(settings, changelog_topic(settings, "windows")))
-    wanted = {user.encode(): encode_window(w) for user, w in expected.windows.items()}
-    graph = latest(read_topic(settings, changelog_topic(settings, "graph")))
-    graph.pop(CHAIN_KEY.encode(), None)
-    items: dict[bytes, bytes] = {}
+    items_wanted: dict[bytes, bytes] = {}
     for _, states in expected_items(config, expected, log):
-        items.update({item.encode(): encode_item(state) for item, state in states.items()})
+        items_wanted.update({item.encode(): encode_item(state) for item, state in states.items()})
+    items = latest(read_topic(settings, changelog_topic(settings, "graph")))
+    items.pop(CHAIN_KEY.encode(), None)
+    return Findings(
+        expected=expected,
+        windows_wanted={user.encode(): encode_window(w) for user, w in expected.windows.items()},
+        windows=latest(read_topic(settings, changelog_topic(settings, "windows"))),
+        items_wanted=items_wanted,
+        items=items,
+        lists=latest(read_topic(settings, settings.recommendations)) if settings.lists else {},
+        letters=[r for part in read_topic(settings, settings.dead_letter_topic) for r in part],
+    )
 
+
+def judge(settings: Settings, partitions: int) -> Verdict:
+    """Compare everything that a finished run left in the topics with the replay."""
+    return compare(gather(settings, partitions), lists=settings.lists)
+
+
+def compare(findings: Findings, *, lists: bool) -> Verdict:
+    """The verdict on a run; `lists`: whether it was to publish any."""
+    expected = findings.expected
     missing: list[str] = []
-    if settings.lists:
-        published = latest(read_topic(settings, settings.recommendations))
+    if lists:
         for user_id, offset in expected.newest.items():
-            body = published.get(user_id.encode())
+            body = findings.lists.get(user_id.encode())
             if body is None or msgspec.json.decode(body)["trigger"]["offset"] < offset:
                 missing.append(user_id)
-    letters = [r for part in read_topic(settings, settings.dead_letter_topic) for r in part]
     found: dict[tuple[int, int], tuple[str, bytes | None]] = {}
-    for letter in letters:
+    for letter in findings.letters:
         headers = dict(letter.headers)
         place = (int(headers["source-partition"]), int(headers["source-offset"]))
         found[place] = (headers["reason"].decode(), letter.value)
     return Verdict(
         clicks=expected.clicks,
-        users=len(wanted),
-        items=len(items),
-        windows_differ=_differences(wanted, windows),
-        items_differ=_differences(items, graph),
+        users=len(findings.windows_wanted),
+        items=len(findings.items_wanted),
+        windows_differ=_differences(findings.windows_wanted, findings.windows),
+        items_differ=_differences(findings.items_wanted, findings.items),
         missing_lists=sorted(missing),
         dead_letters_expected=len(expected.dead_letters),
-        dead_letters=len(letters),
+        dead_letters=len(findings.letters),
         dead_letters_differ=[
             f"{place}"
             for place in sorted(expected.dead_letters.keys() | found.keys())

@@ -67,6 +67,10 @@ class Progress:
             time.sleep(_POLL_SECONDS)
         return time.monotonic()
 
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -76,4 +80,4 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._consumer.close()
+        self.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from streams.cli.options import emit, failures, json_option, set_up_logging
+from streams.cli.options import Failure, emit, failures, json_option, set_up_logging
 
 
 @click.group()
@@ -58,3 +60,50 @@ def state(
             )
         )
     emit(figures, as_json=as_json)
+
+
+@bench.command()
+@click.option("--short", is_flag=True, help="A few faults of each kind, in two minutes.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides the schedule.")
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
+              show_default=True)  # fmt: skip
+@click.option("--clicks", type=click.IntRange(1000), metavar="N",
+              help="At least so many; they go on as long as the faults do."
+              " [default: 300000, short: 20000]")  # fmt: skip
+@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
+              help="Leave the workers' logs and disks there.")  # fmt: skip
+@click.option("--verbose", is_flag=True, help="Tell of every fault on standard error.")
+@json_option
+def faults(
+    short: bool,
+    seed: int,
+    store: str,
+    clicks: int | None,
+    keep: Path | None,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """What is lost or doubled when workers, brokers, network and disks fail.
+
+    Three brokers and two workers on this machine; faults in an order that the seed decides. Fails
+    unless every click counted exactly once, and every user has a list as new as their last click.
+    """
+    set_up_logging("info" if verbose else "warning")
+    from streams.bench.faults.run import FaultPlan, run
+    from streams.bench.faults.schedule import LONG, SHORT
+    from streams.bench.faults.worker_job import WorkerJob
+    from streams.broker import KafkaUnavailable
+    from streams.sender import SendError
+
+    plan = FaultPlan(
+        clicks=clicks or (20_000 if short else 300_000),
+        faults=SHORT if short else LONG,
+        store=store,
+        seed=seed,
+        keep=keep,
+    )
+    with failures(KafkaUnavailable, RuntimeError, SendError):
+        figures = run(plan, WorkerJob, "freshrec")
+    emit(figures, as_json=as_json)
+    if not figures.kept:
+        raise Failure("A promise was broken; see lost, double, state_equal, missing_lists.")
