@@ -22,8 +22,21 @@ _OFFSET_KEY = b"\x00next-offset"
 _MIB = 1024 * 1024
 
 
+# What the machine lacks, as RocksDB passes it on: the files themselves may be sound.
+_NOT_DAMAGE = (
+    "No space left",
+    "File too large",
+    "Disk quota",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+)
+# What a store that was opened says of damaged files.
+_DAMAGE_IN_USE = ("Corruption", "checksum mismatch", "No such file", "truncated")
+
+
 class StoreError(RuntimeError):
-    """A store that cannot be opened, with what to do about it."""
+    """A store that cannot be opened, read or written, with what to do about it."""
 
 
 class Store(Protocol):
@@ -93,9 +106,14 @@ class MemoryStores:
 
 
 class RocksStore:
-    """RocksDB through rocksdict; survives the process."""
+    """RocksDB through rocksdict; survives the process.
+
+    A damaged file shows when its blocks are read, which may be long after the opening. It is
+    noted beside the directory then, and the next opening begins anew.
+    """
 
     def __init__(self, path: Path, cache: Cache) -> None:
+        self._path = path
         self._db = Rdict(str(path), _options(cache), access_type=AccessType.read_write())
         self._write = WriteOptions()
         stored = self._db.get(_OFFSET_KEY)
@@ -103,7 +121,10 @@ class RocksStore:
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
-        value: bytes | None = self._db.get(key)
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise self._fault(error) from error
         return value
 
     def apply(self, changes: Iterable[Change], next_offset: int) -> None:
@@ -115,18 +136,41 @@ class RocksStore:
             else:
                 batch.put(key, value)
         batch.put(_OFFSET_KEY, next_offset.to_bytes(8, "big"))
-        self._db.write(batch, self._write)
+        try:
+            self._db.write(batch, self._write)
+        except Exception as error:
+            raise self._fault(error) from error
         self.next_offset = next_offset
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and value."""
-        for key, value in self._db.items():
+        rows = self._db.iter()
+        rows.seek_to_first()
+        while rows.valid():
+            key = rows.key()
             if key != _OFFSET_KEY:
-                yield cast("bytes", key), value
+                yield cast("bytes", key), rows.value()
+            rows.next()
+        try:
+            # An iterator ends at a damaged block as it does at the last key; this tells which.
+            rows.status()
+        except Exception as error:
+            raise self._fault(error) from error
 
     def close(self) -> None:
         """Flush and release the directory."""
         self._db.close()
+
+    def _fault(self, error: Exception) -> Exception:
+        """What to raise for a fault of RocksDB; damage is noted."""
+        if not _is_damage(error):
+            return StoreError(f"state in {self._path} cannot be used: {error}; {_advice(error)}")
+        if not any(sign in str(error) for sign in _DAMAGE_IN_USE):
+            return error
+        _mark(self._path).touch()
+        return StoreError(
+            f"state in {self._path} is damaged: {error}; a restart rebuilds it from the changelog"
+        )
 
 
 class RocksStores:
@@ -140,19 +184,44 @@ class RocksStores:
         """Open or create; a damaged directory is thrown away, since the changelog has it all."""
         path = self._state_dir / table / str(partition)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _mark(path).exists():
+            return self._anew(path, "it was found damaged in use")
         try:
             return RocksStore(path, self._cache)
         except Exception as error:  # rocksdict raises bare Exception
-            if "lock" in str(error).lower():
+            if "/LOCK" in str(error):
                 raise StoreError(
                     f"state directory {path} is in use by another worker; "
                     "give each worker its own --state directory"
                 ) from error
-            if not path.is_dir():
-                raise StoreError(f"cannot open state directory {path}: {error}") from error
-            log.warning("state in %s is damaged and is rebuilt from the changelog: %s", path, error)
-            shutil.rmtree(path)
-            return RocksStore(path, self._cache)
+            if not _is_damage(error) or not path.is_dir():
+                raise StoreError(
+                    f"cannot open state directory {path}: {error}; {_advice(error)}"
+                ) from error
+            return self._anew(path, str(error))
+
+    def _anew(self, path: Path, why: str) -> RocksStore:
+        log.warning("state in %s is damaged and is rebuilt from the changelog: %s", path, why)
+        shutil.rmtree(path, ignore_errors=True)
+        _mark(path).unlink(missing_ok=True)
+        return RocksStore(path, self._cache)
+
+
+def _mark(path: Path) -> Path:
+    """The file whose presence says that the directory must not be used any more."""
+    return path.with_name(f"{path.name}.damaged")
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the files are at fault, not the machine."""
+    return not any(sign in str(error) for sign in _NOT_DAMAGE)
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if any(sign in text for sign in ("No space left", "File too large", "Disk quota")):
+        return "free space there and restart the worker"
+    return "check that this user may write there, and the limit of open files (ulimit -n)"
 
 
 def _options(cache: Cache) -> Options:

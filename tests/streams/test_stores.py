@@ -1,11 +1,14 @@
 """One behaviour for every store: what is applied is there, and so is the offset it belongs to."""
 
+import contextlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from streams.stores import MemoryStores, RocksStores, StoreError, StoreFactory
+from streams.stores import MemoryStores, RocksStores, Store, StoreError, StoreFactory
 
 Factory = Callable[[], StoreFactory]
 
@@ -93,3 +96,98 @@ def test_a_directory_in_use_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="its own --state directory"):
         stores.open("windows", 0)
     store.close()
+
+
+def fill(stores: RocksStores, keys: int = 2_000) -> None:
+    """A table with a file of its own on the disk."""
+    store = stores.open("windows", 0)
+    store.apply([(f"u{n:05d}".encode(), b"x" * 100) for n in range(keys)], keys)
+    store.close()
+
+
+def damage_blocks(directory: Path) -> None:
+    """Overwrite the data of every table file; its index and footer stay."""
+    files = list(directory.glob("*.sst"))
+    assert files
+    for file in files:
+        with file.open("r+b") as opened:
+            opened.seek(file.stat().st_size // 3)
+            opened.write(b"\xa5" * 64)
+
+
+def read_all(store: Store) -> None:
+    for n in range(2_000):
+        store.get(f"u{n:05d}".encode())
+
+
+@pytest.mark.parametrize("read", [read_all, lambda store: list(store.items())])
+def test_damage_that_shows_only_in_use_is_told_and_the_next_start_begins_anew(
+    tmp_path: Path, read: Callable[[Store], object]
+) -> None:
+    stores = RocksStores(tmp_path, cache_bytes=1024 * 1024)
+    fill(stores)
+    damage_blocks(tmp_path / "windows" / "0")
+    store = stores.open("windows", 0)
+    assert store.next_offset == 2_000
+    with pytest.raises(StoreError, match="is damaged.*a restart rebuilds it from the changelog"):
+        read(store)
+    store.close()
+    again = stores.open("windows", 0)
+    assert again.next_offset == 0
+    assert list(again.items()) == []
+    again.apply([(b"u1", b"a")], 1)
+    again.close()
+    assert stores.open("windows", 0).get(b"u1") == b"a"
+
+
+def test_a_read_after_closing_is_no_damage(tmp_path: Path) -> None:
+    stores = RocksStores(tmp_path, cache_bytes=1024 * 1024)
+    fill(stores)
+    store = stores.open("windows", 0)
+    store.close()
+    with pytest.raises(Exception, match="closed") as caught:
+        store.get(b"u00001")
+    assert not isinstance(caught.value, StoreError)
+    assert stores.open("windows", 0).next_offset == 2_000
+
+
+def test_damaged_blocks_found_at_opening_are_not_taken_for_a_lock(tmp_path: Path) -> None:
+    stores = RocksStores(tmp_path, cache_bytes=1024 * 1024)
+    fill(stores)
+    for file in (tmp_path / "windows" / "0").glob("*.sst"):
+        file.write_bytes(b"\xa5" * file.stat().st_size)
+    store = stores.open("windows", 0)
+    with contextlib.suppress(StoreError):
+        read_all(store)
+    store.close()
+    assert stores.open("windows", 0).next_offset == 0
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from streams.stores import RocksStores, StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.RLIM_INFINITY))
+try:
+    store = RocksStores(Path(sys.argv[1])).open("windows", 0)
+    store.apply([(b"u%d" % n, b"x" * 100) for n in range(2_000)], 9_999)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_told_with_advice_and_keeps_what_is_there(tmp_path: Path) -> None:
+    stores = RocksStores(tmp_path, cache_bytes=1024 * 1024)
+    fill(stores)
+    # In a process of its own: no file of it may be longer than 1,000 bytes.
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "free space there and restart the worker" in told.stdout, told
+    store = stores.open("windows", 0)
+    assert store.next_offset == 2_000
+    assert store.get(b"u00001") == b"x" * 100
