@@ -8,6 +8,7 @@ import mode
 from faust.app.base import BootStrategy
 
 from streams import transport
+from streams.lease import Lease
 from streams.settings import Settings
 
 
@@ -35,10 +36,11 @@ class WorkerApp(faust.App):
     BootStrategy = _Boot
     lifecycle: transport.Lifecycle
     settings: Settings
+    lease: Lease
 
 
-def faust_app(settings: Settings, handler: Handler) -> WorkerApp:
-    """Build the app; nothing connects before it is started."""
+def faust_app(settings: Settings, handler: Handler, lease: Lease) -> WorkerApp:
+    """Build the app; nothing connects before it is started. Its heartbeats renew the lease."""
     transport.register()
     app = WorkerApp(
         settings.group,
@@ -69,6 +71,7 @@ def faust_app(settings: Settings, handler: Handler) -> WorkerApp:
     )
     app.lifecycle = handler
     app.settings = settings
+    app.lease = lease
     _define_agents(app, settings, handler)
     return app
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from streams.connection import client_options, raise_if_denied
+from streams.lease import Lease, send_only_with
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
 
@@ -18,24 +19,39 @@ _NO_HEADERS: list[Header] = []
 
 
 class PublishError(RuntimeError):
-    """A send that the client gave up on; nothing after it may be committed."""
+    """A send that was given up; nothing after it may be committed."""
 
 
 class Sent:
     """What one call sent: acknowledged when every batch of it is."""
 
-    __slots__ = ("_futures",)
+    __slots__ = ("_futures", "_patience_seconds")
 
-    def __init__(self, futures: list[tuple[asyncio.Future[RecordMetadata], int]]) -> None:
+    def __init__(
+        self,
+        futures: list[tuple[asyncio.Future[RecordMetadata], int]],
+        patience_seconds: float | None = None,
+    ) -> None:
+        """`patience_seconds`: for each batch, once it is waited for; the client has no limit."""
         self._futures = futures
+        self._patience_seconds = patience_seconds
 
     async def acknowledged(self) -> int:
         """Wait for the broker; returns the offset after the last record (-1 if none was sent).
 
-        Raises `PublishError` when the client gave up, `NotPermittedError` when it may not send.
+        Raises `PublishError` when the client gave up or the broker is silent for too long,
+        `NotPermittedError` when it may not send.
         """
         next_offset = -1
         for future, count in self._futures:
+            if not future.done():
+                await asyncio.wait([future], timeout=self._patience_seconds)
+            if not future.done():
+                raise PublishError(
+                    f"the broker did not acknowledge a send within {self._patience_seconds:g} s "
+                    "(request_timeout_seconds); nothing unacknowledged is committed, a restart "
+                    "replays it"
+                )
             try:
                 metadata = await future
             except asyncio.CancelledError:
@@ -53,7 +69,9 @@ class Sent:
 class Publisher:
     """An idempotent aiokafka producer that keeps the order within a partition."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lease: Lease | None = None) -> None:
+        """`lease`: without it nothing is sent."""
+        self._patience_seconds = settings.request_timeout_seconds
         self._producer = AIOKafkaProducer(
             **client_options(settings),
             client_id="freshrec",
@@ -64,6 +82,8 @@ class Publisher:
             max_request_size=MAX_RECORD_BYTES,
             request_timeout_ms=int(settings.request_timeout_seconds * 1000),
         )
+        if lease is not None:
+            send_only_with(lease, self._producer.client)
 
     async def start(self) -> None:
         """Connect."""
@@ -104,7 +124,7 @@ class Publisher:
                 append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
             futures.append(await self._queue(batch, topic, partition))
-        return Sent(futures)
+        return Sent(futures, self._patience_seconds)
 
     async def _queue(
         self, batch: Any, topic: str, partition: int
@@ -135,4 +155,4 @@ class Publisher:
         future = await self._producer.send(
             topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
         )
-        return Sent([(future, 1)])
+        return Sent([(future, 1)], self._patience_seconds)

@@ -7,7 +7,7 @@ one event, decodes nothing, and commits only what `OffsetTracker` reports.
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
 `_drain_messages`, `_wait_next_records`, `_new_offset`, `_filter_tps_with_pending_acks`,
 `wait_empty`, `on_partitions_revoked`, `on_partitions_assigned`, and of `AIOKafkaConsumerThread`
-`_create_worker_consumer`, `_fetch_records` and the same two.
+`_create_worker_consumer`, `_fetch_records`, `on_start` and the same two.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.connection import client_options
+from streams.lease import HandoverError, Lease, renew_by_heartbeats
 from streams.offsets import Delivery, OffsetTracker
 from streams.settings import Settings
 
@@ -67,6 +68,9 @@ class Lifecycle(Protocol):
     def assigned(self, partitions: set[TP]) -> None:
         """These partitions are ours now: all of them, not only new ones."""
 
+    def fail(self, error: BaseException) -> None:
+        """End the process: nothing may be sent or committed any more."""
+
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Consumer in its own thread, so that a busy event loop does not cost the membership."""
@@ -77,6 +81,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetched_under: object | None = None
         """The assignment that the records of the last fetch belong to."""
         super().__init__(*args, **kwargs)
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        lease: Lease = cast("Any", self.app).lease
+        renew_by_heartbeats(cast("Any", self._consumer)._coordinator, lease)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.assignment_token = None
@@ -171,14 +180,22 @@ class BatchConsumer(driver.Consumer):
         return iter(self.tracker.partitions())  # type: ignore[arg-type]
 
     async def wait_empty(self) -> None:
-        """Before a rebalance and at shutdown: finish what is in flight, then commit it."""
+        """Before a rebalance and at shutdown: finish what is in flight, then commit it.
+
+        What cannot be finished in time must not be sent once the partitions are another's, and
+        the client takes nothing back: the process ends.
+        """
         seconds = self.app.conf.broker_rebalance_timeout * _DRAIN_SHARE_OF_REBALANCE_TIMEOUT
         try:
             await asyncio.wait_for(self.lifecycle.drain(), seconds)
         except TimeoutError:
-            self.log.warning(
-                "work in flight did not finish within %.0f s; it will be replayed", seconds
+            self.lifecycle.fail(
+                HandoverError(
+                    f"sends in flight were not acknowledged within {seconds:.0f} s, and the "
+                    "partitions have to be given up; a restart replays them"
+                )
             )
+            return
         await self.commit_and_end_transactions()
         # Where a periodic commit was under way, the call above only waited for that one.
         await self.commit_and_end_transactions()

@@ -30,6 +30,7 @@ from streams.fitted_state import differences
 from streams.follower import Follower
 from streams.health import Health
 from streams.item_placement import ItemPlacement
+from streams.lease import Lease
 from streams.lists import RecommenderConfig
 from streams.lookups import Lookups
 from streams.metrics import Metrics
@@ -72,7 +73,8 @@ class Worker(Lifecycle):
         self.quality = NextClick()
         self.replica = GraphReplica(settings.graph_config())
         self.catalogue = Catalogue(self.replica.ids)
-        self.publisher = Publisher(settings)
+        self.lease = Lease(settings.session_timeout_seconds)
+        self.publisher = Publisher(settings, self.lease)
         self.cold_items = ColdItems(self.replica.ids, self.catalogue)
         self.placement = ItemPlacement(self.cold_items)
         self.recommender = Recommender(
@@ -126,7 +128,7 @@ class Worker(Lifecycle):
         )
         self.owned: dict[int, Partition] = {}
         self._replica_offsets = dict.fromkeys(range(partitions), 0)
-        self.app: WorkerApp = faust_app(settings, self)
+        self.app: WorkerApp = faust_app(settings, self, self.lease)
         self.server = Server(
             settings.metrics_host,
             settings.metrics_port,
@@ -174,7 +176,8 @@ class Worker(Lifecycle):
         self.server.stop()
 
     def fail(self, error: BaseException) -> None:
-        """End the process: something happened after which nothing may be committed."""
+        """End the process: something happened after which nothing may be sent or committed."""
+        self.lease.end()
         if not self.failure.done():
             self.failure.set_result(error)
 

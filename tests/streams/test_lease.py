@@ -1,0 +1,143 @@
+"""Without a confirmed heartbeat of the last session timeout, nothing is sent."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
+
+from streams.lease import Lease, renew_by_heartbeats, send_only_with
+
+HEARTBEAT = HeartbeatRequest("group", 1, "member")
+SYNC = SyncGroupRequest("group", 1, "member", None, [])
+JOIN = JoinGroupRequest("group", 6000, 6000, "", None, "consumer", [])
+PRODUCE = ProduceRequest(transactional_id=None, required_acks=-1, timeout=1000, topics=[])
+REBALANCING = 27
+
+
+class Clock:
+    """A monotonic clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Answer(NamedTuple):
+    """What a coordinator says."""
+
+    error_code: int
+
+
+class Coordinator:
+    """Answers every request after one second of the clock."""
+
+    def __init__(self, clock: Clock, error_code: int) -> None:
+        self.clock = clock
+        self.error_code = error_code
+
+    async def _send_req(self, request: Any) -> Answer:
+        self.clock.seconds += 1.0
+        return Answer(self.error_code)
+
+
+class Client:
+    """Notes what was sent."""
+
+    def __init__(self, *, connected: bool = True) -> None:
+        self.sent: list[Any] = []
+        self.connected = connected
+
+    async def ready(self, node_id: int) -> bool:
+        return self.connected
+
+    async def send(self, node_id: int, request: Any, **more: Any) -> str:
+        self.sent.append(request)
+        return "answer"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lease(clock: Clock) -> Lease:
+    return Lease(6.0, clock)
+
+
+def test_nothing_is_held_before_the_first_confirmation(lease: Lease) -> None:
+    assert not lease.held
+
+
+def test_a_confirmation_counts_from_when_it_was_asked_for(lease: Lease, clock: Clock) -> None:
+    lease.renew(98.0)
+    assert lease.held
+    clock.seconds = 103.9
+    assert lease.held
+    clock.seconds = 104.0
+    assert not lease.held
+
+
+def test_a_confirmation_that_was_overtaken_shortens_nothing(lease: Lease, clock: Clock) -> None:
+    lease.renew(100.0)
+    lease.renew(95.0)
+    clock.seconds = 105.0
+    assert lease.held
+
+
+def test_a_lease_that_was_ended_is_not_renewed(lease: Lease) -> None:
+    lease.renew(100.0)
+    lease.end()
+    lease.renew(100.0)
+    assert not lease.held
+
+
+@pytest.mark.parametrize("request_", [HEARTBEAT, SYNC])
+async def test_what_the_group_confirms_renews_from_the_moment_of_sending(
+    lease: Lease, clock: Clock, request_: Any
+) -> None:
+    coordinator = Coordinator(clock, 0)
+    renew_by_heartbeats(coordinator, lease)
+    assert (await coordinator._send_req(request_)).error_code == 0
+    clock.seconds = 105.9
+    assert lease.held
+    clock.seconds = 106.0
+    assert not lease.held
+
+
+@pytest.mark.parametrize(
+    ("request_", "error_code"), [(HEARTBEAT, REBALANCING), (HEARTBEAT, 25), (SYNC, 22), (JOIN, 0)]
+)
+async def test_nothing_else_renews(
+    lease: Lease, clock: Clock, request_: Any, error_code: int
+) -> None:
+    coordinator = Coordinator(clock, error_code)
+    renew_by_heartbeats(coordinator, lease)
+    await coordinator._send_req(request_)
+    assert not lease.held
+
+
+async def test_records_wait_for_the_lease_and_are_sent_then(lease: Lease) -> None:
+    client = Client()
+    send_only_with(lease, client)
+    sending = asyncio.ensure_future(client.send(0, PRODUCE))
+    await asyncio.sleep(0.12)
+    assert client.sent == []
+    lease.renew(100.0)
+    assert await asyncio.wait_for(sending, 10) == "answer"
+    assert client.sent == [PRODUCE]
+
+
+async def test_other_requests_and_those_to_nobody_do_not_wait(lease: Lease) -> None:
+    client = Client()
+    send_only_with(lease, client)
+    metadata = MetadataRequest([])
+    await asyncio.wait_for(client.send(0, metadata), 10)
+    client.connected = False
+    await asyncio.wait_for(client.send(0, PRODUCE), 10)
+    assert client.sent == [metadata, PRODUCE]
