@@ -100,6 +100,7 @@ def faults(
         faults=SHORT if short else LONG,
         store=store,
         seed=seed,
+        pause_seconds=2.0 if short else 3.0,
         keep=keep,
     )
     with failures(KafkaUnavailable, RuntimeError, SendError):

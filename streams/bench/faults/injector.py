@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streams.bench.faults.cluster import FaultyCluster
 from streams.bench.faults.crew import Crew
-from streams.bench.faults.schedule import Action, Step
+from streams.bench.faults.schedule import Action, Fitness, Step
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.05
+_FITNESS_SECONDS = 20.0
 
 
 class Injector:
@@ -25,16 +26,19 @@ class Injector:
         crew: Crew,
         topics: Mapping[str, str],
         *,
+        is_ready: Callable[[int], bool],
         coordinator: Callable[[], int | None],
         leader_topic: str,
         chance: random.Random,
     ) -> None:
-        """`topics`: names of the topics that steps speak of. `coordinator` tells the broker that
+        """`topics`: names of the topics that steps speak of. `is_ready` tells whether the worker
+        of that number serves, `coordinator` tells the broker that
         is meant by `coordinator`, `leader_topic` is whose leader is meant by `leader`.
         """
         self._cluster = cluster
         self._crew = crew
         self._topics = topics
+        self._is_ready = is_ready
         self._coordinator = coordinator
         self._leader_topic = leader_topic
         self._chance = chance
@@ -52,6 +56,8 @@ class Injector:
         for step in steps:
             while time.monotonic() - begun < step.at_seconds:
                 self._idle()
+            before = time.monotonic()
+            self._await_fitness(step)
             log.info(
                 "%.1f s (planned for %.1f): %s %s %s",
                 time.monotonic() - begun,
@@ -60,12 +66,27 @@ class Injector:
                 step.target,
                 step.amount or "",
             )
-            before = time.monotonic()
             if self._DO[step.action](self, step):
                 self.done[step.action] += 1
             begun += time.monotonic() - before
         while not until():
             self._idle()
+
+    def _await_fitness(self, step: Step) -> None:
+        deadline = time.monotonic() + _FITNESS_SECONDS
+        while time.monotonic() < deadline and not self._is_fit(step):
+            self._idle()
+
+    def _is_fit(self, step: Step) -> bool:
+        if step.on is Fitness.TARGET_READY:
+            return self._is_ready(int(step.target))
+        if step.on is Fitness.ALL_READY:
+            return all(
+                self._is_ready(number)
+                for number, member in enumerate(self._crew.members)
+                if member.wanted
+            )
+        return True
 
     def _idle(self) -> None:
         self._crew.revive()

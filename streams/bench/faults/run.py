@@ -140,6 +140,7 @@ def run(plan: FaultPlan, job_for: Callable[[str, str], Job], name: str) -> Fault
             cluster,
             crew,
             job.topics,
+            is_ready=job.is_ready,
             coordinator=lambda: watch.coordinator,
             leader_topic=job.clicks_topic,
             chance=random.Random(plan.seed),

@@ -5,7 +5,7 @@ overlap, so that a worker is killed while a broker is away; those of one part fo
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -44,6 +44,16 @@ class Action(StrEnum):
     FILL_DISK = "fill disk"
 
 
+class Fitness(StrEnum):
+    """State of the system in which a step begins."""
+
+    ANY = "any"
+    TARGET_READY = "target ready"
+    """The worker that it is done to serves."""
+    ALL_READY = "all ready"
+    """Every worker that is meant to run serves."""
+
+
 class Step(msgspec.Struct, frozen=True, order=True):
     """An action, when, and on what."""
 
@@ -55,6 +65,8 @@ class Step(msgspec.Struct, frozen=True, order=True):
     """A worker or a broker by number, `leader` or `coordinator`, a topic by name of `TOPICS`."""
     amount: float = 0.0
     """Seconds of delay or of wrong clock."""
+    on: Fitness = Fitness.ANY
+    """What the injector waits for, within limits, so that the fault meets work."""
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -111,8 +123,11 @@ LONG = Faults(
 
 Episode = list[tuple[float, Action, str, float]]
 """Seconds since its beginning, action, target, amount."""
+Kind = Callable[[random.Random, int], tuple[str, Episode]]
+"""From chance and the turn among those of its kind: the part of the system, and what happens."""
 
 _SETTLE_SECONDS = 4.0
+_KILLED_WHILE_STARTING = 0.25
 _WRONG_CLOCKS = (3_540.0, -3_600.0)
 """Brokers refuse records of more than an hour ahead."""
 
@@ -136,7 +151,14 @@ def schedule(faults: Faults, seed: int, *, pause_seconds: float, store: str) -> 
         part, episode = _EPISODES[kind](chance, turn)
         begin = max(clock, free_at.get(part, 0.0))
         steps += [
-            Step(round(begin + after, 3), len(steps) + place, action, target, amount)
+            Step(
+                round(begin + after, 3),
+                len(steps) + place,
+                action,
+                target,
+                amount,
+                _fitness(chance, kind) if place == 0 else Fitness.ANY,
+            )
             for place, (after, action, target, amount) in enumerate(episode)
         ]
         free_at[part] = begin + episode[-1][0] + _SETTLE_SECONDS
@@ -155,6 +177,17 @@ def _kinds(faults: Faults, store: str) -> Iterator[str]:
             yield from [kind] * getattr(faults, kind)
 
 
+def _fitness(chance: random.Random, kind: str) -> Fitness:
+    """Most faults are to meet a system at work; some kills meet one that is only starting."""
+    if kind == "joins":
+        return Fitness.ANY
+    if kind == "kills":
+        return Fitness.ANY if chance.random() < _KILLED_WHILE_STARTING else Fitness.TARGET_READY
+    if kind in ("broker_kills", "slow", "rejects", "refusals"):
+        return Fitness.ALL_READY
+    return Fitness.TARGET_READY
+
+
 def _worker(chance: random.Random) -> str:
     return str(chance.randrange(WORKERS))
 
@@ -166,7 +199,7 @@ def _down_seconds(chance: random.Random) -> float:
     return chance.uniform(0.2, 2.0)
 
 
-def _ends(action: Action, first: Action | None = None, start: Action = Action.START_WORKER):  # type: ignore[no-untyped-def]
+def _ends(action: Action, first: Action | None = None, start: Action = Action.START_WORKER) -> Kind:
     def episode(chance: random.Random, turn: int) -> tuple[str, Episode]:
         worker = _worker(chance)
         down = _down_seconds(chance)
@@ -196,7 +229,7 @@ def _broker(chance: random.Random, turn: int) -> tuple[str, Episode]:
     ]
 
 
-def _network(action: Action, *, can_be_long: bool):  # type: ignore[no-untyped-def]
+def _network(action: Action, *, can_be_long: bool) -> Kind:
     def episode(chance: random.Random, turn: int) -> tuple[str, Episode]:
         worker = _worker(chance)
         lasts = chance.uniform(1.0, 4.0)
@@ -211,7 +244,7 @@ def _network(action: Action, *, can_be_long: bool):  # type: ignore[no-untyped-d
     return episode
 
 
-def _produce(action: Action, after: Action):  # type: ignore[no-untyped-def]
+def _produce(action: Action, after: Action) -> Kind:
     def episode(chance: random.Random, turn: int) -> tuple[str, Episode]:
         topic = TOPICS[turn % len(TOPICS)]
         amount = chance.uniform(0.3, 1.5) if action is Action.SLOW else 0.0
@@ -223,13 +256,15 @@ def _produce(action: Action, after: Action):  # type: ignore[no-untyped-def]
     return episode
 
 
-_EPISODES = {
+_EPISODES: dict[str, Kind] = {
     "kills": _ends(Action.KILL_WORKER),
     "stops": _ends(Action.STOP_WORKER),
     "joins": _joins,
     "broker_kills": _broker,
     "cuts": _network(Action.CUT, can_be_long=True),
-    "silences": _network(Action.SILENCE, can_be_long=True),
+    # Never as long as a session: what the network keeps for longer, and then delivers, is beyond
+    # any worker.
+    "silences": _network(Action.SILENCE, can_be_long=False),
     "delays": _network(Action.DELAY, can_be_long=False),
     "slow": _produce(Action.SLOW, Action.HASTEN),
     "rejects": _produce(Action.REJECT, Action.ALLOW),

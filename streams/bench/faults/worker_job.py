@@ -105,7 +105,7 @@ class WorkerJob:
             progress.close()
         findings = gather(self._settings, self.partitions)
         verdict = compare(findings, lists=self._settings.lists)
-        lost, double = _miscounts(findings)
+        lost, double = miscounts(findings)
         return Outcome(
             clicks=verdict.clicks,
             users=verdict.users,
@@ -128,7 +128,7 @@ async def _make_topics(settings: Settings) -> None:
         await admin.close()
 
 
-def _miscounts(findings: Findings) -> tuple[int, int]:
+def miscounts(findings: Findings) -> tuple[int, int]:
     """Effects lost and doubled, over windows and graph; only where the bytes differ."""
     lost = double = 0
     for wanted, found, effects in (
