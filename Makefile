@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint type imports format bench lock clean
+.PHONY: help install demo test check lint type imports format bench faults lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ format: $(FULL)  ## rewrite the code in the project's style
 
 bench: $(FULL)  ## clicks a second of the state path on a real Kafka (short run)
 	$(BIN)/freshrec bench state --short $(ARGS)
+
+faults: $(FULL)  ## what is lost when workers, brokers, network and disks fail: ten minutes a store
+	$(BIN)/freshrec bench faults --store rocksdb $(ARGS)
+	$(BIN)/freshrec bench faults --store memory $(ARGS)
 
 clean:  ## remove environments, caches and local state
 	rm -rf .venv .venv-demo build dist freshrec-state

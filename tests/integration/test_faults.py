@@ -27,7 +27,7 @@ FEW = Faults(
 )
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_faults_of_every_kind_lose_and_double_nothing() -> None:
     plan = FaultPlan(clicks=8_000, faults=FEW, users=800, items=200, pause_seconds=1.5)
     figures: FaultFigures = run(plan, WorkerJob, "freshrec")
