@@ -85,7 +85,19 @@ def test_the_core_lock_has_the_versions_of_the_full_lock() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["install", "demo", "test", "check", "lint", "type", "imports", "bench", "faults", "clean", "lock"],
+    [
+        "install",
+        "demo",
+        "test",
+        "check",
+        "lint",
+        "type",
+        "imports",
+        "bench",
+        "faults",
+        "clean",
+        "lock",
+    ],
 )
 def test_make_has_the_target_and_can_plan_it(target: str) -> None:
     plan = subprocess.run(
