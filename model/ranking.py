@@ -22,10 +22,11 @@ MISSED = 1 << 40
 def target_ranks(scores: FloatArray, targets: IntArray) -> IntArray:
     """(n,) rank of each row's target, 1 = best; ties are counted against it.
 
-    A target at -inf (filtered, or unknown to the method) is on no list: rank MISSED.
+    A target at -inf (filtered, or unknown to the method) is on no list: rank MISSED. What is not a
+    number is no less than anything: a target with such a score is the last.
     """
     of_target = np.take_along_axis(scores, targets[:, None], 1)
-    ranks = (scores >= of_target).sum(1)
+    ranks = scores.shape[1] - (scores < of_target).sum(1)
     return np.where(np.isneginf(of_target[:, 0]), MISSED, ranks).astype(np.int64)
 
 

@@ -64,8 +64,12 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               "items published later are then scored by their text.")  # fmt: skip
 @click.option("--hold-out-items", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
               help="Share of items to leave out, for --protocol cold-items.")  # fmt: skip
+@click.option("--search", "trials", type=click.IntRange(1), metavar="N",
+              help="Find settings in N trials by validation NDCG@10, each of at most "
+              "--max-minutes; what is given as an option is not searched.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path),
-              help="Keep the fit's state here; go on from it if it is there.")  # fmt: skip
+              help="Keep the state of fit or search here; go on from it if it is there.",
+              )  # fmt: skip
 @click.option("--tensorboard", metavar="DIR", type=click.Path(path_type=Path),
               help="Write loss, learning rate and validation here.")  # fmt: skip
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="CHECKPOINT",
@@ -91,6 +95,7 @@ def train(
     augment: str | None,
     check: bool,
     from_kafka: bool,
+    trials: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -98,6 +103,8 @@ def train(
 
     DATA is a click log (CSV, JSONL or Parquet, also .gz), order-only sequences (.tsv: user, tab,
     items), or the name of a data set such as movielens-100k. Test events are held out, never read.
+
+    --search ends in the artefact of its best trial, and prints the command that trains it again.
 
     --check and what it finds need no torch. The settings of Kafka count only with --from-kafka.
     """
@@ -113,8 +120,9 @@ def train(
         if not check:  # what is not installed is said before a long log is read
             from model.train import train as run
 
-            if options["tensorboard"] is not None:
-                importlib.import_module("tensorboard")
+            for package, needed in (("tensorboard", options["tensorboard"]), ("optuna", trials)):
+                if needed is not None:
+                    importlib.import_module(package)
         if from_kafka:
             read = training_data.from_kafka(settings, reading)
         else:
@@ -126,16 +134,26 @@ def train(
             training_data.print_check(read, found, as_json=as_json)
             return
         training_data.warn_of(found)
-        report = run(
-            read.log,
-            out,
-            data_name=read.name,
-            augmentation=_augmentation(augment),
-            features=None if features is None else _names(features),
-            progress=sys.stderr.isatty(),
-            command=shlex.join(["freshrec", *sys.argv[1:]]),
-            **options,
-        )
+        options |= {
+            "data_name": read.name,
+            "augmentation": _augmentation(augment),
+            "features": None if features is None else _names(features),
+            "progress": sys.stderr.isatty(),
+            "command": shlex.join(["freshrec", *sys.argv[1:]]),
+        }
+        if trials is None:
+            report = run(read.log, out, **options)
+        else:
+            from streams.cli.search import given_settings, train_with_search
+
+            report = train_with_search(
+                read.log,
+                out,
+                trials=trials,
+                given=given_settings(click.get_current_context()),
+                arguments=sys.argv[1:],
+                options=options,
+            )
     if read.left_out:
         report["left_out"] = read.left_out
     emit(report, as_json=as_json)

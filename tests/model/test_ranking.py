@@ -72,3 +72,8 @@ def test_what_each_example_contributes_adds_up_to_the_metric():
     for name, by_cutoff in ranking_metrics(ranks).items():
         for k, value in by_cutoff.items():
             assert value == pytest.approx(by_example[name][k].mean())
+
+
+def test_scores_that_are_not_numbers_never_put_a_target_first():
+    scores = np.array([[np.nan, np.nan, np.nan], [np.nan, 1.0, 0.5]], np.float32)
+    assert target_ranks(scores, np.array([0, 1])).tolist() == [3, 2]

@@ -236,14 +236,14 @@ def test_a_missing_training_package_says_what_to_install(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("option", "package", "extra"),
-    [("--tensorboard", "tensorboard", "tensorboard")],
+    [("--tensorboard", "tensorboard", "tensorboard"), ("--search", "optuna", "search")],
 )
 def test_a_missing_package_of_an_option_says_which_extra_has_it(
-    option: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("model.train", exc_type=ImportError)
     monkeypatch.setitem(sys.modules, package, None)
-    result = _run("train", "no-such.csv", "--out", "m", option, str(tmp_path))
+    result = _run("train", "no-such.csv", "--out", "m", option, "3")
     assert result.exit_code == 1
     assert result.stderr == f"Error: This needs {package}: pip install 'freshrec[{extra}]'.\n"
 
@@ -261,7 +261,7 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     # What a command acts on itself; each of these has a test of its own.
     reading = {"pairs", "time_unit", "min_item_events"}
     kept = reading | {
-        "train": {"check", "from_kafka", "config", *KAFKA, "window_seconds"},
+        "train": {"check", "from_kafka", "trials", "config", *KAFKA, "window_seconds"},
         "evaluate": {"models", "shares", "noise_kind", "window_events", "window_seconds"},
     }.get(name, set())
     for parameter in command.params:
