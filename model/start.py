@@ -31,7 +31,10 @@ class Rated(NamedTuple):
 class Start:
     """By chance: every weight as it was drawn, and all of them trained at one rate."""
 
-    fingerprint = ""  # of what a resumed fit must have begun with too
+    @property
+    def fingerprint(self) -> str:
+        """Of what a resumed fit must have begun with too."""
+        return ""
 
     def sizes(self, **asked: int | None) -> Sizes:
         """The sizes asked for, and the usual ones for those that are None."""

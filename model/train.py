@@ -121,7 +121,7 @@ def train(
         validation_fraction=validation_fraction,
         data_share=data_share,
     )
-    start = start_of(source, adapter, fresh_items=fresh_items)
+    start = start_of(source, adapter, fresh_items=fresh_items, items=log.items, rows=rows or {})
     plan = plan_fit(
         log,
         start=start,

@@ -2,22 +2,28 @@
 
 What the layers know of sequences (what follows what, how long a past counts) is not a matter of the
 items that they learned it on. Items are: those that both domains know under one id keep their
-embedding, all others begin by chance, and learn faster than the body is changed.
+embedding. Others begin where the source places their text, if it was trained with text, else near
+the mean of its items, where its layers expect items to be; and all of them learn faster than the
+body is changed.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from model.adapters import add_adapters, check_installed, merge_adapters
 from model.artifact import Manifest
+from model.cold_items import ItemTextEncoder
 from model.data import DataError, Sequences
 from model.features import FeatureSpec
+from model.item_table import ItemRow
 from model.log_features import usable_features
 from model.net import SequenceEncoder, load_checkpoint
 from model.start import BY_CHANCE, Rated, Sizes, Start
+from model.text import ItemText
 from model.windows import EncodedLog
 
 ADAPTERS = ("none", "lora")
@@ -30,10 +36,18 @@ _BIAS = "item_bias"
 _FEATURE = "feature_embeddings.{}.weight"
 
 
-def start_of(checkpoint: Path | None, adapter: str = "none", *, fresh_items: bool = False) -> Start:
+def start_of(
+    checkpoint: Path | None,
+    adapter: str = "none",
+    *,
+    fresh_items: bool = False,
+    items: Sequence[str] = (),
+    rows: Mapping[str, ItemRow] = MappingProxyType({}),
+) -> Start:
     """By chance, or from what `train --checkpoint` wrote. ValueError, one sentence.
 
-    fresh_items: an id of the new domain never means what it means in the checkpoint.
+    fresh_items: an id of the new domain never means what it means in the checkpoint. items: those
+    of the new domain; rows: titles and categories by item id.
     """
     if adapter not in ADAPTERS:
         message = f"adapter {adapter!r} is none of {', '.join(ADAPTERS)}"
@@ -46,8 +60,14 @@ def start_of(checkpoint: Path | None, adapter: str = "none", *, fresh_items: boo
         return BY_CHANCE
     if adapter == "lora":
         check_installed()
-    encoder, manifest, items = load_checkpoint(checkpoint)
-    return Transfer(encoder, manifest, [] if fresh_items else items, adapter)
+    encoder, manifest, theirs = load_checkpoint(checkpoint)
+    start = Transfer(encoder, manifest, [] if fresh_items else theirs, adapter)
+    described = {item: rows[item] for item in items if item in rows and rows[item].text}
+    if described and manifest.text is not None:
+        text = ItemText.load(checkpoint, manifest.text)
+        places = ItemTextEncoder(text.spec, text.files, dim=manifest.dim)
+        start.places = _places(places, described)
+    return start
 
 
 class Transfer(Start):
@@ -62,7 +82,12 @@ class Transfer(Start):
     ) -> None:
         self.source, self.manifest, self.items = source, manifest, items
         self.adapter = adapter
-        self.fingerprint = f"from {manifest.version} {len(items)} {adapter}"
+        self.places: Mapping[str, tuple[Tensor, float]] = {}  # embedding and bias by item id
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what a resumed fit must have begun with too."""
+        return f"from {self.manifest.version} {len(self.items)} {len(self.places)} {self.adapter}"
 
     def sizes(self, **asked: int | None) -> Sizes:
         """Those of the source. DataError where another one was asked for."""
@@ -94,6 +119,10 @@ class Transfer(Start):
         common = self._common_rows(encoded)
         body = {name for name in own if name not in common and _same_shape(name, own, kept)}
         with torch.no_grad():
+            own[_ITEMS][1:] += self.source.item_embeddings.mean(0)  # row 0 is padding
+            for row, name in enumerate(_names(encoded)):
+                if name in self.places:
+                    own[_ITEMS][row + 1], own[_BIAS][row] = self.places[name]
             for name, (rows, theirs) in common.items():
                 own[name][rows] = kept[name][theirs]
             for name in body:
@@ -122,15 +151,15 @@ class Transfer(Start):
             "version": self.manifest.version,
             "adapter": self.adapter,
             "items_kept": len(set(items) & set(self.items)),
+            "items_placed_by_text": len((set(items) & self.places.keys()) - set(self.items)),
             "features_left_out": [name for name in theirs if name not in spec.features],
             "features_new": [name for name in spec.features if name not in theirs],
         }
 
     def _common_rows(self, encoded: EncodedLog) -> dict[str, tuple[Tensor, Tensor]]:
         """Of every table of ids, the rows here and in the source that stand for the same thing."""
-        names = [encoded.log.items[index] for index in encoded.known.tolist()]
-        rows, theirs = _common(names, self.items)
-        found = {_ITEMS: (rows + 1, theirs + 1), _BIAS: (rows, theirs)}  # row 0 is padding
+        rows, theirs = _common(_names(encoded), self.items)
+        found = {_ITEMS: (rows + 1, theirs + 1), _BIAS: (rows, theirs)}
         both = set(encoded.spec.features) & set(self.manifest.features)
         if "event_type" in both:
             first = torch.arange(2)  # padding, and any other type
@@ -143,6 +172,22 @@ class Transfer(Start):
             every = torch.arange(self.manifest.place_buckets + 2)
             found[_FEATURE.format("place")] = (every, every)
         return found
+
+
+def _places(
+    encoder: ItemTextEncoder, rows: Mapping[str, ItemRow]
+) -> dict[str, tuple[Tensor, float]]:
+    """Where the source has the items by their text, in its own item space."""
+    vectors, biases = encoder.encode(
+        [row.title for row in rows.values()], [row.categories for row in rows.values()]
+    )
+    places = zip(torch.from_numpy(vectors), biases.tolist(), strict=True)
+    return dict(zip(rows, places, strict=True))
+
+
+def _names(encoded: EncodedLog) -> list[str]:
+    """Item ids; place i has the encoder id i + 1."""
+    return [encoded.log.items[index] for index in encoded.known.tolist()]
 
 
 def _common(names: Sequence[str], theirs: Sequence[str]) -> tuple[Tensor, Tensor]:

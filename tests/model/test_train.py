@@ -222,6 +222,7 @@ def test_an_encoder_of_another_training_is_adapted_and_the_artefact_says_so(
     assert (manifest.dim, manifest.layers, manifest.max_length) == (16, 1, 10)
     assert manifest.training["from"] == {
         "name": "bert", "version": trained[1]["version"], "adapter": "lora", "items_kept": ITEMS,
+        "items_placed_by_text": 0,
         "features_left_out": ["hour_of_week"], "features_new": [],
     }  # fmt: skip
     assert manifest.training["trained_parameters"] == 2304 + 31 * 16 + 30 + 16  # and the mask

@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 import torch
 
 from model.augment import Augmentation
+from model.cold_items import ItemTextEncoder
 from model.data import DataError, leave_one_out
 from model.fit import Fit, fit
 from model.net import SequenceEncoder
 from model.start import BY_CHANCE, Sizes
 from model.transfer import ADAPTERS, Transfer, start_of
+from model.windows import EncodedLog
+from tests.model.samples import ITEMS as SAMPLE_ITEMS
 from tests.model.sources import (
     NOTHING,
     OPTIONS,
@@ -19,6 +24,7 @@ from tests.model.sources import (
     fitted_source,
     renamed_log,
 )
+from tests.model.text_samples import described, make_text_artifact
 
 ITEMS = "bert.embeddings.word_embeddings.weight"
 Source = tuple[SequenceEncoder, object, list[str]]
@@ -44,7 +50,7 @@ def weights(encoder: SequenceEncoder) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in encoder.named_parameters()}
 
 
-def test_the_body_is_kept_and_unknown_items_begin_by_chance(source):
+def test_the_body_is_kept_and_unknown_items_begin_near_the_mean_of_the_known(source):
     start = Transfer(*source, "none")
     kept = weights(source[0])
     begun = weights(
@@ -54,7 +60,9 @@ def test_the_body_is_kept_and_unknown_items_begin_by_chance(source):
     assert len(body) == 21
     assert all(torch.equal(begun[name], kept[name]) for name in body)
     assert not begun["item_bias"].any()
-    assert torch.cdist(begun[ITEMS][1:], kept[ITEMS][1:]).min() > 0
+    apart = begun[ITEMS][1:] - kept[ITEMS][1:].mean(0)
+    assert 0.015 < apart.std() < 0.025 < kept[ITEMS][1:].std()
+    assert not begun[ITEMS][0].any()  # padding
 
 
 def test_items_known_under_the_same_id_keep_their_embedding(source):
@@ -68,6 +76,31 @@ def test_items_known_under_the_same_id_keep_their_embedding(source):
         row = source[2].index(log.items[number])
         assert torch.equal(begun[ITEMS][number + 1], kept[ITEMS][row + 1]) is same
         assert torch.equal(begun["item_bias"][number], kept["item_bias"][row]) is same
+
+
+def test_items_begin_where_the_source_places_their_text(tmp_path: Path):
+    artifact = make_text_artifact(tmp_path)
+    log = renamed_log("new-")._replace(
+        items=[f"t{number}" for number in range(28)] + ["?", SAMPLE_ITEMS[0]]
+    )
+    rows = described(log.items[:28])
+    start = start_of(tmp_path / "checkpoint", items=log.items, rows=rows | described(["other"]))
+    encoded = EncodedLog(log, np.arange(30), artifact.manifest.feature_spec())
+    config = msgspec.structs.replace(start.source.config, items=30)
+    begun, drawn = SequenceEncoder(config), SequenceEncoder(config)
+    drawn.load_state_dict(begun.state_dict())
+    start.begin(begun, encoded)
+    vectors, biases = ItemTextEncoder(artifact.manifest.text, artifact.text, dim=config.dim).encode(
+        [row.title for row in rows.values()], [row.categories for row in rows.values()]
+    )
+    embeddings, bias = begun.item_embeddings.detach(), begun.item_bias.detach()
+    np.testing.assert_allclose(embeddings[:28], vectors, rtol=1e-6)
+    np.testing.assert_allclose(bias[:28], biases, rtol=1e-6)
+    mean = start.source.item_embeddings.mean(0)
+    assert torch.equal(embeddings[28], drawn.item_embeddings[28] + mean)  # has no text
+    assert torch.equal(embeddings[29], start.source.item_embeddings[0])  # is known by its id
+    record = start.record(artifact.manifest.feature_spec(), log.items)
+    assert (record["items_kept"], record["items_placed_by_text"]) == (1, 28)
 
 
 def test_event_types_keep_their_embedding_by_name(source):
@@ -178,6 +211,7 @@ def test_features_are_those_of_the_source_that_the_log_can_feed(source):
     record = start.record(spec, ["i3", "i4", "new-i5"])
     assert record == {
         "name": "source", "version": "v1", "adapter": "none", "items_kept": 2,
+        "items_placed_by_text": 0,
         "features_left_out": ["event_type"], "features_new": [],
     }  # fmt: skip
     asked = start.feature_spec(log, ["hour_of_week"], 10, 64)
