@@ -26,7 +26,7 @@ from streams.list_queue import Ticket
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
-from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, GraphPipeline
+from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, GraphPipeline, Rekeyed
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
 from streams.settings import Settings
@@ -143,8 +143,7 @@ class ClickAgent:
             )
         if effects.dead_letters:
             others.append(await self._send_dead_letters(partition, topic, effects.dead_letters))
-        for key, record in effects.rekeyed:
-            others.append(await self._forward(topic, number, key, record))
+        others += [await self._forward(topic, number, rekeyed) for rekeyed in effects.rekeyed]
         for user_id, offset in effects.erased.items():
             others += await self._erase(partition, topic, user_id, offset)
         ticket = self._batcher.submit(partition, topic, effects.changed)
@@ -233,17 +232,18 @@ class ClickAgent:
         omitted = ("value-omitted-bytes", str(len(value or b"")).encode())
         return key, None, [*headers[-_DEAD_LETTER_HEADERS:], omitted]
 
-    async def _forward(self, topic: str, number: int, key: bytes, record: RawRecord) -> Sent:
-        headers: list[Header] = list(record.headers)
+    async def _forward(self, topic: str, number: int, rekeyed: Rekeyed) -> Sent:
+        headers: list[Header] = list(rekeyed.headers)
         if not any(name == ORIGIN_HEADER for name, _ in headers):
-            headers.append((ORIGIN_HEADER, f"{topic}/{number}/{record.offset}".encode()))
+            origin = f"{topic}/{number}/{rekeyed.record.offset}"
+            headers.append((ORIGIN_HEADER, origin.encode()))
         return await self._publisher.send_one(
             self._settings.rekeyed_topic,
-            self._partition_of(key),
-            key,
-            record.value,
+            self._partition_of(rekeyed.user_key),
+            rekeyed.key,
+            rekeyed.value,
             headers,
-            record.timestamp,
+            rekeyed.record.timestamp,
         )
 
     async def _erase(
@@ -274,6 +274,8 @@ class ClickAgent:
             self._events[event_type].inc(count)
         if effects.duplicates:
             metrics.duplicates_total.inc(effects.duplicates)
+        if effects.screened:
+            metrics.screened_total.inc(effects.screened)
         if effects.replayed:
             metrics.replayed_total.inc(effects.replayed)
         if effects.late:

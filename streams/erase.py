@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from streams.reject import UNREADABLE
 from streams.sender import KafkaSender, Position, SendError, ensure_topic
 from streams.settings import Settings
 from streams.tail import Record, TopicReader
@@ -48,7 +49,7 @@ def receipt_for(user: str, request: Position, records: Iterator[Record]) -> Rece
             continue
         try:
             receipt = msgspec.json.decode(record.value, type=Receipt)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue  # not ours to judge; the wait goes on
         if (
             receipt.user_id == user
@@ -84,7 +85,8 @@ def erase(
     try:
         request = _publish(settings, user, partition)
         end = start + timeout_seconds
-        receipt = receipt_for(user, request, reader.read(lambda: clock() >= end))
+        known = settings.known_as(user)
+        receipt = receipt_for(known, request, reader.read(lambda: clock() >= end))
     finally:
         reader.close()
     if receipt is None:

@@ -120,6 +120,7 @@ class Lookups:
 
     def _ego(self, user_id: str) -> Mapping[str, Any] | None:
         worker = self._worker
+        user_id = worker.settings.known_as(user_id)
         window = self._window(user_id)
         if window is None:
             return None
@@ -140,6 +141,7 @@ class Lookups:
 
     def _last_list(self, user_id: str) -> Mapping[str, Any] | None:
         worker = self._worker
+        user_id = worker.settings.known_as(user_id)
         for partition in worker.owned.values():
             last = partition.lists.get(user_id)
             if last is not None:

@@ -124,6 +124,9 @@ class Metrics:
             "rejects", "Clicks sent to the dead letters", ("reason",), ((r,) for r in RejectReason)
         )
         self.duplicates_total = self._counter("duplicates", "Clicks whose event id was seen before")
+        self.screened_total = self._counter(
+            "screened", "Clicks kept from the graph because their user has too many"
+        )
         self.replayed_total = self._counter(
             "replayed", "Clicks read again after a restart; they change nothing"
         )

@@ -21,6 +21,7 @@ from streams.connection import raise_if_denied
 from streams.follower import read_to_end
 from streams.graph import ItemState, decode_item_state, encode_item
 from streams.publisher import Publisher
+from streams.reject import UNREADABLE
 from streams.settings import Settings
 from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
@@ -57,7 +58,7 @@ def decode_last_list(blob: bytes) -> LastList:
     """Read a last list; raises `CodecError` when the bytes are damaged."""
     try:
         return _list_decoder.decode(unframe(blob, _LIST_FORMAT, "last list"))
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CodecError(f"last list: {error}") from error
 
 

@@ -22,6 +22,7 @@ from streams.graph import (
     fold_followers,
     new_item_state,
 )
+from streams.pseudonym import Pseudonyms
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
@@ -96,6 +97,18 @@ class Change(msgspec.Struct, gc=False):
     record_time_ms: int
 
 
+class Rekeyed(msgspec.Struct, frozen=True, gc=False):
+    """A click to forward to where its user's state lives."""
+
+    user_key: bytes
+    """Decides the partition: what keyed producers of the clicks topic would put."""
+    key: bytes
+    value: bytes | None
+    headers: Headers
+    record: Record
+    """As it was read."""
+
+
 class ClickEffects(msgspec.Struct):
     """What a batch of clicks asks the shell to do, and what is to be counted."""
 
@@ -106,13 +119,15 @@ class ClickEffects(msgspec.Struct):
     erased: dict[str, int]
     """User -> offset of the erasure request."""
     dead_letters: list[DeadLetter]
-    rekeyed: list[tuple[bytes, Record]]
-    """Clicks whose key is not their user: the right key and the record."""
+    rekeyed: list[Rekeyed]
+    """Clicks whose key is not their user."""
     trials: list[tuple[str, str]]
     """User and item of every click of interest folded for the first time, to be judged against
     the list that the user had."""
     events: Counter[str]
     duplicates: int = 0
+    screened: int = 0
+    """Clicks of interest that were kept from the graph, since their user has too many."""
     replayed: int = 0
     late: int = 0
 
@@ -126,6 +141,8 @@ class PipelineConfig(msgspec.Struct, frozen=True):
     event_types: EventTypes
     partitions: int
     """Of the transitions topic: decides who owns an item."""
+    pseudonym_key: str | None = None
+    """Users are known by their pseudonyms under this key; None: by their ids."""
 
 
 class ClickPipeline:
@@ -134,6 +151,14 @@ class ClickPipeline:
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
         self._owners: dict[str, int] = {}
+        key = config.pseudonym_key
+        self._pseudonyms = None if key is None else Pseudonyms(key)
+        window = config.window
+        self._too_fast = Reject(
+            RejectReason.RATE_LIMITED,
+            f"the user's clicks are more than {1e6 / max(1, window.click_us):g} a second, and"
+            f" {window.burst} at once",
+        )
 
     def process(
         self,
@@ -146,7 +171,8 @@ class ClickPipeline:
         """Fold one batch of one source (`sent.source`), in offset order.
 
         With `rekey`, a click whose key is not its user id is handed back instead of folded
-        (its user's window lives in another partition).
+        (its user's window lives in another partition). Without, the records are such as were handed
+        back, and have pseudonyms already where there are any.
         """
         config = self._config
         limits = config.limits
@@ -154,6 +180,7 @@ class ClickPipeline:
         positive = config.event_types.effects
         applied = Outcome.APPLIED
         source = sent.source
+        pseudonyms = self._pseudonyms if rekey else None
         events: Counter[str] = Counter()
         effects = ClickEffects({}, {}, {}, [], [], [], events)
         changed = effects.changed
@@ -164,20 +191,20 @@ class ClickPipeline:
         for record in records:
             value = record.value
             if value is None:
-                self._erase(record, windows, effects)
+                self._erase(record, windows, effects, pseudonyms)
                 continue
             now_ms = record.timestamp
             click = decode_click(value, record.headers, now_ms, limits)
             if isinstance(click, Reject):
-                effects.dead_letters.append(
-                    DeadLetter(record.offset, record.key, value, record.headers, click)
-                )
+                effects.dead_letters.append(self._dead_letter(record, click))
                 continue
             user_id = click.user_id
             if rekey:
                 key = user_id.encode()
+                if pseudonyms is not None:
+                    user_id = pseudonyms.of_bytes(key)
                 if record.key != key:
-                    effects.rekeyed.append((key, record))
+                    effects.rekeyed.append(_rekeyed(record, key, user_id, click))
                     continue
             offset = record.offset
             event_type = click.event_type
@@ -196,12 +223,19 @@ class ClickPipeline:
                     effects.late += 1
                 if of_interest:
                     trials.append((user_id, click.item_id))
+                    if predecessors is None:
+                        effects.screened += 1
             elif outcome is Outcome.DUPLICATE:
                 effects.duplicates += 1
                 continue
+            elif outcome is Outcome.LIMITED:
+                effects.dead_letters.append(self._dead_letter(record, self._too_fast))
+                continue
             else:
                 effects.replayed += 1
-            changed[user_id] = Change(window, click.event_id, offset, click.timestamp_ms, now_ms)
+            # Event ids are the producers' and may name the user.
+            event_id = click.event_id if self._pseudonyms is None else None
+            changed[user_id] = Change(window, event_id, offset, click.timestamp_ms, now_ms)
             if of_interest and predecessors is not None:
                 self._route(click, source, offset, predecessors, outgoing)
         for partition, batch in outgoing.items():
@@ -259,7 +293,23 @@ class ClickPipeline:
         owner = owners[item_id] = owner_of(item_id, self._config.partitions)
         return owner
 
-    def _erase(self, record: Record, windows: Table[Window], effects: ClickEffects) -> None:
+    def _dead_letter(self, record: Record, reject: Reject) -> DeadLetter:
+        """As it came; with pseudonyms, only where it stands and the reason: it is not known what in
+        such a record names the user.
+        """
+        if self._pseudonyms is None:
+            return DeadLetter(record.offset, record.key, record.value, record.headers, reject)
+        key = record.key and self._pseudonyms.of_bytes(record.key).encode()
+        detail = "pseudonymous: see the source record"
+        return DeadLetter(record.offset, key, None, (), Reject(reject.reason, detail))
+
+    def _erase(
+        self,
+        record: Record,
+        windows: Table[Window],
+        effects: ClickEffects,
+        pseudonyms: Pseudonyms | None,
+    ) -> None:
         """A null value: forget the user named by the key."""
         try:
             user_id = (record.key or b"").decode()
@@ -269,13 +319,31 @@ class ClickPipeline:
             reject = Reject(
                 RejectReason.BAD_ID, "an erasure (null value) needs the user id as record key"
             )
-            effects.dead_letters.append(
-                DeadLetter(record.offset, record.key, None, record.headers, reject)
-            )
+            effects.dead_letters.append(self._dead_letter(record, reject))
             return
+        if pseudonyms is not None:
+            user_id = pseudonyms.of(user_id)
         windows.delete(user_id)
         effects.changed.pop(user_id, None)
         effects.erased[user_id] = record.offset
+
+
+def _rekeyed(record: Record, user_key: bytes, user_id: str, click: Click) -> Rekeyed:
+    """As it came under its user's key; under a pseudonym, only what is used of it."""
+    key = user_id.encode()
+    if key == user_key:
+        return Rekeyed(user_key, key, record.value, record.headers, record)
+    body = msgspec.json.decode(record.value or b"")
+    kept = {name: body[name] for name in ("value", "position", "place") if name in body}
+    kept |= {
+        "user_id": user_id,
+        "item_id": click.item_id,
+        "event_type": click.event_type,
+        "timestamp": click.timestamp_ms,
+    }
+    if click.event_id is not None:
+        kept["event_id"] = click.event_id
+    return Rekeyed(user_key, key, msgspec.json.encode(kept), (), record)
 
 
 class GraphEffects(msgspec.Struct):

@@ -120,4 +120,7 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
 
 def decode_recommendation(value: bytes) -> Recommendation:
     """The recommendation in JSON bytes. Raises msgspec.DecodeError if it is not one."""
-    return _decoder.decode(value)
+    try:
+        return _decoder.decode(value)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"not JSON in UTF-8: {error}") from error

@@ -231,7 +231,7 @@ class _HttpServer(ThreadingHTTPServer):
         self.address_family = family
         self.answers = answers
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
-        super().__init__(address, _Handler)
+        super().__init__(address, Handler)
 
     def server_bind(self) -> None:
         # Not HTTPServer's: that one looks its own host name up in DNS, which can take seconds.
@@ -261,7 +261,9 @@ class _HttpServer(ThreadingHTTPServer):
         _log.debug("a client went away", exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """One connection: GET and HEAD, answered by the server's `Answers`."""
+
     server: _HttpServer
     server_version = "freshrec"
     sys_version = ""

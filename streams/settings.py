@@ -29,13 +29,20 @@ if TYPE_CHECKING:
     from streams.event_types import EventTypes
     from streams.events import ClickLimits
     from streams.graph import GraphConfig
+    from streams.pseudonym import Pseudonyms
     from streams.window import WindowConfig
 
 __all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError", "load_settings"]
 
 ENVIRONMENT_PREFIX = "FRESHREC_"
 FILE_SUFFIX = "_file"
-SECRETS_OF_FILES = ("sasl_password", "sasl_token", "ssl_key_password", "lookup_token")
+SECRETS_OF_FILES = (
+    "sasl_password",
+    "sasl_token",
+    "ssl_key_password",
+    "lookup_token",
+    "pseudonym_key",
+)
 """Every secret can also be the content of a file that the setting `NAME_file` names."""
 MAX_SECRET_CHARACTERS = 65_536
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -79,6 +86,11 @@ class Settings:
     ssl_key_password: str | None = setting(None, "password of the key's file", secret=True)
     ssl_key_password_file: Path | None = setting(None, "file that holds that password")
 
+    pseudonym_key: str | None = setting(
+        None, "users are known by hashes under this key, not by their ids", secret=True
+    )
+    pseudonym_key_file: Path | None = setting(None, "file that holds the pseudonym key")
+
     # Model
     model_dir: Path | None = setting(None, "artefact directory of the encoder", flag="--model")
     encoder: bool = setting(True, "score with the encoder; off: graph lists only")
@@ -107,6 +119,13 @@ class Settings:
     max_record_bytes: int = setting(65_536, "largest click record accepted", 64, 1_048_576)
     max_id_bytes: int = setting(256, "longest id accepted", 1, 4_096)
     max_future_seconds: float = setting(300.0, "furthest event time ahead of its record", 0, 1e8)
+    max_clicks_per_second: float = setting(
+        0.0, "clicks of one user beyond this are refused as rate_limited; 0: no limit", 0, 1e6
+    )
+    click_burst: int = setting(100, "clicks that a user may send at once all the same", 1, 100_000)
+    max_graph_clicks_per_day: int = setting(
+        5_000, "clicks of one user beyond this do not reach the graph; 0: no limit", 0, 86_400_000
+    )
 
     # Lists
     list_size: int = setting(10, "items of a list", 1, 1_000)
@@ -210,6 +229,32 @@ class Settings:
         path: Path | None = getattr(self, name + FILE_SUFFIX)
         return given if path is None else _read_secret(name + FILE_SUFFIX, path)
 
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What users are known by; None: their own ids. Raises `SettingsError`."""
+        from streams.pseudonym import MIN_KEY_CHARACTERS, PSEUDONYM_CHARACTERS, Pseudonyms
+
+        key = self.secret("pseudonym_key")
+        if key is None:
+            return None
+        if len(key) < MIN_KEY_CHARACTERS:
+            raise SettingsError(
+                f"pseudonym_key must have at least {MIN_KEY_CHARACTERS} characters: take those of"
+                " openssl rand -hex 32."
+            )
+        if self.max_id_bytes < PSEUDONYM_CHARACTERS:
+            raise SettingsError(
+                f"max_id_bytes {self.max_id_bytes} must be at least {PSEUDONYM_CHARACTERS} with a"
+                " pseudonym_key: pseudonyms have that length."
+            )
+        return Pseudonyms(key)
+
+    def known_as(self, user_id: str) -> str:
+        """What this user is called in state and topics; a pseudonym stays what it is."""
+        pseudonyms = self.pseudonyms()
+        if pseudonyms is None or pseudonyms.is_ours(user_id):
+            return user_id
+        return pseudonyms.of(user_id)
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked again."""
         return dataclasses.replace(self, **changes)
@@ -275,6 +320,9 @@ class Settings:
             max_age_ms=self.window_seconds * 1000,
             predecessors=self.predecessors,
             event_types=self.event_type_registry(),
+            graph_click_ms=_share(86_400_000, self.max_graph_clicks_per_day),
+            click_us=_share(1e6, self.max_clicks_per_second),
+            burst=self.click_burst,
         )
 
     def graph_config(self) -> GraphConfig:
@@ -342,7 +390,13 @@ def load_settings(
     settings = Settings(**values)
     for name in SECRETS_OF_FILES:
         settings.secret(name)  # a file that cannot be read is said now, not at the first use
+    settings.pseudonyms()
     return settings
+
+
+def _share(period: float, count: float) -> int:
+    """What one of `count` takes of a period, in whole units of it; 0 where there is no limit."""
+    return max(1, round(period / count)) if count else 0
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -19,10 +19,16 @@ import msgspec
 import xxhash
 
 from streams.codec import CodecError, frame, unframe
+from streams.reject import UNREADABLE
 
 FORMAT = 1
 SESSION_START = -1
 """`after_offset` of a sender's first record since it was assigned the source partition."""
+
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: no click is later."""
+_OFFSET_LIMIT = 1 << 62
+_SOURCES = (0, 1 << 32)
 
 CHAIN_KEY = "\x00chain"
 """Key of the graph table under which a partition keeps its chain positions.
@@ -106,21 +112,37 @@ class TransitionBatch(msgspec.Struct, array_like=True, gc=False):
         )
 
     def is_consistent(self) -> bool:
-        """Whether every row, kind and distance that is named exists."""
+        """Whether every row, kind and distance that is named exists, and numbers are such as clicks
+        can have. A batch that passes can be folded.
+        """
         rows = len(self.offsets)
         if not len(self.times_ms) == len(self.items) == rows or len(self.kinds) not in (0, rows):
             return False
-        if rows and not self.event_types:
+        if rows and not (
+            self.event_types
+            and min(self.times_ms) >= 0
+            and max(self.times_ms) <= LATEST_MS
+            and self.offsets[0] >= 0
+            and self.offsets[-1] < _OFFSET_LIMIT
+            and _ascend(self.offsets)
+        ):
             return False
         if self.kinds and not 0 <= min(self.kinds) <= max(self.kinds) < len(self.event_types):
             return False
         if self.owned and not 0 <= min(self.owned) <= max(self.owned) < rows:
             return False
+        if CHAIN_KEY in self.edges or CHAIN_KEY in self.items:
+            return False
         for flat in self.edges.values():
-            # Rows ascend, so the first and the last bound the others.
-            if not flat or len(flat) % 2 or flat[0] < 0 or flat[-2] >= rows or 0 in flat[1::2]:
+            if not flat or len(flat) % 2 or flat[0] < 0 or flat[-2] >= rows:
                 return False
-        return True
+            if min(flat[1::2]) < 1 or not _ascend(flat[::2]):
+                return False
+        return _SOURCES[0] <= self.source <= _SOURCES[1] and self.after_offset >= SESSION_START
+
+
+def _ascend(numbers: list[int]) -> bool:
+    return numbers == sorted(numbers)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -138,7 +160,7 @@ def decode_transitions(blob: bytes) -> TransitionBatch:
     payload = unframe(blob, FORMAT, "transition batch")
     try:
         batch = _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CodecError(f"transition batch: {error}") from error
     if not batch.is_consistent():
         raise CodecError("transition batch: its columns do not fit together")
@@ -206,5 +228,5 @@ class ReceivedPositions:
         payload = unframe(blob, FORMAT, "chain positions")
         try:
             return cls(_chain_decoder.decode(payload))
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise CodecError(f"chain positions: {error}") from error

@@ -15,7 +15,7 @@ from xxhash import xxh64_digest
 from streams.click import Click
 from streams.codec import CodecError, frame, unframe
 from streams.event_types import EventTypes
-from streams.window_state import ID_REST_BYTES, NARROW, DoesNotFit, Window
+from streams.window_state import ID_REST_BYTES, NARROW, DoesNotFit, Throttle, Window
 
 __all__ = [
     "HistoryView",
@@ -34,12 +34,23 @@ WINDOW_FORMAT = 1
 
 
 class WindowConfig(msgspec.Struct, frozen=True):
-    """Bounds of a window. predecessors: how many preceding positive events feed graph edges."""
+    """Bounds of a window. predecessors: how many preceding positive events feed graph edges.
+
+    Two limits, each a bucket that fills steadily and that every click takes from. Of a bucket
+    only the instant is kept when it will be full again, by record times, as a replay finds it too.
+    graph_click_ms: time in which the bucket of the graph regains one click; it holds a day's worth,
+    and a click that finds it empty goes into the window and not into the graph. click_us: the same
+    for clicks at all, in microseconds; that bucket holds `burst` clicks, and a click that finds it
+    empty is refused. 0: no limit.
+    """
 
     max_events: int = 200
     max_age_ms: int = 30 * 86_400_000
     predecessors: int = 5
     max_event_ids: int = 200
+    graph_click_ms: int = 0
+    click_us: int = 0
+    burst: int = 1
     event_types: EventTypes = msgspec.field(default_factory=EventTypes)
 
 
@@ -47,12 +58,14 @@ class Outcome(IntEnum):
     """What a click did to the window.
 
     APPLIED: it is in. REPLAYED: its source was read beyond it before; nothing changed.
-    DUPLICATE: its event id was seen before; only the watermark advanced.
+    DUPLICATE: its event id was seen before; only the watermark advanced. LIMITED: its user clicks
+    too fast, so that it is refused; a replay of it is so too.
     """
 
     APPLIED = 0
     REPLAYED = 1
     DUPLICATE = 2
+    LIMITED = 3
 
 
 class HistoryView(NamedTuple):
@@ -66,6 +79,8 @@ class HistoryView(NamedTuple):
 
 # Members of an enum cost a look-up each; a fold is too short for that.
 _APPLIED, _REPLAYED, _DUPLICATE = Outcome.APPLIED, Outcome.REPLAYED, Outcome.DUPLICATE
+_LIMITED = Outcome.LIMITED
+_DAY_MS = 86_400_000
 _pack = NARROW.pack
 _ID_END = 1 + ID_REST_BYTES
 
@@ -86,19 +101,19 @@ def fold(  # noqa: C901  (a call costs more than the lines it would hide)
     preceding positive event by arrival, None where that item already stands nearer or is the
     clicked one; trailing Nones are cut, and it is empty for a click of weight 0. For a replayed
     click it is recomputed from the entry that the click left; None if it left none (a duplicate,
-    or evicted since).
+    or evicted since). None too for a click that is kept from the graph.
     """
     if window is None:
         window = Window.begun_by(click, source, offset)
     if source == window.source:
         arrived = offset - window.base_offset
         if arrived <= window.watermark:
-            return window, _REPLAYED, _replayed_predecessors(window, source, offset, config)
+            return _replayed(window, source, offset, config)
         window.watermark = arrived
     elif window.switch_source(source, offset):
         arrived = window.watermark
     else:
-        return window, _REPLAYED, _replayed_predecessors(window, source, offset, config)
+        return _replayed(window, source, offset, config)
 
     event_id = click.event_id
     if event_id is not None:
@@ -108,6 +123,8 @@ def fold(  # noqa: C901  (a call costs more than the lines it would hide)
         tags = window.id_tags
         if tag in tags and window.remembers(tag, rest):
             return window, _DUPLICATE, None
+        if config.click_us and _too_fast(window, source, offset, now_ms, config):
+            return window, _LIMITED, None
         tags.append(tag)
         rests = window.id_rests
         rests += rest
@@ -115,6 +132,8 @@ def fold(  # noqa: C901  (a call costs more than the lines it would hide)
         if surplus > 0:
             del tags[:surplus]
             del rests[: surplus * ID_REST_BYTES]
+    elif config.click_us and _too_fast(window, source, offset, now_ms, config):
+        return window, _LIMITED, None
 
     time_ms = click.timestamp_ms
     cutoff_ms = now_ms - config.max_age_ms
@@ -154,6 +173,15 @@ def fold(  # noqa: C901  (a call costs more than the lines it would hide)
         window.evict_first(surplus)
     if time_ms < cutoff_ms:
         window.evict_older(cutoff_ms)
+    cost_ms = config.graph_click_ms
+    if cost_ms and event_type in config.event_types.effects:
+        full_ms = (window.influence_ms if window.influence_ms > now_ms else now_ms) + cost_ms
+        if full_ms - now_ms > _DAY_MS:
+            screened = _throttle(window).screened
+            screened += source, offset
+            del screened[: -2 * config.max_events]
+            return window, _APPLIED, None
+        window.influence_ms = full_ms
     return window, _APPLIED, predecessors
 
 
@@ -279,6 +307,38 @@ def _recent_of_interest(window: Window, stop: int, config: WindowConfig) -> list
         if counts[kinds[entry]]:
             recent.append(items[entry])
     return recent
+
+
+def _throttle(window: Window) -> Throttle:
+    if window.throttle is None:
+        window.throttle = Throttle()
+    return window.throttle
+
+
+def _too_fast(window: Window, source: int, offset: int, now_ms: int, config: WindowConfig) -> bool:
+    """Take a click from the bucket; True, and noted, where there is none."""
+    throttle = _throttle(window)
+    now_us = now_ms * 1000
+    full_us = max(throttle.full_us, now_us) + config.click_us
+    if full_us - now_us > config.click_us * config.burst:
+        throttle.rejected += source, offset
+        del throttle.rejected[: -2 * config.max_events]
+        return True
+    throttle.full_us = full_us
+    return False
+
+
+def _replayed(
+    window: Window, source: int, offset: int, config: WindowConfig
+) -> tuple[Window, Outcome, list[str | None] | None]:
+    """What was decided about a click that was read before."""
+    throttle = window.throttle
+    if throttle is not None:
+        if throttle.holds(throttle.rejected, source, offset):
+            return window, _LIMITED, None
+        if throttle.holds(throttle.screened, source, offset):
+            return window, _REPLAYED, None
+    return window, _REPLAYED, _replayed_predecessors(window, source, offset, config)
 
 
 def _replayed_predecessors(

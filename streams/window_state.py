@@ -46,6 +46,26 @@ class Extra(msgspec.Struct, array_like=True, gc=False):
     wide: bool = False
 
 
+class Throttle(msgspec.Struct, array_like=True, gc=False):
+    """What became of a user's clicks beyond a limit: none of it for nearly every user.
+
+    A replay must decide again as it was decided, so the decisions are kept while the clicks can be
+    read again: [source, offset, source, offset, …], the newest last. rejected: not accepted.
+    screened: in the window, kept from the graph. full_us: see `WindowConfig`.
+    """
+
+    full_us: int = 0
+    rejected: list[int] = msgspec.field(default_factory=list)
+    screened: list[int] = msgspec.field(default_factory=list)
+
+    def holds(self, decisions: list[int], source: int, offset: int) -> bool:
+        """Whether a click is one of those."""
+        return any(
+            decisions[at] == offset and decisions[at - 1] == source
+            for at in range(len(decisions) - 1, 0, -2)
+        )
+
+
 class Window(msgspec.Struct, array_like=True, gc=False):
     """State of one user. len() is the number of events; an empty window is falsy.
 
@@ -58,6 +78,8 @@ class Window(msgspec.Struct, array_like=True, gc=False):
     base_offset. event_type: of all events, while there are no kinds.
 
     id_tags and id_rests: hashes of the newest event ids, split so that a search is for one byte.
+
+    influence_ms: when the user's share of the graph will be whole again, see `WindowConfig`.
     """
 
     items: list[str] = msgspec.field(default_factory=list)
@@ -72,6 +94,8 @@ class Window(msgspec.Struct, array_like=True, gc=False):
     source: int = -1
     late: bool = False
     extra: Extra | None = None
+    influence_ms: int = 0
+    throttle: Throttle | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -304,6 +328,9 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         if len(self.arrivals) != count * self._layout().size:
             return False
         if len(self.id_rests) != len(self.id_tags) * ID_REST_BYTES:
+            return False
+        throttle = self.throttle
+        if throttle is not None and (len(throttle.rejected) % 2 or len(throttle.screened) % 2):
             return False
         extra = self.extra
         return extra is None or (

@@ -98,6 +98,7 @@ class Worker(Lifecycle):
             limits=settings.click_limits(),
             event_types=settings.event_type_registry(),
             partitions=partitions,
+            pseudonym_key=settings.secret("pseudonym_key"),
         )
         self.clicks = ClickAgent(
             settings,
@@ -248,12 +249,31 @@ class Worker(Lifecycle):
                 log.warning("recovery was interrupted, trying again: %r", error)
                 await asyncio.sleep(1.0)
         for partition in partitions:
+            if not self._knows_users_of(partition):
+                return
             for key, blob in partition.graph.blobs():
                 if key != _CHAIN:
                     self.replica.apply(key.decode(), blob)
             self._replica_offsets[partition.number] = partition.graph.next_offset
         self.metrics.table_recovery_seconds.set(seconds)
         self.health.ready("partitions")
+
+    def _knows_users_of(self, partition: Partition) -> bool:
+        """False, and the end of the process, where state names users in another way: every user
+        would be two.
+        """
+        pseudonyms = self.settings.pseudonyms()
+        first = next(iter(partition.windows.blobs()), None)
+        if pseudonyms is None or first is None or pseudonyms.is_ours(first[0].decode()):
+            return True
+        self.fail(
+            StoreError(
+                f"partition {partition.number} holds users under another pseudonym key, or under"
+                " their ids: give the key that they were stored with, or start anew as"
+                " docs/security.md says of changing the key"
+            )
+        )
+        return False
 
     def _partition_of(self, key: bytes) -> int:
         """Where keyed producers of the clicks topic put this key."""

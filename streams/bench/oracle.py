@@ -103,6 +103,7 @@ def pipeline_config(settings: Settings, partitions: int) -> PipelineConfig:
         limits=settings.click_limits(),
         event_types=settings.event_type_registry(),
         partitions=partitions,
+        pseudonym_key=settings.secret("pseudonym_key"),
     )
 
 

@@ -15,6 +15,34 @@ def bench() -> None:
 
 
 @bench.command()
+@click.option("--cases", type=click.IntRange(1), default=10_000_000, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@json_option
+def fuzz(cases: int, seed: int, targets: tuple[str, ...], as_json: bool) -> None:
+    """Nearly right bytes for all that reads some; exit code 1 if anything but a refusal comes.
+
+    The same cases for the same --cases, --seed and --target.
+    """
+    set_up_logging("warning")
+    from streams.bench.fuzz import run
+    from streams.bench.fuzz_targets import TARGETS
+
+    for name in targets:
+        if name not in TARGETS:
+            raise click.UsageError(f"There is no target {name!r}; there are {', '.join(TARGETS)}.")
+    figures = run(
+        cases,
+        seed,
+        targets=list(targets) or None,
+        progress=lambda name, done: click.echo(f"{name}: {done}", err=True),
+    )
+    emit(figures, as_json=as_json)
+    if not figures.clean:
+        raise SystemExit(1)
+
+
+@bench.command()
 @click.option("--short", is_flag=True, help="A tenth of the clicks: a smoke test of the benchmark.")
 @click.option("--clicks", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @click.option("--users", type=click.IntRange(1), default=50_000, show_default=True)

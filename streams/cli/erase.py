@@ -21,7 +21,7 @@ from streams.settings import Settings
     help="Partition of the user's clicks, for producers with a partitioner of their own.",
 )  # fmt: skip
 @json_option
-@settings_options(*KAFKA, *PUBLISH)
+@settings_options(*KAFKA, *PUBLISH, "pseudonym_key_file")
 def erase(
     settings: Settings, user: str, timeout_seconds: float, partition: int | None, as_json: bool
 ) -> None:

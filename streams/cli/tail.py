@@ -19,7 +19,7 @@ from streams.settings import Settings
     help="Stop after this many seconds; exit code 1 if --max was not reached.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as published.")
-@settings_options(*KAFKA)
+@settings_options(*KAFKA, "pseudonym_key_file")
 def tail(
     settings: Settings,
     user: str | None,
@@ -32,6 +32,7 @@ def tail(
     from streams.permissions import ensure_access
     from streams.tail import TailError, TopicReader, lines, recommendations
 
+    user = None if user is None else settings.known_as(user)
     end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     shown = 0
     with failures(TailError):

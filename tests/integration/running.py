@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import threading
 import time
@@ -58,6 +59,16 @@ def flags_for(kafka: str, directory: Path, **more: Any) -> dict[str, Any]:
         **more,
     }
     return {name: value for name, value in flags.items() if value is not None}
+
+
+def environment(flags: dict[str, Any]) -> dict[str, str]:
+    """The process environment of a command with these settings and no others."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("FRESHREC_")}
+    said = {
+        f"FRESHREC_{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in flags.items()
+    }
+    return kept | said
 
 
 def free_port() -> int:

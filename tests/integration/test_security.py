@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from streams.worker_process import WorkerProcess
 from tests.integration.running import (
     Outgoing,
     click,
+    environment,
     flags_for,
     get,
     make_topics,
@@ -77,19 +79,10 @@ async def _topics_of(kafka: SecuredKafka, flags: dict[str, Any]) -> None:
     assert await make_topics(Settings(bootstrap=kafka.cluster.bootstrap, **inner)) > 0
 
 
-def _environment(flags: dict[str, Any]) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("FRESHREC_")}
-    said = {
-        f"FRESHREC_{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in flags.items()
-    }
-    return kept | said
-
-
 def _command(flags: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from streams.cli import main; main()", *arguments],
-        env=_environment(flags),
+        env=environment(flags),
         capture_output=True,
         text=True,
         timeout=90,
@@ -208,6 +201,25 @@ async def test_a_worker_serves_lists_by_every_way_in(
         assert worker.stop() == 0
 
 
+@contextmanager
+def _renewing(path: Path, make: Callable[[], str]) -> Iterator[None]:
+    """Put a new token into a file every second, as whoever issues them would."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(1.0):
+            path.with_suffix(".new").write_text(make())
+            path.with_suffix(".new").replace(path)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 async def test_a_worker_outlives_its_token_when_the_file_is_renewed(
     kafka: SecuredKafka, tmp_path: Path
 ) -> None:
@@ -225,13 +237,15 @@ async def test_a_worker_outlives_its_token_when_the_file_is_renewed(
     settings = Settings(**flags)
     kafka.grant(user, rights("worker", settings))
     inner = Settings(bootstrap=kafka.cluster.bootstrap, topic_prefix=flags["topic_prefix"])
-    with WorkerProcess(flags, tmp_path / "worker.log") as worker:
-        end = time.monotonic() + 3 * seconds
+    with (
+        _renewing(token, lambda: kafka.tokens.token(user, seconds)),
+        WorkerProcess(flags, tmp_path / "worker.log") as worker,
+    ):
         wait_ready(flags, worker, 60)
+        end = time.monotonic() + 3 * seconds
         number = 0
         while time.monotonic() < end:
             number += 1
-            token.write_text(kafka.tokens.token(user, seconds))
             key = f"u{number}"
             send(inner, [Outgoing(key.encode(), click(key, "i1"))])
             wait_until(

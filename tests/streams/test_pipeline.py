@@ -3,6 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 from streams.event_types import EventTypes
 from streams.events import ClickLimits, RejectReason
 from streams.graph import GraphConfig, ItemState, encode_item
-from streams.pipeline import ClickEffects, ClickPipeline, GraphPipeline, PipelineConfig
+from streams.pipeline import (
+    ClickEffects,
+    ClickPipeline,
+    GraphPipeline,
+    PipelineConfig,
+    Rekeyed,
+)
+from streams.pseudonym import Pseudonyms
+from streams.snapshot import graph_snapshot
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
@@ -30,6 +39,15 @@ CONFIG = PipelineConfig(
     event_types=TYPES,
     partitions=PARTITIONS,
 )
+
+
+LIMITED = msgspec.structs.replace(
+    CONFIG,
+    window=WindowConfig(
+        max_events=8, event_types=TYPES, graph_click_ms=86_400_000 // 4, click_us=3_000_000, burst=3
+    ),
+)
+BOTH = pytest.mark.parametrize("config", [CONFIG, LIMITED], ids=["unlimited", "limited"])
 
 
 class FakeRecord(NamedTuple):
@@ -58,12 +76,12 @@ def _click(offset: int, user: str, item: str, **more: Any) -> FakeRecord:
 class World:
     """Windows and graph of a one-worker deployment, fed through the transitions' bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: PipelineConfig = CONFIG) -> None:
         self.windows = DictTable()
         self.graph = [DictTable() for _ in range(PARTITIONS)]
         self.received = [ReceivedPositions() for _ in range(PARTITIONS)]
-        self._clicks = ClickPipeline(CONFIG)
-        self._graph = GraphPipeline(CONFIG)
+        self._clicks = ClickPipeline(config)
+        self._graph = GraphPipeline(config)
 
     def run(
         self, records: list[FakeRecord], sent: SentPositions, *, lose: bool = False
@@ -103,11 +121,12 @@ streams = st.lists(
 )
 
 
-@given(streams, st.data())
+@BOTH
+@given(records=streams, data=st.data())
 def test_how_a_stream_is_cut_into_batches_makes_no_difference(
-    records: list[FakeRecord], data: st.DataObject
+    config: PipelineConfig, records: list[FakeRecord], data: st.DataObject
 ) -> None:
-    whole, pieces = World(), World()
+    whole, pieces = World(config), World(config)
     whole.run(records, SentPositions(0))
     sent = SentPositions(0)
     while records:
@@ -117,11 +136,12 @@ def test_how_a_stream_is_cut_into_batches_makes_no_difference(
     assert pieces.blobs() == whole.blobs()
 
 
-@given(streams, st.data())
+@BOTH
+@given(records=streams, data=st.data())
 def test_replaying_any_stretch_by_a_new_sender_changes_nothing(
-    records: list[FakeRecord], data: st.DataObject
+    config: PipelineConfig, records: list[FakeRecord], data: st.DataObject
 ) -> None:
-    world, once = World(), World()
+    world, once = World(config), World(config)
     once.run(records, SentPositions(0))
     world.run(records, SentPositions(0))
     start = data.draw(st.integers(0, len(records) - 1))
@@ -129,15 +149,16 @@ def test_replaying_any_stretch_by_a_new_sender_changes_nothing(
     assert world.blobs() == once.blobs()
 
 
-@given(streams, st.data())
+@BOTH
+@given(records=streams, data=st.data())
 def test_transitions_lost_with_a_killed_sender_are_made_good_by_the_replay(
-    records: list[FakeRecord], data: st.DataObject
+    config: PipelineConfig, records: list[FakeRecord], data: st.DataObject
 ) -> None:
     """The windows survived, some transitions never left: the replay must send them again."""
     # Within one window's reach, as the shell makes sure of.
     reach = CONFIG.window.max_events - CONFIG.window.predecessors
     records = records[:reach]
-    once, world = World(), World()
+    once, world = World(config), World(config)
     once.run(records, SentPositions(0))
     cut = data.draw(st.integers(0, len(records)))
     sent = SentPositions(0)
@@ -149,12 +170,13 @@ def test_transitions_lost_with_a_killed_sender_are_made_good_by_the_replay(
     assert world.blobs() == once.blobs()
 
 
-@given(streams)
-def test_a_hole_is_never_passed_over(records: list[FakeRecord]) -> None:
+@BOTH
+@given(records=streams)
+def test_a_hole_is_never_passed_over(config: PipelineConfig, records: list[FakeRecord]) -> None:
     """A lost batch, a later one that arrives, then the replay of both: as if nothing happened."""
     reach = CONFIG.window.max_events - CONFIG.window.predecessors
     records = records[:reach]
-    once, world = World(), World()
+    once, world = World(config), World(config)
     once.run(records, SentPositions(0))
     middle = len(records) // 2
     sent = SentPositions(0)
@@ -199,7 +221,7 @@ def test_a_click_under_a_foreign_key_is_forwarded_and_not_folded(key: bytes | No
     world = World()
     record = _click(0, "u1", "i1")._replace(key=key)
     effects = world.run([record], SentPositions(0))
-    assert effects.rekeyed == [(b"u1", record)]
+    assert effects.rekeyed == [Rekeyed(b"u1", b"u1", record.value, record.headers, record)]
     assert world.windows == {}
     assert not effects.changed
 
@@ -276,3 +298,125 @@ def test_damaged_transition_records_are_counted_and_skipped() -> None:
     effects = GraphPipeline(CONFIG).process(records, graph, ReceivedPositions())  # type: ignore[arg-type]
     assert effects.damaged == 2
     assert graph == {}
+
+
+PSEUDONYMOUS = msgspec.structs.replace(CONFIG, pseudonym_key="k" * 32)
+
+
+def test_with_a_pseudonym_key_no_effect_and_no_state_holds_a_user_id() -> None:
+    pseudonym = Pseudonyms("k" * 32).of("zebediah")
+    windows = DictTable()
+    records = [
+        _click(0, "zebediah", "i1", event_id="zebediah-0", session_id="of-zebediah"),
+        _click(1, "zebediah", "i2"),
+        _click(2, "zebediah", "i3", place={"lat": 1.0, "lon": 2.0}, properties={"u": "zebediah"})
+        ._replace(key=b"elsewhere", headers=(("ce_source", b"zebediah"),)),
+        FakeRecord(3, NOW_MS, b"zebediah", b'{"user_id": "zebediah"}', (("u", b"zebediah"),)),
+        FakeRecord(4, NOW_MS, b"other", None),
+    ]  # fmt: skip
+    effects = ClickPipeline(PSEUDONYMOUS).process(records, windows, SentPositions(0), rekey=True)
+    assert set(windows) == {pseudonym}
+    assert set(effects.changed) == {pseudonym}
+    assert effects.changed[pseudonym].event_id is None
+    assert set(effects.erased) == {Pseudonyms("k" * 32).of("other")}
+    (letter,) = effects.dead_letters
+    assert (letter.value, letter.headers, letter.offset) == (None, (), 3)
+    assert letter.reject.reason is RejectReason.MISSING_FIELD
+    (rekeyed,) = effects.rekeyed
+    assert (rekeyed.user_key, rekeyed.key) == (b"zebediah", pseudonym.encode())
+    for sent in (letter.key, letter.reject.detail.encode(), rekeyed.value, *rekeyed.headers):
+        assert sent is not None
+        assert b"zebediah" not in sent
+    assert b"zebediah" not in encode_window(windows[pseudonym])
+
+
+def test_a_click_forwarded_under_a_pseudonym_is_the_click_it_was() -> None:
+    click = _click(0, "ann", "i1", event_type="purchase", event_id="e", place={"lat": 1, "lon": 2})
+    pipeline = ClickPipeline(PSEUDONYMOUS)
+    directly, forwarded = DictTable(), DictTable()
+    pipeline.process([click], directly, SentPositions(1), rekey=True)
+    effects = pipeline.process([click._replace(key=None)], forwarded, SentPositions(0), rekey=True)
+    assert not forwarded
+    (rekeyed,) = effects.rekeyed
+    arrived = FakeRecord(0, click.timestamp, rekeyed.key, rekeyed.value)
+    pipeline.process([arrived], forwarded, SentPositions(1), rekey=False)
+    assert {u: encode_window(w) for u, w in forwarded.items()} == {
+        u: encode_window(w) for u, w in directly.items()
+    }
+
+
+def _limits(**limits: int) -> PipelineConfig:
+    window = WindowConfig(max_events=200, event_types=TYPES, **limits)
+    return msgspec.structs.replace(CONFIG, window=window)
+
+
+def _storm(seconds: float, start: int = 0, user: str = "bot", at_ms: int = 0) -> list[FakeRecord]:
+    """A thousand clicks a second on two items in turn."""
+    times = (at_ms + NOW_MS + start + n for n in range(round(1000 * seconds)))
+    return [
+        _click(start + n, user, f"i{n % 2}", timestamp=time)._replace(timestamp=time)
+        for n, time in enumerate(times)
+    ]
+
+
+def _weights(world: World) -> tuple[float, float]:
+    """Total weight of all edges and of all popularity, at the time of the storm."""
+    graph = graph_snapshot(
+        [(item, state) for table in world.graph for item, state in table.items()],
+        NOW_MS, CONFIG.graph,
+    )  # fmt: skip
+    edges = sum(weight for _, _, weight in graph.edges(data="weight"))
+    return edges, sum(s.popularity.count for table in world.graph for s in table.values())
+
+
+def test_a_user_beyond_the_rate_is_refused_until_the_bucket_has_filled_again() -> None:
+    world = World(_limits(click_us=100_000, burst=20))
+    effects = world.run(_storm(1), SentPositions(0))
+    assert effects.events == {"click": 29}  # 20 at once and 10 a second
+    refused = effects.dead_letters
+    assert len(refused) == 971
+    assert {letter.reject.reason for letter in refused} == {RejectReason.RATE_LIMITED}
+    assert "10 a second, and 20 at once" in refused[0].reject.detail
+    later, other = _click(5000, "bot", "i5"), _click(5001, "ann", "i5")
+    assert world.run([later, other], SentPositions(0)).events == {"click": 2}
+
+
+def test_a_replayed_click_that_was_refused_is_refused_again_and_changes_nothing() -> None:
+    world = World(_limits(click_us=100_000, burst=20))
+    records = _storm(0.15)
+    first = world.run(records, SentPositions(0))
+    before = world.blobs()
+    again = world.run(records, SentPositions(0))
+    assert [letter.offset for letter in again.dead_letters] == [
+        letter.offset for letter in first.dead_letters
+    ]
+    assert again.replayed == sum(first.events.values())
+    assert world.blobs() == before
+
+
+def test_one_user_at_a_thousand_clicks_a_second_moves_the_graph_no_further_than_the_bound() -> None:
+    a_day, seconds = 500, 20
+    world = World(_limits(graph_click_ms=86_400_000 // a_day))
+    sent = SentPositions(0)
+    first = world.run(_storm(1), sent)
+    assert first.screened == 1000 - a_day
+    after_one_second = _weights(world)
+    for second in range(1, seconds):
+        world.run(_storm(1, 1000 * second), sent)
+    edges, clicks = _weights(world)
+    assert clicks == a_day
+    assert edges <= a_day * sum(1 / d for d in range(1, CONFIG.window.predecessors + 1))
+    assert (edges, clicks) == after_one_second
+    # The user is served all the same, and others are not held up.
+    assert len(world.windows["bot"]) == 200
+    assert world.run(_storm(0.1, 10**6, "ann"), sent).screened == 0
+
+
+def test_the_bound_holds_for_days_and_fills_again() -> None:
+    a_day = 100
+    world = World(_limits(graph_click_ms=86_400_000 // a_day))
+    sent = SentPositions(0)
+    day = 86_400_000
+    for number in range(4):
+        world.run(_storm(0.5, 1000 * number, at_ms=number * day), sent)
+    assert _weights(world)[1] == a_day * 4

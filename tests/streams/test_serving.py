@@ -210,7 +210,7 @@ def test_a_client_that_says_nothing_is_let_go(
     server: tuple[Server, FakeReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, _ = server
-    monkeypatch.setattr(serving._Handler, "timeout", 0.1)
+    monkeypatch.setattr(serving.Handler, "timeout", 0.1)
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as silent:
         assert silent.recv(1) == b""
 

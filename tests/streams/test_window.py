@@ -1,11 +1,14 @@
 """The window's fold against a plain model of it, its bounds, its duplicates and its views."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.codec import frame
 from streams.events import Click
 from streams.window import (
+    WINDOW_FORMAT,
     HistoryView,
     Outcome,
     Window,
@@ -207,3 +210,10 @@ def test_a_smaller_bound_takes_effect_at_the_next_click() -> None:
     window, _, _ = fold(window, click_at("x", T0 + 60), 0, 60, T0, smaller)
     assert history(window, smaller).items == ["i58", "i59", "x"]
     assert len(window.items) == 3
+
+
+def test_a_window_stored_before_there_were_limits_is_read() -> None:
+    window = window_of(click_at("i1"), click_at("i2"))
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(window))
+    blob = frame(WINDOW_FORMAT, msgspec.msgpack.encode(fields[:-2]))
+    assert encode_window(decode_window(blob)) == encode_window(window)
