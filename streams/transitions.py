@@ -89,28 +89,6 @@ class TransitionBatch(msgspec.Struct, array_like=True, gc=False):
             return [types[kind] for kind in self.kinds]
         return types[:1] * len(self.offsets)
 
-    def part(self, start: int, stop: int) -> "TransitionBatch":
-        """Only the rows from `start` to before `stop`, as a batch that starts a chain."""
-        edges: dict[str, list[int]] = {}
-        for item, flat in self.edges.items():
-            kept: list[int] = []
-            for row, distance in zip(flat[::2], flat[1::2], strict=True):
-                if start <= row < stop:
-                    kept += (row - start, distance)
-            if kept:
-                edges[item] = kept
-        return TransitionBatch(
-            self.source,
-            SESSION_START,
-            self.offsets[start:stop],
-            self.times_ms[start:stop],
-            self.items[start:stop],
-            self.event_types,
-            self.kinds[start:stop],
-            edges,
-            [row - start for row in self.owned if start <= row < stop],
-        )
-
     def is_consistent(self) -> bool:
         """Whether every row, kind and distance that is named exists, and numbers are such as clicks
         can have. A batch that passes can be folded.

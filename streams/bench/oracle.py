@@ -8,7 +8,7 @@ replay of the clicks says.
 
 import logging
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.transitions import (
     CHAIN_KEY,
+    SESSION_START,
     ReceivedPositions,
     SentPositions,
     TransitionBatch,
@@ -194,6 +195,7 @@ def expected_items(
 ) -> Iterator[tuple[int, dict[str, ItemState]]]:
     """Item states by graph partition: the replayed transitions in the order of the log."""
     pipeline = GraphPipeline(config)
+    rows = {place: BatchRows(batch) for place, batch in expected.transitions.items()}
     for graph_partition, records in enumerate(log):
         items = _States()
         received, replayed = ReceivedPositions(), ReceivedPositions()
@@ -202,16 +204,48 @@ def expected_items(
             arrived = decode_transitions(record.value or b"")
             if not received.accept(arrived):
                 continue
-            replay = expected.transitions.get((graph_partition, arrived.source))
+            replay = rows.get((graph_partition, arrived.source))
             if replay is None:
-                replay = TransitionBatch.empty(arrived.source)
+                continue
             start = taken[arrived.source]
-            stop = bisect_right(replay.offsets, arrived.offsets[-1], start)
+            stop = bisect_right(replay.batch.offsets, arrived.offsets[-1], start)
             taken[arrived.source] = stop
             if stop > start:
                 part = encode_transitions(replay.part(start, stop))
                 pipeline.process([record._replace(value=part)], items, replayed)
         yield graph_partition, items
+
+
+class BatchRows:
+    """A replayed batch by its rows, so that a part of it costs what the part holds."""
+
+    def __init__(self, batch: TransitionBatch) -> None:
+        self.batch = batch
+        self._edges: list[list[tuple[str, int]]] = [[] for _ in batch.offsets]
+        """Row -> items before it, and their distance."""
+        for item, flat in batch.edges.items():
+            for row, distance in zip(flat[::2], flat[1::2], strict=True):
+                self._edges[row].append((item, distance))
+
+    def part(self, start: int, stop: int) -> TransitionBatch:
+        """Only the rows from `start` to before `stop`, as a batch that starts a chain."""
+        batch = self.batch
+        edges: dict[str, list[int]] = {}
+        for row in range(start, stop):
+            for item, distance in self._edges[row]:
+                edges.setdefault(item, []).extend((row - start, distance))
+        owned = batch.owned[bisect_left(batch.owned, start) : bisect_left(batch.owned, stop)]
+        return TransitionBatch(
+            batch.source,
+            SESSION_START,
+            batch.offsets[start:stop],
+            batch.times_ms[start:stop],
+            batch.items[start:stop],
+            batch.event_types,
+            batch.kinds[start:stop],
+            edges,
+            [row - start for row in owned],
+        )
 
 
 class Findings(NamedTuple):

@@ -14,6 +14,7 @@ from streams.transitions import (
     encode_transitions,
     owner_of,
 )
+from tests.streams.transition_samples import batches
 
 
 def _rows(source: int, *offsets: int) -> TransitionBatch:
@@ -30,45 +31,9 @@ def _batch(positions: SentPositions, *offsets: int) -> TransitionBatch:
     return batch
 
 
-@st.composite
-def batches(draw: st.DrawFn) -> TransitionBatch:
-    """Clicks with sources in the partition, with their own item in it, or both."""
-    batch = TransitionBatch.empty(draw(st.integers(0, 200)))
-    offset = -1
-    for _ in range(draw(st.integers(0, 8))):
-        offset += draw(st.integers(1, 2**30))
-        kind = draw(st.sampled_from(["click", "purchase", "view"]))
-        row = batch.add(offset, draw(st.integers(0, 2**42)), draw(st.text(max_size=8)), kind)
-        for item in draw(st.lists(st.text(max_size=3), max_size=5, unique=True)):
-            batch.edges.setdefault(item, []).extend((row, draw(st.integers(1, 9))))
-        if draw(st.booleans()):
-            batch.owned.append(row)
-    return batch
-
-
 @given(batches())
 def test_a_batch_survives_encoding(batch: TransitionBatch) -> None:
     assert decode_transitions(encode_transitions(batch)) == batch
-
-
-@given(batches(), st.data())
-def test_the_parts_of_a_batch_say_what_the_batch_says(
-    batch: TransitionBatch, data: st.DataObject
-) -> None:
-    cut = data.draw(st.integers(0, len(batch.offsets)))
-    parts = [batch.part(0, cut), batch.part(cut, len(batch.offsets))]
-    assert [o for part in parts for o in part.offsets] == batch.offsets
-    assert [t for part in parts for t in part.row_types()] == batch.row_types()
-    assert [part.owned for part in parts] == [
-        [row for row in batch.owned if row < cut],
-        [row - cut for row in batch.owned if row >= cut],
-    ]
-    joined: dict[str, list[int]] = {}
-    for start, part in zip((0, cut), parts, strict=True):
-        for item, flat in part.edges.items():
-            shifted = [n + start if k % 2 == 0 else n for k, n in enumerate(flat)]
-            joined.setdefault(item, []).extend(shifted)
-    assert joined == batch.edges
 
 
 def test_a_click_is_one_row_however_often_it_is_added() -> None:

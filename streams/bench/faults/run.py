@@ -40,6 +40,8 @@ _READY_SECONDS = 60.0
 _SETTLE_SECONDS = 180.0
 _REFUSAL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+_WAITING = 1.5
+"""A run takes so much longer than its schedule, since faults wait for a system at work."""
 
 
 class FaultPlan(msgspec.Struct, frozen=True):
@@ -115,7 +117,7 @@ def run(plan: FaultPlan, job_for: Callable[[str, str], Job], name: str) -> Fault
     """
     begun = time.monotonic()
     steps = schedule(plan.faults, plan.seed, pause_seconds=plan.pause_seconds, store=plan.store)
-    rate = plan.clicks / max(1.0, duration_seconds(steps))
+    rate = plan.clicks / max(1.0, duration_seconds(steps) * _WAITING)
     with ExitStack() as stack:
         directory = plan.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="freshrec-faults-"))
