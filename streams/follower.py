@@ -41,11 +41,13 @@ async def read_to_end(
     settings: Settings,
     starts: Mapping[TopicPartition, int],
     apply: Callable[[TopicPartition, list[Any]], None],
+    *,
+    start_over: Callable[[TopicPartition], None] | None = None,
 ) -> dict[TopicPartition, int]:
     """Read partitions from the offsets given to their ends as of now.
 
     Returns the offset after the end of each. A negative start counts back from the end. A start
-    beyond the end (the topic was made anew) begins at the beginning, with a warning. Raises
+    beyond the end (the topic was made anew) begins at the beginning, after `start_over`. Raises
     KafkaError when the brokers stay away.
     """
     if not starts:
@@ -59,7 +61,16 @@ async def read_to_end(
         positions: dict[TopicPartition, int] = {}
         for tp, start in starts.items():
             if start > ends[tp]:
-                log.warning("%s ends at %d but local state is at %d", tp, ends[tp], start)
+                log.warning(
+                    "%s/%d ends at %d, local state is at %d: the topic was made anew since, and "
+                    "what it holds now is taken",
+                    tp.topic,
+                    tp.partition,
+                    ends[tp],
+                    start,
+                )
+                if start_over is not None:
+                    start_over(tp)
                 start = 0
             elif start < 0:
                 start += ends[tp]

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from streams.codec import CodecError, frame, unframe
 from streams.connection import raise_if_denied
 from streams.follower import read_to_end
-from streams.graph import ItemState, decode_item_state, encode_item
+from streams.graph import ITEM_FORMAT, ItemState, decode_item_state, encode_item
 from streams.publisher import Publisher
 from streams.reject import UNREADABLE
 from streams.settings import Settings
@@ -27,7 +27,7 @@ from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
 from streams.topics import TABLES, changelog_topic
 from streams.transitions import CHAIN_KEY, ReceivedPositions, SentPositions
-from streams.window import Window, decode_window, encode_window
+from streams.window import WINDOW_FORMAT, Window, decode_window, encode_window
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +73,20 @@ class Partition:
             encode_window,
             decode_window,
             progress=lambda _, blob: decode_window(blob).watermarks,
+            written_as=(WINDOW_FORMAT, "window"),
         )
         self.graph: TablePartition[ItemState] = TablePartition(
-            stores.open("graph", number), encode_item, decode_item_state, progress=_graph_progress
+            stores.open("graph", number),
+            encode_item,
+            decode_item_state,
+            progress=_graph_progress,
+            written_as=(ITEM_FORMAT, "item state"),
         )
         self.lists: TablePartition[LastList] = TablePartition(
-            stores.open("lists", number), encode_last_list, decode_last_list
+            stores.open("lists", number),
+            encode_last_list,
+            decode_last_list,
+            written_as=(_LIST_FORMAT, "last list"),
         )
         self.clicks_sent = SentPositions(2 * number)
         self.rekeyed_sent = SentPositions(2 * number + 1)
@@ -187,7 +195,10 @@ async def recover(
         count += len(records)
 
     ends = await read_to_end(
-        settings, {tp: table.next_offset for tp, table in tables.items()}, apply
+        settings,
+        {tp: table.next_offset for tp, table in tables.items()},
+        apply,
+        start_over=lambda tp: tables[tp].start_over(),
     )
     for tp, end in ends.items():
         tables[tp].recover([], end)

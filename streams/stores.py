@@ -54,6 +54,9 @@ class Store(Protocol):
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and value, in no promised order."""
 
+    def clear(self) -> None:
+        """Forget everything; the offset is 0 again."""
+
     def close(self) -> None:
         """Release files; the contents stay."""
 
@@ -90,6 +93,11 @@ class MemoryStore:
         """Every key and value."""
         return iter(self._data.items())
 
+    def clear(self) -> None:
+        """Forget everything; the offset is 0 again."""
+        self._data.clear()
+        self.next_offset = 0
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -114,8 +122,13 @@ class RocksStore:
 
     def __init__(self, path: Path, cache: Cache) -> None:
         self._path = path
-        self._db = Rdict(str(path), _options(cache), access_type=AccessType.read_write())
+        self._cache = cache
         self._write = WriteOptions()
+        self._open()
+
+    def _open(self) -> None:
+        options = _options(self._cache)
+        self._db = Rdict(str(self._path), options, access_type=AccessType.read_write())
         stored = self._db.get(_OFFSET_KEY)
         self.next_offset = int.from_bytes(stored, "big") if stored is not None else 0
 
@@ -156,6 +169,12 @@ class RocksStore:
             rows.status()
         except Exception as error:
             raise self._fault(error) from error
+
+    def clear(self) -> None:
+        """Forget everything; the offset is 0 again."""
+        self._db.close()
+        shutil.rmtree(self._path)
+        self._open()
 
     def close(self) -> None:
         """Flush and release the directory."""

@@ -14,7 +14,7 @@ a changelog offset that is not the owner's own is noticed when the next acknowle
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from streams.codec import CodecError
+from streams.codec import CodecError, check_format, is_intact
 from streams.stores import Change, Store
 
 State = TypeVar("State")
@@ -36,11 +36,16 @@ class TablePartition(Generic[State]):
         decode: Callable[[bytes], State],
         *,
         progress: Progress | None = None,
+        written_as: tuple[int, str] | None = None,
         cache_entries: int = 100_000,
     ) -> None:
-        """Without `progress`, states have no order: the last one written is taken as it is."""
+        """Without `progress`, states have no order: the last one written is taken as it is.
+
+        `written_as`: format byte and noun of the blobs, to refuse another version's at recovery.
+        """
         self._store = store
         self._progress = progress
+        self._written_as = written_as
         self._stale: set[bytes] = set()
         self._encode = encode
         self._decode = decode
@@ -111,11 +116,24 @@ class TablePartition(Generic[State]):
             if waiting.get(key, _ABSENT) is blob:
                 del waiting[key]
 
+    def start_over(self) -> None:
+        """The changelog is not the one that the store reflects: forget everything."""
+        self._states.clear()
+        self._dirty.clear()
+        self._unacknowledged.clear()
+        self._stale.clear()
+        self._store.clear()
+
     def recover(self, changes: list[Change], next_offset: int) -> None:
         """Apply records read back from the changelog, leaving out what is older than its key's.
 
-        Keys whose last record was left out are told by `stale_changes`.
+        Keys whose last record was left out are told by `stale_changes`. Raises FormatError where
+        another version wrote a record, before anything is applied.
         """
+        if self._written_as is not None:
+            for _, blob in changes:
+                if blob and blob[0] != self._written_as[0] and is_intact(blob):
+                    check_format(blob, *self._written_as)
         if self._progress is not None:
             changes = self._in_order(changes, self._progress)
         self._store.apply(changes, next_offset)

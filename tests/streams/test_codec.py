@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codec import CodecError, frame, unframe
+from streams.codec import CodecError, FormatError, frame, is_intact, unframe
 
 
 @given(st.binary(max_size=300), st.integers(0, 255))
@@ -37,3 +37,11 @@ def test_errors_name_the_thing_and_the_remedy() -> None:
         unframe(b"\x01\x00", 1, "window")
     with pytest.raises(CodecError, match=r"window fails its checksum: rebuild"):
         unframe(frame(1, b"x")[:-1] + b"y", 1, "window")
+
+
+def test_another_version_is_told_from_damage() -> None:
+    with pytest.raises(FormatError):
+        unframe(frame(2, b"x"), 1, "window")
+    assert is_intact(frame(2, b"x"))
+    for damaged in (b"", b"\x01", frame(1, b"x")[:-1], frame(1, b"x") + b"y"):
+        assert not is_intact(damaged)

@@ -196,6 +196,17 @@ async def test_reading_to_the_end_begins_where_it_should_and_ends_behind_a_gap(
     assert log.open == 0
 
 
+async def test_only_a_start_behind_the_end_makes_the_reader_start_over(log: FakeLog) -> None:
+    log.write(0, 0, 1, end=2)
+    tp = TopicPartition("topic", 0)
+    told: list[TopicPartition] = []
+    for start in (0, 1, 2, -1):
+        await read_to_end(make_settings(), {tp: start}, lambda *_: None, start_over=told.append)
+    assert told == []
+    await read_to_end(make_settings(), {tp: 3}, lambda *_: None, start_over=told.append)
+    assert told == [tp]
+
+
 async def test_a_consumer_that_cannot_start_is_released(log: FakeLog) -> None:
     log.down = 1
     with pytest.raises(KafkaConnectionError):

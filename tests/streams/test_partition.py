@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams import partition as module
 from streams.click import Click
-from streams.codec import CodecError
+from streams.codec import CodecError, FormatError, frame
 from streams.partition import (
     LastList,
     Partition,
@@ -20,6 +20,7 @@ from streams.partition import (
     recover,
 )
 from streams.stores import Change, MemoryStores
+from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY, ReceivedPositions
 from streams.window import encode_window, fold
 from tests.streams.shell_fakes import (
@@ -82,7 +83,7 @@ def window_blob(last: int) -> bytes:
 
 
 def give_changelogs(monkeypatch: pytest.MonkeyPatch, contents: dict[str, list[Change]]) -> None:
-    async def read(_: Any, starts: dict[TopicPartition, int], apply: Reader) -> Any:
+    async def read(_: Any, starts: dict[TopicPartition, int], apply: Reader, **_more: Any) -> Any:
         ends = {}
         for tp in starts:
             records = [
@@ -137,6 +138,21 @@ async def test_a_recovery_writes_again_what_another_worker_covered_with_older_st
     assert partition.received.encode() == ahead.encode()
     assert publisher.log == [(WINDOWS, 0, b"u1", newer), (GRAPH, 0, chain, ahead.encode())]
     assert (partition.windows.next_offset, partition.graph.next_offset) == (5, 3)
+
+
+@pytest.mark.parametrize("table", ["windows", "graph", "lists"])
+async def test_a_recovery_refuses_what_another_version_wrote(
+    monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    settings = make_settings()
+    newer: list[Change] = [(b"k", frame(7, b"whatever it means"))]
+    give_changelogs(monkeypatch, {changelog_topic(settings, table): newer})
+    partition = Partition(0, settings, MemoryStores())
+    publisher: Any = FakePublisher()
+    with pytest.raises(FormatError, match=r"has format 7, this version reads format 1: run the"):
+        await recover(settings, [partition], publisher)
+    assert partition.table(table).next_offset == 0
+    assert not partition.recovered.is_set()
 
 
 async def test_closing_wakes_who_waits_for_the_recovery() -> None:

@@ -71,6 +71,17 @@ def test_contents_and_offset_survive_closing(factory: Factory) -> None:
     assert (again.get(b"u1"), again.next_offset) == (b"a", 7)
 
 
+def test_a_cleared_store_is_as_new_and_stays_so(factory: Factory) -> None:
+    store = factory().open("windows", 0)
+    store.apply([(b"u1", b"a")], 7)
+    store.clear()
+    assert (store.next_offset, store.get(b"u1"), list(store.items())) == (0, None, [])
+    store.apply([(b"u2", b"b")], 1)
+    store.close()
+    again = factory().open("windows", 0)
+    assert (again.next_offset, dict(again.items())) == (1, {b"u2": b"b"})
+
+
 def test_binary_keys_and_values_come_back_unchanged(factory: Factory) -> None:
     store = factory().open("windows", 0)
     key, value = bytes(range(256)), bytes(reversed(range(256))) * 10

@@ -153,3 +153,14 @@ def test_without_an_order_of_states_the_last_written_is_taken() -> None:
     table.put("u1", [1])
     table.acknowledge(table.take_changes(), 9)
     assert store.get(b"u1") == b"\x01"
+
+
+def test_a_table_that_starts_over_knows_nothing_any_more() -> None:
+    store = MemoryStore()
+    table = _table(store)
+    table.put("u1", [1])
+    table.acknowledge(table.take_changes(), 5)
+    table.put("u2", [2])
+    table.start_over()
+    assert (table.get("u1"), table.get("u2"), table.next_offset) == (None, None, 0)
+    assert table.take_changes() == []

@@ -82,6 +82,10 @@ class WorkerJob:
             flags["instance_id"] = f"worker-{number}"
         return Member(WorkerProcess(flags, log), log, state_dir)
 
+    def port(self, number: int) -> int:
+        """Where a worker answers."""
+        return self._ports[number]
+
     def is_ready(self, number: int) -> bool:
         """Whether /readyz says so."""
         url = f"http://127.0.0.1:{self._ports[number]}/readyz"
