@@ -48,6 +48,11 @@ MAX_SECRET_CHARACTERS = 65_536
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
+def _retention(default: int, what: str) -> Any:
+    words = f"how long topics that freshrec creates keep {what}; 0: no end, -1: as brokers say"
+    return setting(default, words, -1, 315_360_000)
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """What a worker and the tools around it can be told. Durations are in seconds, sizes in bytes.
@@ -67,6 +72,11 @@ class Settings:
     recommendations_topic: str = setting("recommendations", "compacted topic of published lists")
     partitions: int = setting(4, "partitions of a topic that freshrec creates", 1, 10_000)
     replication_factor: int = setting(1, "replicas of a topic that freshrec creates", 1, 100)
+    clicks_retention_seconds: int = _retention(-1, "clicks and forwarded clicks")
+    transitions_retention_seconds: int = _retention(259_200, "transitions")
+    dead_letter_retention_seconds: int = _retention(0, "dead letters")
+    recommendations_retention_seconds: int = _retention(0, "lists of users who are idle")
+    receipts_retention_seconds: int = _retention(0, "receipts of erasures")
     security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
         "plaintext", "how to talk to the brokers"
     )

@@ -39,8 +39,6 @@ _CHANGELOG = {
     "segment.ms": "86400000",
     **_LARGE,
 }
-_TRANSITIONS = {"cleanup.policy": "delete", "retention.ms": str(3 * 86_400_000), **_LARGE}
-_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _WAIT_SECONDS = 30.0
 
 
@@ -65,16 +63,48 @@ def changelog_topic(settings: Settings, table: str) -> str:
 
 def plan(settings: Settings) -> list[TopicPlan]:
     """Every topic that a worker reads or writes, the clicks topic first."""
+    clicks = _kept(settings.clicks_retention_seconds)
+    lists = _COMPACT
+    if settings.recommendations_retention_seconds > 0:
+        kept = _kept(settings.recommendations_retention_seconds)
+        lists = {**kept, "cleanup.policy": "compact,delete"}
     return [
-        TopicPlan(settings.clicks),
-        TopicPlan(settings.rekeyed_topic, _LARGE),
-        TopicPlan(settings.transitions_topic, _TRANSITIONS),
-        TopicPlan(settings.recommendations, {**_COMPACT, **_LARGE}),
-        TopicPlan(settings.dead_letter_topic, {**_FOREVER, **_LARGE}),
+        TopicPlan(settings.clicks, clicks),
+        TopicPlan(settings.rekeyed_topic, {**clicks, **_LARGE}),
+        TopicPlan(
+            settings.transitions_topic,
+            {**_kept(settings.transitions_retention_seconds), **_LARGE},
+        ),
+        TopicPlan(settings.recommendations, {**lists, **_LARGE}),
+        TopicPlan(
+            settings.dead_letter_topic,
+            {**_kept(settings.dead_letter_retention_seconds), **_LARGE},
+        ),
         *(TopicPlan(changelog_topic(settings, table), _CHANGELOG) for table in TABLES),
         TopicPlan(settings.items, _COMPACT, copartitioned=False),
-        TopicPlan(settings.receipts_topic, _FOREVER, copartitioned=False),
+        TopicPlan(
+            settings.receipts_topic,
+            _kept(settings.receipts_retention_seconds),
+            copartitioned=False,
+        ),
     ]
+
+
+def _kept(seconds: int) -> dict[str, str]:
+    """Records go so long after they came; 0: never, -1: as the brokers do it by default.
+
+    A segment goes as a whole, so it must be closed in time: at the latest after a tenth of that.
+    """
+    if seconds < 0:
+        return {}
+    if seconds == 0:
+        return {"cleanup.policy": "delete", "retention.ms": "-1"}
+    segment_seconds = max(60, min(seconds // 10, 604_800))
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(seconds * 1000),
+        "segment.ms": str(segment_seconds * 1000),
+    }
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:

@@ -1,10 +1,13 @@
 """On real Kafka: an erased user leaves nothing behind, and stays erased."""
 
+import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from tests.integration.running import (
     figures,
     flags_for,
     get,
+    make_topics,
     running,
     send,
     wait_for_all,
@@ -130,10 +134,33 @@ def test_the_command_erases_and_the_user_stays_erased_after_a_restart(erased: Er
     assert done.returncode == 0, done.stderr.decode()
     assert json.loads(done.stdout)["user_id"] == BY_COMMAND
     assert BY_COMMAND not in _current(settings, changelog_topic(settings, "windows"))
-    worker.kill()
-    worker.start()
-    wait_ready(flags, worker)
-    for user in (ERASED, BY_COMMAND):
-        assert get(flags, f"/graph/ego/{user}")[0] == 404
-        assert user not in _current(settings, settings.recommendations)
-    assert get(flags, f"/graph/ego/{USERS[5]}")[0] == 200
+    for disk_is_lost in (False, True):
+        worker.kill()
+        if disk_is_lost:
+            shutil.rmtree(flags["state_dir"])
+        worker.start()
+        wait_ready(flags, worker)
+        for user in (ERASED, BY_COMMAND):
+            assert get(flags, f"/graph/ego/{user}")[0] == 404
+            assert user not in _current(settings, settings.recommendations)
+        assert get(flags, f"/graph/ego/{USERS[5]}")[0] == 200
+
+
+def test_an_erased_user_is_gone_too_when_all_clicks_are_read_again_by_new_state(
+    erased: Erased, tmp_path: Path
+) -> None:
+    """Another group with state and derived topics of its own, from the first click on."""
+    _, old, _ = erased
+    flags = flags_for(old.bootstrap, tmp_path)
+    settings = Settings(**flags)
+    asyncio.run(make_topics(settings))
+    for records in read_topic(old, old.clicks):
+        send(settings, [Outgoing(record.key, record.value) for record in records])
+    with running(flags, tmp_path / "worker.log") as worker:
+        wait_for_all(settings, worker)
+        windows = _current(settings, changelog_topic(settings, "windows"))
+        published = _current(settings, settings.recommendations)
+        for state in (windows, published):
+            assert not {ERASED, BY_COMMAND} & set(state)
+            assert USERS[5] in state
+        assert decode_window(windows[BETWEEN]).items == ["anew"]

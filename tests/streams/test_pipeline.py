@@ -233,6 +233,51 @@ def test_a_forwarded_click_is_folded_whatever_its_key() -> None:
     assert len(windows["u1"]) == 1
 
 
+@given(streams)
+def test_the_graph_is_the_same_whoever_clicked(records: list[FakeRecord]) -> None:
+    """Under other names the same clicks leave the same bytes: nothing in them tells a user."""
+
+    def renamed(record: FakeRecord) -> FakeRecord:
+        body = json.loads(record.value or b"")
+        user = {"u1": "zebediah", "u2": "u1", "u3": "ü" * 40}[body["user_id"]]
+        value = json.dumps(body | {"user_id": user}).encode()
+        return record._replace(key=user.encode(), value=value)
+
+    one, other = World(), World()
+    one.run(records, SentPositions(0))
+    other.run([renamed(record) for record in records], SentPositions(0))
+
+    def graph(world: World) -> dict[str, bytes]:
+        return {key: blob for key, blob in world.blobs().items() if key.startswith("item")}
+
+    assert graph(other) == graph(one)
+    assert not any(b"zebediah" in blob for blob in graph(other).values())
+
+
+@given(streams, st.data())
+def test_an_erased_user_leaves_the_graph_as_it_was_and_no_window(
+    records: list[FakeRecord], data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(records)))
+    world = World(LIMITED)
+    sent = SentPositions(0)
+    world.run(records, sent)
+    before = {key: blob for key, blob in world.blobs().items() if key != "user u1"}
+    world.run([FakeRecord(len(records), NOW_MS, b"u1", None)], sent)
+    assert world.blobs() == before
+    # The whole topic read again by new state: the same user is gone at its end, wherever the
+    # requests stand.
+    again = World(LIMITED)
+    shifted = [
+        record._replace(offset=record.offset + (n >= at)) for n, record in enumerate(records)
+    ]
+    request = FakeRecord(at, NOW_MS, b"u1", None)
+    last = FakeRecord(len(records) + 1, NOW_MS, b"u1", None)
+    again.run([*shifted[:at], request, *shifted[at:], last], SentPositions(0))
+    assert "u1" not in again.windows
+    assert set(again.windows) == {key.removeprefix("user ") for key in before if "user" in key}
+
+
 def test_a_null_value_erases_the_window_and_a_later_click_starts_anew() -> None:
     world = World()
     erasure = FakeRecord(2, NOW_MS, b"u1", None)

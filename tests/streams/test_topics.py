@@ -114,6 +114,31 @@ def test_everything_a_worker_may_write_fits_its_own_topics() -> None:
         assert limit == (str(MAX_RECORD_BYTES) if written else None), topic.name
 
 
+def test_every_topic_keeps_what_it_holds_as_long_as_its_setting_says() -> None:
+    def kept(**settings: int) -> dict[str, tuple[str | None, str | None]]:
+        return {
+            topic.name: (topic.config.get("cleanup.policy"), topic.config.get("retention.ms"))
+            for topic in plan(Settings(**settings))  # type: ignore[arg-type]
+        }
+
+    assert kept()["clicks"] == kept()["freshrec-rekeyed"] == (None, None)
+    assert kept()["freshrec-transitions"] == ("delete", "259200000")
+    assert kept()["recommendations"] == kept()["items"] == ("compact", None)
+    assert kept()["clicks.dead-letter"] == kept()["freshrec-receipts"] == ("delete", "-1")
+    for name, topic, policy in (
+        ("clicks", "clicks", "delete"),
+        ("clicks", "freshrec-rekeyed", "delete"),
+        ("transitions", "freshrec-transitions", "delete"),
+        ("recommendations", "recommendations", "compact,delete"),
+        ("dead_letter", "clicks.dead-letter", "delete"),
+        ("receipts", "freshrec-receipts", "delete"),
+    ):
+        changed = kept(**{f"{name}_retention_seconds": 3600})
+        assert changed[topic] == (policy, "3600000")
+    (transitions,) = [t for t in plan(SETTINGS) if t.name == "freshrec-transitions"]
+    assert int(transitions.config["segment.ms"]) <= int(transitions.config["retention.ms"]) // 10
+
+
 @pytest.mark.parametrize(
     ("said", "limit"),
     [
