@@ -91,6 +91,43 @@ def state(
 
 
 @bench.command()
+@click.option("--short", is_flag=True, help="A tenth of the clicks: a smoke test of the benchmark.")
+@click.option("--clicks", type=click.IntRange(1000), default=500_000, show_default=True)
+@click.option("--users", type=click.IntRange(1), default=50_000, show_default=True)
+@click.option("--items", type=click.IntRange(2), default=10_000, show_default=True)
+@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
+              show_default=True)  # fmt: skip
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
+@json_option
+def recovery(
+    short: bool,
+    clicks: int,
+    users: int,
+    items: int,
+    partitions: int,
+    store: str,
+    seed: int,
+    bootstrap: str | None,
+    as_json: bool,
+) -> None:
+    """Changelog records per second at a worker's start, with its disk and without."""
+    set_up_logging("warning")
+    from streams.bench.recovery import RecoveryBench, run
+    from streams.bench.workload import Workload
+    from streams.broker import KafkaUnavailable
+
+    count = max(clicks // 10, 1000) if short else clicks
+    workload = Workload(clicks=count, users=users, items=items, seed=seed)
+    with failures(KafkaUnavailable, RuntimeError):
+        figures = run(
+            RecoveryBench(workload, store=store, partitions=partitions, bootstrap=bootstrap)
+        )
+    emit(figures, as_json=as_json)
+
+
+@bench.command()
 @click.option("--short", is_flag=True, help="A few faults of each kind, in two minutes.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides the schedule.")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",

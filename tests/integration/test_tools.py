@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from streams.bench.recovery import RecoveryBench, run
+from streams.bench.workload import Workload
 from streams.erase import EraseError, erase
 from streams.sender import KafkaSender, ensure_topic
 from streams.settings import Settings
@@ -56,3 +58,14 @@ def test_an_erasure_that_nobody_confirms_leaves_a_null_record_and_says_where(
     (record,) = itertools.islice(reader.read(lambda: time.monotonic() > end), 1)
     reader.close()
     assert (record.key, record.value) == ("u1", None)
+
+
+@pytest.mark.timeout(300)
+def test_the_recovery_benchmark_reads_the_changelogs_with_an_empty_disk(kafka: str) -> None:
+    workload = Workload(clicks=3_000, users=200, items=100)
+    figures = run(RecoveryBench(workload, bootstrap=kafka))
+    assert figures.clicks == 3_000
+    # What lies on the disk need not be read.
+    assert figures.tail_records < figures.records / 2
+    assert figures.records >= 200 + 100
+    assert figures.records_per_second > 0

@@ -36,7 +36,7 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _SETTLE_SECONDS = 180.0
 _REFUSAL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
