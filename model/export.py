@@ -1,10 +1,12 @@
 """Encoder to ONNX: the same function as `model.net`, arranged for serving.
 
-Only the last position of the last layer is computed. There, keys and values of the other positions
-are never formed: a query q and a state h score (Wq q)(Wk h) = (Wk^T Wq q) h, so the small side is
-multiplied; the key bias shifts all scores of a head alike and vanishes in the softmax. Top-k, log
-softmax and the gathering of candidates are inside the graph, so k ids leave it and not the whole
-catalogue. The top-k needs the catalogue's scores once and nothing else does.
+Only the last position of the last layer is computed: that of the last event, or of the masked one
+that is put behind the window, inside the graph, for an encoder that sees both sides. There, keys
+and values of the other positions are never formed: a query q and a state h score (Wq q)(Wk h) =
+(Wk^T Wq q) h, so the small side is multiplied; the key bias shifts all scores of a head alike and
+vanishes in the softmax. Top-k, log softmax and the gathering of candidates are inside the graph, so
+k ids leave it and not the whole catalogue. The top-k needs the catalogue's scores once and nothing
+else does.
 """
 
 import math
@@ -71,15 +73,15 @@ class _Attention(nn.Module):
         result: Tensor = self.after.output.LayerNorm(self.after.output.dense(inner) + attended)
         return result
 
-    def every_position(self, states: Tensor, causal: Tensor) -> Tensor:
-        """(B, L, d) from (B, L, d); causal: (L, L), 0 or _MASKED."""
+    def every_position(self, states: Tensor, hidden: Tensor) -> Tensor:
+        """(B, L, d) from (B, L, d); hidden, 0 or _MASKED: (L, L), or (B, 1, 1, L)."""
         size, length, _ = states.shape
         fused = functional.linear(states, self.fused_weight, self.fused_bias)
         query, key, value = (
             part.reshape(size, length, self.heads, self.head_dim).transpose(1, 2)
             for part in torch.split(fused, self.dim, dim=-1)
         )  # each (B, H, L, d/H)
-        weights = torch.softmax(query @ key.transpose(2, 3) * self.scale + causal, dim=-1)
+        weights = torch.softmax(query @ key.transpose(2, 3) * self.scale + hidden, dim=-1)
         attended = (weights @ value).transpose(1, 2).reshape(size, length, self.dim)
         return self._feed_forward(attended, states)
 
@@ -105,7 +107,9 @@ class ServingEncoder(nn.Module):
         super().__init__()
         self.with_state = with_state
         config = encoder.config
+        self.causal = config.causal
         embeddings = encoder.bert.embeddings
+        self.mask_embedding = None if config.causal else encoder.mask_embedding
         self.top_k = min(top_k, config.items)
         self.inputs = [FEATURE_INPUTS[name] for name in config.features]
         self.feature_weights = nn.ParameterList(
@@ -127,19 +131,26 @@ class ServingEncoder(nn.Module):
         self, items: Tensor, features: Sequence[Tensor], lengths: Tensor, candidates: Tensor
     ) -> tuple[Tensor, ...]:
         """Items and every feature (B, L), lengths (B,), candidates (B, C): all int64."""
-        length = items.shape[1]
+        last_place = lengths - 1
+        if self.mask_embedding is not None:  # one event more, which is asked for
+            last_place = lengths
+            items = functional.pad(items, (0, 1))
+            features = [functional.pad(ids, (0, 1)) for ids in features]
+        place = torch.arange(items.shape[1])
         # Padding takes the first item's embedding: nothing attends to it.
         states = functional.embedding((items - 1).clamp(min=0), self.item_weight)
+        if self.mask_embedding is not None:
+            is_asked = (place[None, :] == last_place[:, None])[:, :, None]
+            states = torch.where(is_asked, self.mask_embedding, states)
         for weight, ids in zip(self.feature_weights, features, strict=True):
             states = states + functional.embedding(ids, weight)
-        states = self.norm(states + self.positions[:length])
-        place = torch.arange(length)
-        causal = (place[None, :] > place[:, None]).to(states.dtype) * _MASKED
+        states = self.norm(states + self.positions[: items.shape[1]])
+        beyond = (place[None, None, :] > last_place[:, None, None]).to(states.dtype) * _MASKED
+        later = (place[None, :] > place[:, None]).to(states.dtype) * _MASKED
         for layer in self.full_layers:
-            states = layer.every_position(states, causal)
-        index = (lengths - 1)[:, None, None].expand(-1, 1, states.shape[2])
+            states = layer.every_position(states, later if self.causal else beyond[:, None])
+        index = last_place[:, None, None].expand(-1, 1, states.shape[2])
         last = states.gather(1, index).squeeze(1)
-        beyond = (place[None, None, :] >= lengths[:, None, None]).to(states.dtype) * _MASKED
         last = self.last_layer.last_position(states, last, beyond)
         logits = functional.linear(last, self.item_weight, self.item_bias)
         log_probs = functional.log_softmax(logits, dim=-1)  # (B, items)

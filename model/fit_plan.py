@@ -12,6 +12,7 @@ from model.data import Sequences
 from model.features import FeatureSpec
 from model.fit import Fit, FitOptions, fit
 from model.fit_curve import Point
+from model.hardware import CPU, Hardware
 from model.net import EncoderConfig
 from model.objectives import OBJECTIVES
 from model.start import BY_CHANCE, Sizes, Start
@@ -35,6 +36,7 @@ class FitPlan(NamedTuple):
         train_events: NDArray[np.bool_],
         validation: IntArray,
         *,
+        hardware: Hardware = CPU,
         report: Callable[[float, int, float, float], None] = lambda *_: None,
         evaluated: Callable[[Point], None] = lambda _: None,
         state: Path | None = None,
@@ -46,7 +48,8 @@ class FitPlan(NamedTuple):
             **self.sizes._asdict(),
             dropout=self.dropout,
             features=self.spec.vocabulary_sizes(),
-            masked=self.options.objective == "masked+next",
+            masked=self.options.objective != "next",
+            causal=self.options.objective != "masked",
         )
         return fit(
             config,
@@ -54,6 +57,7 @@ class FitPlan(NamedTuple):
             train_events,
             validation,
             self.options,
+            hardware=hardware,
             report=report,
             evaluated=evaluated,
             state=state,
@@ -88,6 +92,9 @@ def plan_fit(
     """
     if objective not in OBJECTIVES:
         message = f"objective {objective!r} is none of {', '.join(OBJECTIVES)}"
+        raise ValueError(message)
+    if objective == "masked" and augmentation.active:
+        message = "augmentation changes what next items are learned from, and not masked ones"
         raise ValueError(message)
     sizes = start.sizes(dim=dim, layers=layers, heads=heads, max_length=max_length)
     spec = start.feature_spec(log, features, sizes.max_length, place_buckets)

@@ -1,8 +1,9 @@
-"""The encoder: Hugging Face's BERT over a window of events, causal where it serves.
+"""The encoder: Hugging Face's BERT over a window of events.
 
 One token per event: item embedding, plus an embedding of each feature that is on, plus position.
-The output embeddings are the item embeddings (tied), with a bias per item. Because attention is
-causal and padding is on the right, no position ever attends to padding and no mask is needed.
+The output embeddings are the item embeddings (tied), with a bias per item. A causal encoder tells
+what follows from its last event: padding is on the right, so no event ever attends to it. One that
+sees both sides is asked with a masked event after the last one, as it was trained ("BERT4Rec").
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,13 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int = 50  # events
     dropout: float = 0.2
     features: dict[str, int] = {}  # feature -> number of ids, padding included
-    masked: bool = False  # has an embedding to stand for masked items (pre-training only)
+    masked: bool = False  # has an embedding to stand for masked items
+    causal: bool = True  # or sees both sides where it serves, and then `masked` too
+
+    @property
+    def positions(self) -> int:
+        """Events of the longest window, and the masked one behind it."""
+        return self.max_length + (not self.causal)
 
 
 class SequenceEncoder(nn.Module):
@@ -53,10 +60,10 @@ class SequenceEncoder(nn.Module):
                 hidden_dropout_prob=config.dropout,
                 # Without it attention runs fused, a third off a step's time; and no worse lists.
                 attention_probs_dropout_prob=0.0,
-                max_position_embeddings=config.max_length,
+                max_position_embeddings=config.positions,
                 type_vocab_size=1,
                 pad_token_id=0,
-                is_decoder=True,  # the causal mask
+                is_decoder=config.causal,  # the causal mask
                 use_cache=False,
             ),
             add_pooling_layer=False,
@@ -87,7 +94,8 @@ class SequenceEncoder(nn.Module):
         """Hidden states (B, L, dim) of right-padded ids, each input (B, L).
 
         Without `masked` attention is causal. With it, (B, L) bool, the items there are hidden and
-        every position sees both sides.
+        every position sees both sides; an encoder that serves so sees no feature of them either,
+        because nothing is known yet of an event to come.
         """
         items = inputs["items"]
         embedded = self.bert.embeddings.word_embeddings(items)  # (B, L, d)
@@ -97,7 +105,10 @@ class SequenceEncoder(nn.Module):
             length = items.shape[1]
             both_sides = (items > 0)[:, None, None, :].expand(-1, 1, length, -1)  # (B, 1, L, L)
         for name, embedding in self.feature_embeddings.items():
-            embedded = embedded + embedding(inputs[FEATURE_INPUTS[name]])
+            ids = inputs[FEATURE_INPUTS[name]]
+            if masked is not None and not self.config.causal:
+                ids = ids.masked_fill(masked, 0)
+            embedded = embedded + embedding(ids)
         output = self.bert(inputs_embeds=embedded, attention_mask=both_sides)
         hidden: Tensor = output.last_hidden_state
         return hidden
@@ -106,11 +117,24 @@ class SequenceEncoder(nn.Module):
         """Scores (N, items) of hidden states (N, dim); column i belongs to encoder id i + 1."""
         return nn.functional.linear(hidden, self.item_embeddings, self.item_bias)
 
+    def last_hidden(self, inputs: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
+        """Hidden states (B, dim) that tell what follows each window; lengths: (B,), at least 1."""
+        rows = torch.arange(len(lengths), device=lengths.device)
+        if self.config.causal:
+            return self.forward(inputs)[rows, lengths - 1]
+        longer = {
+            name: nn.functional.pad(value, (0, 1))
+            for name, value in inputs.items()
+            if value.ndim == 2
+        }
+        masked = torch.zeros_like(longer["items"], dtype=torch.bool)
+        masked[rows, lengths] = True
+        longer["items"] = longer["items"].masked_fill(masked, 1)  # any item: it is not seen
+        return self.forward(longer, masked)[rows, lengths]
+
     def last_logits(self, inputs: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
         """Scores (B, items) of what follows each window; lengths: (B,) events, at least 1."""
-        hidden = self.forward(inputs)
-        rows = torch.arange(len(lengths), device=hidden.device)
-        return self.logits(hidden[rows, lengths - 1])
+        return self.logits(self.last_hidden(inputs, lengths))
 
 
 class _CheckpointMeta(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """What an encoder is trained to do: tell the next item, or the items that were masked.
 
-Both objectives share every weight. `next` is what is served: a causal mask, and every position
-tells the item after it. `masked` (Devlin et al., "BERT", NAACL 2019; Sun et al., "BERT4Rec", CIKM
-2019) sees both sides of a masked item; it is pre-training for `next`.
+Both share every weight. `next`: a causal mask, and every position tells the item after it.
+`masked` (Devlin et al., "BERT", NAACL 2019; Sun et al., "BERT4Rec", CIKM 2019) sees both sides of a
+masked item; it is pre-training for `next`, or served itself with a masked event at the end.
 """
 
 import math
@@ -10,19 +10,35 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from model.augment import TARGETS
 from model.net import SequenceEncoder
 
-OBJECTIVES = ("next", "masked+next")
+OBJECTIVES = ("next", "masked", "masked+next")
 FULL_SOFTMAX_ITEMS = 10_000  # above, the softmax is over shared sampled negatives
 SAMPLED_NEGATIVES = 512
 MASKED_SHARE = 0.2  # of the events of a window
 LAST_MASKED_SHARE = 0.1  # of the windows: only the last event, which is what serving asks for
 # Rows of the catalogue's scores that are alive at once: a few megabytes stay in the caches.
 _CHUNK_CELLS = 2_000_000
+
+
+class Losses(nn.Module):
+    """Both objectives as one module, whose forward pass ends in the loss."""
+
+    def __init__(self, encoder: SequenceEncoder, masks: torch.Generator) -> None:
+        """masks: on the CPU, what to mask is drawn from it."""
+        super().__init__()
+        self.encoder = encoder
+        self._masks = masks
+
+    def forward(self, inputs: Mapping[str, Tensor], *, masked: bool) -> Tensor:
+        """Loss of masked items, or of the next ones."""
+        if masked:
+            return masked_item_loss(self.encoder, inputs, self._masks)
+        return next_item_loss(self.encoder, inputs)
 
 
 def next_item_loss(encoder: SequenceEncoder, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -58,9 +74,10 @@ def draw_mask(items: Tensor, random: torch.Generator | None = None) -> Tensor:
     size, length = items.shape
     real = items > 0
     last = real.sum(1) - 1  # (B,)
-    chance = torch.rand((size, length), generator=random)
+    # Drawn on the CPU, so that a seed means the same on every device.
+    chance = torch.rand((size, length), generator=random).to(items.device)
     masked = (chance < MASKED_SHARE) & real
-    only_last = torch.rand(size, generator=random) < LAST_MASKED_SHARE
+    only_last = (torch.rand(size, generator=random) < LAST_MASKED_SHARE).to(items.device)
     masked[only_last] = False
     none = ~masked.any(1)
     masked[none, last[none]] = True
@@ -75,6 +92,8 @@ def item_loss(encoder: SequenceEncoder, hidden: Tensor, wanted: Tensor) -> Tenso
     """
     weight, bias = encoder.item_embeddings, encoder.item_bias
     if encoder.config.items <= FULL_SOFTMAX_ITEMS:
+        if hidden.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return functional.cross_entropy(encoder.logits(hidden), wanted)
         loss: Tensor = _FullSoftmaxLoss.apply(hidden, weight, bias, wanted)
         return loss
     negatives = torch.randint(encoder.config.items, (SAMPLED_NEGATIVES,), device=hidden.device)

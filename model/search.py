@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from model.data import DataError, Sequences, Split
 from model.fit_curve import Point
 from model.fit_plan import plan_fit
+from model.hardware import Hardware
 from model.held_out import HeldOutItems, without_items
 from model.progress import SearchProgress
 from model.search_space import FIXED_BY_SOURCE, SearchSpace
@@ -123,6 +124,12 @@ class _Runner:
         self._log, self._held_out, self._space = log, held_out, space
         self._plan_options, self._options = plan_options, options
         self._directory, self._study = directory, study
+        self._hardware = Hardware.of_machine(
+            options.get("device", "auto"), options.get("precision", "auto")
+        )
+        if self._hardware.processes > 1:
+            message = "a search runs one trial after the other: start it without torchrun"
+            raise DataError(message)
 
     def run(self, trial: optuna.Trial, bar: SearchProgress) -> None:
         """Fit with what the trial draws, and tell the study how it went."""
@@ -149,6 +156,7 @@ class _Runner:
                     self._log,
                     self._held_out.train,
                     self._held_out.validation,
+                    hardware=self._hardware,
                     report=lambda seconds, _step, _loss, best: bar.update(
                         seconds / plan.options.max_seconds, best
                     ),

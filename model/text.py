@@ -324,7 +324,6 @@ def validation_states(
         for first in range(0, len(kept), 256):
             part = [windows[index] for index in kept[first : first + 256].tolist()]
             inputs = {k: torch.from_numpy(v) for k, v in encoded.inputs(part).items()}
-            hidden = encoder(inputs)
-            last = hidden[torch.arange(len(part)), inputs["lengths"] - 1]
+            last = encoder.last_hidden(inputs, inputs["lengths"])
             states.append(last.cpu().numpy())
     return np.concatenate(states), targets[kept] - 1

@@ -31,8 +31,9 @@ from model.curves import curves_png
 from model.data import Sequences
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
-from model.fit import Fit, log_probabilities
+from model.fit import Fit
 from model.fit_plan import FitPlan, plan_fit
+from model.hardware import Hardware
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
 from model.progress import TrainingProgress
@@ -40,6 +41,7 @@ from model.splits import make_split
 from model.tensorboard_log import tensorboard_log
 from model.text import Trained, fit_item_text, prepare_item_text
 from model.transfer import start_of
+from model.validation import log_probabilities
 from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]
@@ -85,6 +87,8 @@ def train(
     fresh_items: bool = False,
     items: Path | str | None = None,
     hold_out_items: float = 0.0,
+    device: str = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     progress: bool = False,
     command: str = "",
@@ -103,11 +107,14 @@ def train(
     hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
     data_share: see `make_split`. source: a checkpoint of another training, whose encoder the fit
     begins with, None for one by chance; adapter and fresh_items: how, see `model.transfer`. Sizes
-    that are None are those of the source, or the usual ones.
+    that are None are those of the source, or the usual ones. device and precision: one of DEVICES
+    and PRECISIONS of `model.hardware`; under `torchrun` all processes train together, and only the
+    first writes and has a summary to return (others: {}).
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    hardware = Hardware.of_machine(device, precision)
     log = read_data(data)
     rows = None if items is None else read_items(items)
     kept_out = HeldOutItems(hold_out_items) if hold_out_items else None
@@ -147,15 +154,17 @@ def train(
     def fit_on(
         plan: FitPlan, train_events: NDArray[np.bool_], validation: IntArray, part: str
     ) -> Fit:
-        events = None if tensorboard is None else tensorboard / part
+        first = hardware.is_first
+        events = tensorboard / part if first and tensorboard is not None else None
         with (
-            TrainingProgress(max_minutes * 60, visible=progress) as bar,
+            TrainingProgress(max_minutes * 60, visible=progress and first) as bar,
             tensorboard_log(events) as add_point,
         ):
             return plan.fit(
                 log,
                 train_events,
                 validation,
+                hardware=hardware,
                 report=bar.update,
                 evaluated=add_point,
                 state=None if resume is None else resume / part,
@@ -163,18 +172,8 @@ def train(
 
     started = time.monotonic()
     fitted = fit_on(plan, held_out.train, held_out.validation, "fit")
-    known = np.unique(log.item[held_out.train])
     online = split == "temporal"
-    encoded = EncodedLog(log, known, spec)
-    choice = choose_blend(
-        log,
-        held_out,
-        lambda events: log_probabilities(fitted.encoder, encoded, events),
-        priors=priors,
-        online=online,
-        seed=seed,
-    )
-    kept = fitted
+    kept, kept_events = fitted, held_out.train
     if refit:
         events = held_out.train.copy()
         events[held_out.validation] = True
@@ -187,7 +186,20 @@ def train(
             pretraining_steps=math.ceil(fitted.pretraining_steps * larger),
         )
         kept = fit_on(plan._replace(options=final), events, np.zeros(0, np.int64), "refit")
-        known = np.unique(log.item[events])
+        kept_events = events
+    hardware.close()
+    if not hardware.is_first:
+        return {}
+    encoded = EncodedLog(log, np.unique(log.item[held_out.train]), spec)
+    choice = choose_blend(
+        log,
+        held_out,
+        lambda events: log_probabilities(fitted.encoder, encoded, events),
+        priors=priors,
+        online=online,
+        seed=seed,
+    )
+    known = np.unique(log.item[kept_events])
     names = [log.items[index] for index in known.tolist()]
     data_name = data_name or ("log" if isinstance(data, Sequences) else Path(data).name)
     summary: dict[str, object] = {
@@ -209,6 +221,9 @@ def train(
         "pretraining_steps": kept.pretraining_steps,
         "seconds": round(time.monotonic() - started, 1),
         "refit": refit,
+        "device": hardware.device.type,
+        "precision": hardware.precision,
+        "processes": hardware.processes,
         "parameters": sum(weight.numel() for weight in kept.encoder.parameters()),
         "trained_parameters": kept.trained_parameters,
         "priors": choice.priors._asdict(),

@@ -15,12 +15,12 @@ from model.data import Sequences
 from model.engine import VARIANT_KEY
 from model.export import PARITY_TOLERANCE, parity, to_onnx
 from model.fidelity import masked_scores
-from model.fit import log_probabilities
 from model.half_precision import to_float16
 from model.net import SequenceEncoder, load_checkpoint
 from model.pruning import Pruned, prune_layers
 from model.ranking import ranking_metrics, target_ranks
 from model.splits import make_split
+from model.validation import log_probabilities
 from model.windows import EncodedLog
 
 IntArray = NDArray[np.int64]

@@ -30,7 +30,7 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               help="Learn from all that is on the clicks topic now, instead of DATA.")  # fmt: skip
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, help="Bound of the fit.")  # fmt: skip
-@click.option("--objective", type=click.Choice(["next", "masked+next"]), default="next",
+@click.option("--objective", type=click.Choice(["next", "masked", "masked+next"]), default="next",
               show_default=True,
               help="masked+next: a quarter of the time on masked items first.")  # fmt: skip
 @click.option("--split", type=click.Choice(["leave-one-out", "temporal", "none"]),
@@ -83,6 +83,10 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
 @click.option("--data-share", type=click.FloatRange(0, 1, min_open=True), default=1.0,
               show_default=True, help="Learn from the oldest so many of the events that are not "
               "held out for the test.")  # fmt: skip
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+              show_default=True, help="auto: a GPU if there is one.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto",
+              show_default=True, help="auto: bf16 or fp16 on a GPU, fp32 on a CPU.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
 @json_option
 @settings_options(*KAFKA, "window_seconds")
@@ -105,6 +109,7 @@ def train(
     items), or the name of a data set such as movielens-100k. Test events are held out, never read.
 
     --search ends in the artefact of its best trial, and prints the command that trains it again.
+    Several GPUs train together under `torchrun --nproc-per-node N`, but not in a search.
 
     --check and what it finds need no torch. The settings of Kafka count only with --from-kafka.
     """
@@ -154,6 +159,8 @@ def train(
                 arguments=sys.argv[1:],
                 options=options,
             )
+    if not report:  # a process that trained along with the first one
+        return
     if read.left_out:
         report["left_out"] = read.left_out
     emit(report, as_json=as_json)

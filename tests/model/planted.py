@@ -29,7 +29,11 @@ def planted_events(users: int = 80, length: int = 14) -> list[Event]:
 
 
 def planted_fit(
-    max_length: int = 10, features: tuple[str, ...] = (), *, masked: bool = False
+    max_length: int = 10,
+    features: tuple[str, ...] = (),
+    *,
+    masked: bool = False,
+    causal: bool = True,
 ) -> tuple[Sequences, Split, EncodedLog, EncoderConfig]:
     """What `fit` takes, on the planted log."""
     log = sequences(planted_events())
@@ -45,5 +49,6 @@ def planted_fit(
         dropout=0.1,
         features=spec.vocabulary_sizes(),
         masked=masked,
+        causal=causal,
     )
     return log, split, encoded, config

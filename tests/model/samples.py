@@ -13,7 +13,9 @@ SPEC = FeatureSpec(tuple(FEATURE_INPUTS), TYPES, 16, 20)
 HISTORY_START_MS = 1_750_000_000_000
 
 
-def random_encoder(spec: FeatureSpec, items: int, *, layers: int = 2) -> SequenceEncoder:
+def random_encoder(
+    spec: FeatureSpec, items: int, *, layers: int = 2, causal: bool = True
+) -> SequenceEncoder:
     torch.manual_seed(5)
     config = EncoderConfig(
         items=items,
@@ -22,6 +24,8 @@ def random_encoder(spec: FeatureSpec, items: int, *, layers: int = 2) -> Sequenc
         heads=2,
         max_length=spec.max_length,
         features=spec.vocabulary_sizes(),
+        masked=not causal,
+        causal=causal,
     )
     encoder = SequenceEncoder(config)
     with torch.no_grad():  # initial weights are too small to tell one input from another

@@ -14,6 +14,7 @@ from model.export import (
     example_inputs,
     export,
     parity,
+    to_onnx,
 )
 from model.features import FEATURE_INPUTS, FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint
@@ -27,10 +28,13 @@ def test_onnx_and_torch_agree_at_every_batch_size(artifact: Artifact):
     assert max(recorded.values()) <= PARITY_TOLERANCE
 
 
+@pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(("layers", "features"), [(1, ()), (3, ("time_gap",))])
-def test_the_serving_form_agrees_with_bert_at_other_depths(layers: int, features: tuple[str, ...]):
+def test_the_serving_form_agrees_with_bert_at_other_depths(
+    layers: int, features: tuple[str, ...], causal: bool
+):
     spec = FeatureSpec(features, (), 0, 7)
-    encoder = random_encoder(spec, 30, layers=layers)
+    encoder = random_encoder(spec, 30, layers=layers, causal=causal)
     arrays = example_inputs(spec, 30, 9, 7, 4, seed=2)
     inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
     with torch.no_grad():
@@ -97,3 +101,13 @@ def test_a_checkpoint_holds_the_encoder(artifact: Artifact, encoder: SequenceEnc
 def test_what_is_not_a_checkpoint_is_named(tmp_path: Path):
     with pytest.raises(ArtifactError, match="not a checkpoint"):
         export(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("features", [(), ("time_gap", "hour_of_week")])
+def test_an_encoder_that_sees_both_sides_is_exported_with_the_masked_event_inside(
+    features: tuple[str, ...],
+):
+    spec = FeatureSpec(features, (), 0, 6)
+    encoder = random_encoder(spec, 40, causal=False)
+    differences = parity(encoder, spec, to_onnx(encoder, spec, top_k=5))
+    assert max(differences.values()) <= PARITY_TOLERANCE

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from model import fit as fitting
 from model import objectives
 from model.augment import Augmentation
 from model.data import DataError
@@ -207,13 +206,13 @@ def test_a_damaged_state_is_refused(tmp_path: Path):
 def test_masked_items_come_first_and_next_items_after(monkeypatch: pytest.MonkeyPatch):
     order: list[str] = []
     for name in ("masked_item_loss", "next_item_loss"):
-        loss = getattr(fitting, name)
+        loss = getattr(objectives, name)
 
         def noted(*inputs, name=name, loss=loss):
             order.append(name)
             return loss(*inputs)
 
-        monkeypatch.setattr(fitting, name, noted)
+        monkeypatch.setattr(objectives, name, noted)
     _, split, encoded, config = planted_fit(masked=True)
     options = OPTIONS._replace(max_steps=40, objective="masked+next")
     fitted = fit(config, encoded, split.train, split.validation, options)

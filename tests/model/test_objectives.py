@@ -106,3 +106,42 @@ def test_masked_inputs_are_asked_for_what_was_there(encoder: SequenceEncoder):
     torch.testing.assert_close(
         next_item_loss(encoder, {"items": shown, "targets": items}), expected
     )
+
+
+@pytest.fixture
+def both_sides() -> SequenceEncoder:
+    torch.manual_seed(0)
+    config = EncoderConfig(
+        items=50, dim=16, max_length=LONG, features={"time_gap": 9}, masked=True, causal=False
+    )
+    encoder = SequenceEncoder(config).eval()
+    with torch.no_grad():
+        encoder.feature_embeddings["time_gap"].weight[1:].normal_()
+    return encoder
+
+
+def test_the_masked_event_behind_a_window_is_what_training_masks(both_sides: SequenceEncoder):
+    items = windows()
+    lengths = (items > 0).sum(1)
+    gaps = torch.where(items > 0, torch.randint(1, 9, items.shape), 0)
+    asked = both_sides.last_hidden({"items": items, "time_gaps": gaps}, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        followed = torch.cat([items[row, :length], torch.tensor([17])])[None]
+        its_gaps = torch.cat([gaps[row, :length], torch.tensor([3])])[None]
+        masked = torch.zeros_like(followed, dtype=torch.bool)
+        masked[0, length] = True
+        hidden = both_sides({"items": followed, "time_gaps": its_gaps}, masked=masked)
+        torch.testing.assert_close(hidden[0, length], asked[row])
+
+
+def test_serving_with_a_masked_event_sees_every_event_of_the_window(both_sides: SequenceEncoder):
+    items = windows()
+    gaps = (items > 0).long()
+    lengths = (items > 0).sum(1)
+    asked = both_sides.last_hidden({"items": items, "time_gaps": gaps}, lengths)
+    for place in range(5):
+        other = items.clone()
+        other[0, place] = items[0, place] % 50 + 1
+        changed = both_sides.last_hidden({"items": other, "time_gaps": gaps}, lengths)
+        assert (changed[0] - asked[0]).abs().max() > 1e-5
+        torch.testing.assert_close(changed[1:], asked[1:])

@@ -13,13 +13,13 @@ from model.blending import choose_blend, unknown_to_lowest
 from model.data import DataError, Event, leave_one_out, sequences
 from model.evaluate import encoder_log_probabilities, evaluate
 from model.export import export
-from model.fit import log_probabilities
 from model.fit_curve import evaluated
 from model.log_features import usable_features
 from model.log_files import read_log
 from model.net import load_checkpoint
 from model.scorer import EncoderScorer, History
 from model.train import train
+from model.validation import log_probabilities
 from model.windows import EncodedLog
 from tests.model.planted import ITEMS, planted_events, successor
 
@@ -185,7 +185,7 @@ def test_features_that_the_data_cannot_feed_are_refused():
 
 
 def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path):
-    with pytest.raises(ValueError, match="objective 'fame' is none of next, masked\\+next"):
+    with pytest.raises(ValueError, match="objective 'fame' is none of next, masked, masked\\+next"):
         train(log_file, tmp_path / "m", objective="fame")
     with pytest.raises(ValueError, match="split 'random'"):
         train(log_file, tmp_path / "m", split="random")
@@ -242,3 +242,40 @@ def test_what_does_not_fit_the_encoder_of_another_training_is_refused(
     with pytest.raises(DataError, match="--dim 32 is not the 16 of the encoder that --from names"):
         train(log_file, tmp_path / "m", source=log_file.parent / "checkpoint", dim=32)
     assert not (tmp_path / "m").exists()
+
+
+def test_an_encoder_trained_on_masked_items_alone_is_served_too(log_file: Path, tmp_path: Path):
+    train(
+        log_file,
+        tmp_path / "model",
+        objective="masked",
+        max_steps=900,
+        learning_rate=5e-3,
+        dim=16,
+        layers=1,
+        max_length=10,
+        dropout=0.1,
+        features=("time_gap",),
+        seed=1,
+        threads=1,
+        checkpoint=tmp_path / "checkpoint",
+    )
+    scorer = EncoderScorer.load(tmp_path / "model", engine="cpu")
+    encoder, _, items = load_checkpoint(tmp_path / "checkpoint")
+    assert not encoder.config.causal
+    right = 0
+    for item in range(ITEMS):
+        path = [item]
+        while len(path) < 10:  # the longest window, and a masked event behind it
+            path.append(successor(path[-1]))
+        names = [f"i{at}" for at in path]
+        times_ms = [1_700_000_000_000 + 3_600_000 * at for at in range(10)]
+        history = History(names, ["click"] * 10, times_ms, [0] * 10)
+        scores = scorer.score([history], np.zeros((1, 1), np.int64))
+        right += items[int(scores.top_ids[0, 0]) - 1] == f"i{successor(path[-1])}"
+    assert right > 0.8 * ITEMS
+
+
+def test_augmentation_of_masked_items_is_refused(log_file: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="and not masked ones"):
+        train(log_file, tmp_path, objective="masked", augmentation=Augmentation(crop=0.5))
