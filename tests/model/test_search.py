@@ -39,8 +39,9 @@ class Fits:
 
     def fit(
         self, settings: dict[str, Any], log: Any, train: Any, validation: Any, *,
-        report: Any, evaluated: Any, state: Path,
+        hardware: Any, report: Any, evaluated: Any, state: Path,
     ) -> SimpleNamespace:  # fmt: skip
+        assert hardware.processes == 1
         split = leave_one_out(log)
         assert not train[split.test].any()
         assert not set(validation.tolist()) & set(split.test.tolist())
