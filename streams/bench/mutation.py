@@ -47,5 +47,5 @@ def mutate(data: bytes, random: Random, corpus: Sequence[bytes]) -> bytes:
         else:
             other = corpus[int(draw() * len(corpus))]
             out[at:] = other[int(draw() * len(other)) :]
-        del out[_MAX_BYTES:]
+        del out[max(_MAX_BYTES, 2 * len(data)) :]
     return bytes(out)
