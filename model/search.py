@@ -24,9 +24,11 @@ from model.fit_curve import Point
 from model.fit_plan import plan_fit
 from model.hardware import Hardware
 from model.held_out import HeldOutItems, without_items
+from model.item_table import read_items
 from model.progress import SearchProgress
 from model.search_space import FIXED_BY_SOURCE, SearchSpace
 from model.splits import make_split
+from model.start import Start
 from model.tensorboard_log import tensorboard_log
 from model.transfer import start_of
 
@@ -82,9 +84,11 @@ def search(
     split = options.get("split", "leave-one-out")
     held_out = make_split(log, split, **split_options)
     plan_options = {name: value for name, value in kept.items() if name in _PLAN}
-    same = [log.fingerprint, split, split_options, plan_options, str(options.get("source"))]
+    start = _start(log, options)
+    same = [log.fingerprint, split, split_options, plan_options, start.fingerprint]
     seed = int(options.get("seed", 0))
     study = _study(directory, f"{same} {sorted(space.names)}", seed)
+    plan_options["start"] = start
     runner = _Runner(log, held_out, space, plan_options, kept, directory, study)
     taken_up = _abandon_running(study)
     if not study.trials:
@@ -106,6 +110,18 @@ def search(
     settings = space.draw(optuna.trial.FixedTrial(best.params))
     ndcg = best.value if best.value is not None else 0.0
     return Found(settings, ndcg, runner.state(best.number), _ended(study))
+
+
+def _start(log: Sequences, options: Mapping[str, Any]) -> Start:
+    """What `train` with these options begins with: the state of a trial is one of its fits."""
+    items = options.get("items")
+    return start_of(
+        options.get("source"),
+        options.get("adapter", "none"),
+        fresh_items=options.get("fresh_items", False),
+        items=log.items,
+        rows={} if items is None else read_items(items),
+    )
 
 
 class _Runner:
@@ -134,12 +150,7 @@ class _Runner:
     def run(self, trial: optuna.Trial, bar: SearchProgress) -> None:
         """Fit with what the trial draws, and tell the study how it went."""
         drawn = self._space.draw(trial)
-        start = start_of(
-            self._options.get("source"),
-            self._options.get("adapter", "none"),
-            fresh_items=self._options.get("fresh_items", False),
-        )
-        plan = plan_fit(self._log, start=start, **{**self._plan_options, **drawn})
+        plan = plan_fit(self._log, **{**self._plan_options, **drawn})
         compared = Compared(trial, plan.options.max_seconds)
         board = self._options.get("tensorboard")
         events = None if board is None else Path(board) / f"trial-{trial.number}"

@@ -15,6 +15,7 @@ from model import search as searching
 from model.data import DataError, leave_one_out, sequences
 from model.fit_curve import Point
 from model.search import Found, rows, search
+from model.start import BY_CHANCE, Start
 from tests.model.planted import planted_events
 
 LOG = sequences(planted_events(users=6, length=12))
@@ -192,3 +193,22 @@ def test_lack_of_memory_ends_a_trial_and_not_the_search(tmp_path: Path, fits):
     made.ndcg = never
     with pytest.raises(DataError, match="more memory or smaller sizes"):
         run(tmp_path / "other", 2)
+
+
+def test_trials_begin_with_the_encoder_and_the_texts_that_training_begins_with(
+    tmp_path: Path, fits, monkeypatch: pytest.MonkeyPatch
+):
+    titles = tmp_path / "titles.csv"
+    titles.write_text("item_id,title\ni1,Oak desk\n")
+    asked: list[tuple[Any, ...]] = []
+
+    def start_of(source: Path, adapter: str, *, fresh_items: bool, items: Any, rows: Any) -> Start:
+        asked.append((source, adapter, fresh_items, items, rows["i1"].title))
+        return BY_CHANCE
+
+    monkeypatch.setattr(searching, "start_of", start_of)
+    made = fits(by_rate)
+    given = {"source": Path("c"), "adapter": "lora", "fresh_items": True, "items": titles}
+    run(tmp_path / "s", 2, **given)
+    assert asked == [(Path("c"), "lora", True, LOG.items, "Oak desk")]
+    assert [settings["start"] for settings in made.settings] == [BY_CHANCE] * 2
