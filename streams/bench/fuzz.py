@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import xxhash
 
-from streams.bench.fuzz_targets import TARGETS
+from streams.bench.fuzz_targets import TARGETS, clean_up
 from streams.bench.mutation import mutate
 
 STRETCH_SECONDS = 900.0
@@ -172,6 +172,7 @@ def _stretch(there: Connection, target: str, seed: int, first: int, count: int) 
             if len(failures) >= _FAILURES_KEPT:
                 break
     signal.alarm(0)
+    clean_up()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     there.send(Stretch(done, accepted, time.monotonic() - started, peak, failures))
     there.close()

@@ -314,6 +314,13 @@ def _artefact_directory() -> Path:
     return directory
 
 
+def clean_up() -> None:
+    """Remove what the targets of this process put on disk."""
+    if _artefact_directory.cache_info().currsize:
+        shutil.rmtree(_artefact_directory().parent, ignore_errors=True)
+        _artefact_directory.cache_clear()
+
+
 def _put(name: str, data: bytes) -> Path:
     """A changed file, and a manifest whose hashes fit: what somebody who means harm would do."""
     directory = _artefact_directory()

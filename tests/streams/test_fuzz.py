@@ -9,7 +9,7 @@ import pytest
 
 from streams.bench import fuzz
 from streams.bench.fuzz import cases_of, run
-from streams.bench.fuzz_targets import TARGETS, Target
+from streams.bench.fuzz_targets import TARGETS, Target, clean_up
 from streams.codec import HEADER_BYTES, CodecError, frame
 from streams.partition import decode_last_list
 from streams.recommendation import decode_recommendation
@@ -22,6 +22,7 @@ def test_examples_are_read_and_what_is_made_of_them_is_only_refused(name: str) -
     assert any(target.read(example) for example in target.examples())
     figures = run(round(20 + 2000 * target.share), seed=5, targets=[name])
     assert figures.clean, figures.failures
+    clean_up()
 
 
 def test_the_same_seed_gives_the_same_cases_and_another_one_others() -> None:
