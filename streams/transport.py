@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -72,6 +73,26 @@ class Lifecycle(Protocol):
         """End the process: nothing may be sent or committed any more."""
 
 
+def find_leaders_again(fetcher: Any) -> None:
+    """Have a consumer look for new leaders when an old one does not tell where a partition begins.
+
+    aiokafka does so when a fetch fails, but not when the position of a partition without a
+    committed offset is asked for: it asked the same broker until its metadata was five minutes old,
+    and all partitions of the worker waited.
+    """
+    ask = fetcher._proc_offset_request
+
+    async def asking(node_id: int, topic_data: Any) -> Any:
+        try:
+            return await ask(node_id, topic_data)
+        except KafkaError as error:
+            if getattr(error, "invalid_metadata", False):
+                fetcher._client.force_metadata_update()
+            raise
+
+    fetcher._proc_offset_request = asking
+
+
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Consumer in its own thread, so that a busy event loop does not cost the membership."""
 
@@ -86,6 +107,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         lease: Lease = cast("Any", self.app).lease
         renew_by_heartbeats(cast("Any", self._consumer)._coordinator, lease)
+        find_leaders_again(cast("Any", self._consumer)._fetcher)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.assignment_token = None

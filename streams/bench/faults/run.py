@@ -37,7 +37,7 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 _READY_SECONDS = 120.0
-_SETTLE_SECONDS = 180.0
+_SETTLE_SECONDS = 300.0
 _REFUSAL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _WAITING = 1.5
