@@ -58,7 +58,10 @@ def run_variant(
 ) -> Outcome:
     """Train a variant, unless its artefact is at `out` already, and measure it."""
     options = {**setting.base, **variant.options, "seed": seed}
-    label = f"ablation {variant.group}: {variant.name} of {dict(setting.base)}, seed {seed}"
+    label = (
+        f"ablation {variant.group}: {variant.name} of {dict(setting.base)}, "
+        f"{setting.protocol} {setting.test_fraction:g}, seed {seed}"
+    )
     manifest = _known(out, label, log)
     if manifest is None:
         train(
