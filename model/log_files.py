@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model.data import DEFAULT_EVENT_TYPE, DataError, Event, Sequences, sequences
-from model.table_files import READERS, Row, first_value, identifier, kind_of, open_text, read_rows
+from model.table_files import (
+    READERS,
+    Row,
+    first_value,
+    identifier,
+    kind_of,
+    open_text,
+    read_rows,
+    readable,
+)
 
 PlaceCell = Callable[[float, float], int]  # (latitude, longitude) -> cell, 0 = no place
 
@@ -23,6 +32,7 @@ REQUIRED = ("user_id", "item_id", "timestamp")
 TIME_UNITS_MS = {"ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "day": 86_400_000.0}
 # Numbers below this are seconds (until the year 5138), above it milliseconds (since 1973).
 SECONDS_BELOW = 1e11
+LATEST_MS = 1 << 62  # a log holds times, and gaps between them, as int64
 # What a user turned down or merely saw says nothing about what comes next.
 NOT_POSITIVE = frozenset({"dislike", "not_interested", "impression"})
 
@@ -48,8 +58,10 @@ def read_log(
     if time_unit is not None and time_unit not in TIME_UNITS_MS:
         message = f"time unit {time_unit!r} is none of {', '.join(TIME_UNITS_MS)}"
         raise DataError(message)
-    if kind_of(path) == ".tsv" and columns is None and _is_order_only(path):
-        return sequences(_order_only_events(path), has_times=False)
+    if kind_of(path) == ".tsv" and columns is None:
+        with readable(path):
+            if _is_order_only(path):
+                return sequences(_order_only_events(path), has_times=False)
     rows = read_rows(path, tuple(READERS))
     parsed = _events(rows, columns or {}, time_unit, place_cell, path.name)
     return sequences(event for event in parsed if event.event_type not in exclude_event_types)
@@ -137,7 +149,7 @@ def _number(row: Row, columns: Sequence[str]) -> float | None:
 def parse_time_ms(value: object, unit: str | None) -> int | None:
     """Epoch milliseconds of a number, a numeric string, ISO 8601 text or a datetime.
 
-    Text without a zone is taken as UTC. None if it is not a time.
+    Text without a zone is taken as UTC. None if it is not a time, or later than LATEST_MS.
     """
     if isinstance(value, str):
         try:
@@ -150,7 +162,9 @@ def parse_time_ms(value: object, unit: str | None) -> int | None:
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return round(aware.timestamp() * 1000)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     factor = TIME_UNITS_MS[unit or ("s" if abs(value) < SECONDS_BELOW else "ms")]
+    if not abs(value) < LATEST_MS / factor:  # nor is it where it is no number
+        return None
     return round(value * factor)

@@ -2,7 +2,9 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -28,13 +30,20 @@ def read_rows(path: Path, kinds: Sequence[str]) -> Iterator[Row]:
     if kind not in kinds:
         message = f"{path.name} is none of {', '.join(kinds)} (each also as .gz): convert it"
         raise DataError(message)
-    return _readable(path, READERS[kind])
+    return _rows(path, READERS[kind])
 
 
-def _readable(path: Path, reader: Callable[[Path], Iterator[Row]]) -> Iterator[Row]:
-    try:
+def _rows(path: Path, reader: Callable[[Path], Iterator[Row]]) -> Iterator[Row]:
+    with readable(path):
         yield from reader(path)
-    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """DataError, one sentence, where the file turns out to be damaged or of another encoding."""
+    try:
+        yield
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
         message = f"{path.name} cannot be read: {error}"
         raise DataError(message) from error
 

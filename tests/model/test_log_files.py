@@ -8,6 +8,12 @@ import pytest
 from model.data import DataError
 from model.log_files import parse_time_ms, read_log
 
+# A byte in the middle is another one than was written.
+_WHOLE = gzip.compress(
+    b"user,item,time\n" + b"".join(b"%d,%d,9\n" % (n, n * n) for n in range(999))
+)
+DAMAGED = _WHOLE[:200] + bytes(255 - byte for byte in _WHOLE[200:202]) + _WHOLE[202:]
+
 
 @pytest.mark.parametrize("name", ["log.tsv", "log.tsv.gz"])
 def test_order_only_sequences_keep_their_order(tmp_path: Path, name: str):
@@ -71,6 +77,10 @@ def test_what_users_turned_down_is_left_out(tmp_path: Path):
         ("a.xlsx", "x", "convert it"),
         ("a.tsv", "1\t2 3\nnonsense\n", "line 2 of a.tsv"),
         ("a.csv.gz", "not gzip", "cannot be read"),
+        ("a.csv.gz", DAMAGED, "cannot be read"),
+        ("a.tsv.gz", "not gzip", "cannot be read"),
+        ("a.csv", "user,item,time\n1,2,1e300\n", "row 1 of a.csv"),
+        ("a.jsonl", '{"user":1,"item":2,"time":1' + "0" * 400 + "}", "row 1 of a.jsonl"),
     ],
 )
 def test_a_log_that_cannot_be_used_says_why(
@@ -99,5 +109,5 @@ def test_times_are_read_in_every_common_form():
     assert parse_time_ms("2026-01-31 12:00:00", None) == 1769860800000
     assert parse_time_ms(1769860800, None) == parse_time_ms(1769860800000, None)
     assert parse_time_ms("1769860800.5", None) == 1769860800500
-    for nonsense in ("nan", float("inf"), None, True, "", [1]):
+    for nonsense in ("nan", float("inf"), None, True, "", [1], 1e300, 10**400, -(2**63) * 1000):
         assert parse_time_ms(nonsense, None) is None
