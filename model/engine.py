@@ -109,5 +109,5 @@ def check_signature(manifest: Manifest, session: Any) -> None:
     outputs = [node.name for node in session.get_outputs()]
     stated = OUTPUTS if manifest.text is None else OUTPUTS + STATE_OUTPUTS
     if outputs != list(stated):
-        message = f"the model gives {outputs}, not {list(OUTPUTS)}"
+        message = f"the model gives {outputs}, not {list(stated)}"
         raise ArtifactError(message)
