@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ OPTIONS = FitOptions(
     seed=1,
     last_window_share=0.5,
 )
+FEW = OPTIONS._replace(max_steps=20, batch_size=16)
 
 
 def test_a_cpu_is_taken_as_it_is_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
@@ -80,59 +82,65 @@ def test_gradients_are_clipped_before_the_step():
     assert (layer.weight - before).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
-def run_two(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+class Together(NamedTuple):
+    """What two processes, started as `torchrun` starts them, have left behind."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """One start for both tests, since three processes have to load torch: a fit, and a command."""
+    folder = tmp_path_factory.mktemp("together")
+    rows = [f"{user},{item},{time}" for user, item, time, *_ in planted_events()]
+    (folder / "clicks.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    program = folder / "two.py"
+    program.write_text(
+        "import functools\n"
+        "from pathlib import Path\n"
+        "import torch\n"
+        "import model.train\n"
+        "from model.fit import fit\n"
+        "from model.hardware import Hardware\n"
+        "from streams.cli import main\n"
+        "from tests.model.planted import planted_fit\n"
+        "from tests.model.test_hardware import FEW\n"
+        "_, split, encoded, config = planted_fit()\n"
+        "hardware = Hardware.of_machine('cpu')\n"
+        "found = fit(config, encoded, split.train, split.validation, FEW, hardware=hardware)\n"
+        "torch.save(found.encoder.state_dict(), Path(__file__).parent / str(hardware.rank))\n"
+        # Steps and not minutes bound the command's fits: they end alike on a busy machine.
+        "model.train.train = functools.partial(model.train.train, max_steps=150)\n"
+        "main()\n"
+    )
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *launcher, *arguments],
-        capture_output=True, text=True, timeout=240, check=False, env=environment,
+    done = subprocess.run(
+        [sys.executable, *launcher, str(program), "train", str(folder / "clicks.csv"),
+         "--out", str(folder / "model"), "--device", "cpu", "--dim", "16", "--layers", "1",
+         "--max-length", "10", "--dropout", "0.1", "--seed", "1", "--learning-rate", "5e-3",
+         "--batch-size", "16", "--features", "", "--resume", str(folder / "state"), "--refit",
+         "--json"],
+        capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Together(folder, done)
 
 
 @pytest.mark.timeout(300)
-def test_two_processes_train_one_encoder(tmp_path: Path):
-    log = tmp_path / "clicks.csv"
-    rows = [f"{user},{item},{time}" for user, item, time, *_ in planted_events()]
-    log.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
-    program = tmp_path / "freshrec.py"
-    program.write_text("from streams.cli import main\nmain()\n")
-    state = tmp_path / "state"
-    done = run_two([
-        str(program), "train", str(log), "--out", str(tmp_path / "model"), "--device", "cpu",
-        "--dim", "16", "--layers", "1", "--max-length", "10", "--dropout", "0.1", "--seed", "1",
-        "--learning-rate", "5e-3", "--batch-size", "16", "--max-minutes", "0.3",
-        "--features", "", "--resume", str(state), "--refit", "--json",
-    ])  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)  # one report, by the first process
+def test_two_processes_train_one_encoder(together: Together):
+    report = json.loads(together.done.stdout)  # one report, by the first process
     assert report["training"]["processes"] == 2
     assert report["validation"]["encoder"]["ndcg"]["10"] > 0.6
-    assert load_artifact(tmp_path / "model").manifest.training["processes"] == 2
-    assert (state / "refit").is_dir()
+    assert load_artifact(together.folder / "model").manifest.training["processes"] == 2
+    assert (together.folder / "state" / "refit").is_dir()
 
 
-def test_processes_share_the_batches_and_end_in_the_same_weights(tmp_path: Path):
-    program = tmp_path / "two.py"
-    program.write_text(
-        "import torch\n"
-        "from model.fit import fit\n"
-        "from model.hardware import Hardware\n"
-        "from tests.model.planted import planted_fit\n"
-        "from tests.model.test_hardware import OPTIONS\n"
-        "_, split, encoded, config = planted_fit()\n"
-        "hardware = Hardware.of_machine('cpu')\n"
-        "options = OPTIONS._replace(max_steps=20, batch_size=16)\n"
-        "found = fit(config, encoded, split.train, split.validation, options, hardware=hardware)\n"
-        f"torch.save(found.encoder.state_dict(), r'{tmp_path}/' + str(hardware.rank))\n"
-        "hardware.close()\n"
-    )
-    done = run_two([str(program)])
-    assert done.returncode == 0, done.stderr
-    one, other = (torch.load(tmp_path / str(rank)) for rank in (0, 1))
+@pytest.mark.timeout(300)
+def test_processes_share_the_batches_and_end_in_the_same_weights(together: Together):
+    one, other = (torch.load(together.folder / str(rank)) for rank in (0, 1))
     assert all(torch.equal(one[name], other[name]) for name in one)
     _, split, encoded, config = planted_fit()
-    alone = fit(
-        config, encoded, split.train, np.zeros(0, np.int64),
-        OPTIONS._replace(max_steps=20, batch_size=16),
-    ).encoder.state_dict()  # fmt: skip
+    alone = fit(config, encoded, split.train, np.zeros(0, np.int64), FEW).encoder.state_dict()
     assert not torch.equal(one["item_bias"], alone["item_bias"])
