@@ -4,19 +4,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from model.artifact import Artifact, ArtifactError
 from model.export import (
     PARITY_TOLERANCE,
     ExportError,
-    ServingEncoder,
-    example_inputs,
     export,
     parity,
     to_onnx,
 )
-from model.features import FEATURE_INPUTS, FeatureSpec
+from model.features import FeatureSpec
 from model.net import SequenceEncoder, load_checkpoint
 from tests.model.samples import SPEC, random_encoder
 
@@ -26,25 +23,6 @@ def test_onnx_and_torch_agree_at_every_batch_size(artifact: Artifact):
     assert isinstance(recorded, dict)
     assert set(recorded) == {"1", "2", "7", "64"}
     assert max(recorded.values()) <= PARITY_TOLERANCE
-
-
-@pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize(("layers", "features"), [(1, ()), (3, ("time_gap",))])
-def test_the_serving_form_agrees_with_bert_at_other_depths(
-    layers: int, features: tuple[str, ...], causal: bool
-):
-    spec = FeatureSpec(features, (), 0, 7)
-    encoder = random_encoder(spec, 30, layers=layers, causal=causal)
-    arrays = example_inputs(spec, 30, 9, 7, 4, seed=2)
-    inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    with torch.no_grad():
-        expected = torch.log_softmax(encoder.last_logits(inputs, inputs["lengths"]), -1)
-        gaps = [inputs[FEATURE_INPUTS[name]] for name in features]
-        top_ids, top_log_probs, _ = ServingEncoder(encoder, 1000)(
-            inputs["items"], gaps, inputs["lengths"], inputs["candidates"]
-        )
-    torch.testing.assert_close(expected.gather(1, top_ids - 1), top_log_probs)
-    assert top_ids.shape == (9, 30)
 
 
 def test_a_graph_that_is_not_the_encoder_is_noticed(artifact: Artifact):
