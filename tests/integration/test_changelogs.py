@@ -140,11 +140,14 @@ def test_changelogs_made_anew_are_taken_for_what_they_hold_and_not_mixed_with_ol
         wait_ready(flags, worker)
         assert "the topic was made anew" in log.read_text()
         wait_for_all(settings, worker)
-        items = figures(flags)["freshrec_graph_items"]
+        # The replica follows the transitions, and the gauge follows the replica.
+        wait_until(
+            lambda: figures(flags)["freshrec_graph_items"] == WORKLOAD.items, "the graph", worker
+        )
         assert worker.stop() == 0, worker.log_tail()
     verdict = judge(settings, PARTITIONS + 2)
     assert verdict.clean, verdict
-    assert items == verdict.items
+    assert verdict.items == WORKLOAD.items
 
 
 def test_state_of_another_version_is_refused_with_advice_and_stays_as_it_is(

@@ -77,6 +77,8 @@ def test_restarts_in_order_after_a_kill_and_with_a_lost_disk_keep_everything(
         worker.start()
         wait_ready(flags, worker)
         assert recovered_records(log) > max(tail, 600)
+        # Gauges are set once a second, this one after the items.
+        wait_until(lambda: figures(flags)["freshrec_ready"] == 1, "the gauges", worker)
         items = figures(flags)["freshrec_graph_items"]
         send(settings, [Outgoing(b"user000001", click("user000001", "item00001"))])
         wait_for_all(settings, worker)
