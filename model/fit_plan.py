@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,27 @@ class FitPlan(NamedTuple):
         )
 
 
+class PlanOptions(TypedDict, total=False):
+    """What decides a fit, of the options of a training; `plan_fit` says what is usual."""
+
+    max_minutes: float
+    objective: str  # one of OBJECTIVES
+    seed: int
+    dim: int | None  # this and the next three: None for those of the start, or the usual ones
+    layers: int | None
+    heads: int | None
+    max_length: int | None  # events
+    dropout: float
+    features: Sequence[str] | None  # names of FEATURE_INPUTS, None for those that the log can feed
+    place_buckets: int
+    learning_rate: float
+    batch_size: int
+    patience: int  # evaluations without a better NDCG@10
+    max_steps: int
+    last_window_share: float
+    augmentation: Augmentation  # of the windows that next items are learned from
+
+
 def plan_fit(
     log: Sequences,
     *,
@@ -86,7 +107,7 @@ def plan_fit(
     last_window_share: float = 0.5,
     augmentation: Augmentation = UNCHANGED,
 ) -> FitPlan:
-    """The plan of a training with these options of `model.train.train`, from `start`.
+    """The plan of a fit with these options (`PlanOptions`), from `start`.
 
     ValueError or DataError, one sentence, for what cannot be.
     """

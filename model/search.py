@@ -6,7 +6,6 @@ read. Trials are stored as they end, and so is the fit of the one that runs: an 
 goes on where it was.
 """
 
-import inspect
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -21,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from model.data import DataError, Sequences, Split
 from model.fit_curve import Point
-from model.fit_plan import plan_fit
+from model.fit_plan import PlanOptions, plan_fit
 from model.hardware import Hardware
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
@@ -39,7 +38,7 @@ STUDY = "freshrec"
 PARTS = 20
 FIRST_COMPARED = 8
 NEVER_PRUNED = 3  # trials that the others are compared with at least
-_PLAN = frozenset(inspect.signature(plan_fit).parameters)
+_PLAN = frozenset(PlanOptions.__annotations__)
 _INTERRUPTED, _SETTINGS, _SECONDS, _SEARCH = "interrupted", "settings", "seconds", "search"
 
 

@@ -12,9 +12,9 @@ The test events are never read here.
 import math
 import platform
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 import numpy as np
@@ -24,7 +24,6 @@ import transformers
 from numpy.typing import NDArray
 
 from model.artifact import DEMO_ARTIFACT
-from model.augment import UNCHANGED, Augmentation
 from model.baselines import PriorConfig
 from model.blending import choose_blend
 from model.curves import curves_png
@@ -32,7 +31,7 @@ from model.data import Sequences
 from model.datasets import MOVIELENS_100K, read_data
 from model.export import save_artifact
 from model.fit import Fit
-from model.fit_plan import FitPlan, plan_fit
+from model.fit_plan import FitPlan, PlanOptions, plan_fit
 from model.hardware import Hardware
 from model.held_out import HeldOutItems, without_items
 from model.item_table import read_items
@@ -54,27 +53,11 @@ def train(
     data: Path | str | Sequences,
     out: Path,
     *,
-    max_minutes: float = 10.0,
-    objective: str = "next",
-    seed: int = 0,
-    dim: int | None = None,
-    layers: int | None = None,
-    heads: int | None = None,
-    max_length: int | None = None,
-    dropout: float = 0.2,
-    features: Sequence[str] | None = None,
-    place_buckets: int = 4096,
     split: str = "leave-one-out",
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
     data_share: float = 1.0,
     refit: bool = False,
-    learning_rate: float = 1e-3,
-    batch_size: int = 64,
-    patience: int = 12,
-    max_steps: int = 1_000_000,
-    last_window_share: float = 0.5,
-    augmentation: Augmentation = UNCHANGED,
     top_k: int = 100,
     priors: PriorConfig | None = None,
     name: str = "bert",
@@ -92,24 +75,23 @@ def train(
     threads: int | None = None,
     progress: bool = False,
     command: str = "",
+    **plan_options: Unpack[PlanOptions],
 ) -> dict[str, object]:
     """Train on a log (a file, the name of a data set, or one read) and write an artefact to `out`.
 
-    max_minutes bounds the fit, or each of the two with `refit`. features: names of FEATURE_INPUTS,
-    None for those that the data can feed. split: what is held out; `none` keeps no test events.
-    priors: how the graph and popularity are computed, None to choose the graph's half-life on
-    validation events; the artefact records it. augmentation: random changes of the windows that
-    next items are learned from. data_name: what the artefact calls the data, None for the file's
-    name. checkpoint: directory for the torch weights, which the artefact has not. resume: directory
-    in which an interrupted training is taken up; it is made if it is not there. tensorboard:
-    directory for the curves of `fit` and `refit`. items: titles and categories (`read_items`), by
-    which the artefact will place items that it has never seen; None for an artefact without text.
-    hold_out_items: share of all items whose events are removed first, for the protocol cold-items.
-    data_share: see `make_split`. source: a checkpoint of another training, whose encoder the fit
-    begins with, None for one by chance; adapter and fresh_items: how, see `model.transfer`. Sizes
-    that are None are those of the source, or the usual ones. device and precision: one of DEVICES
+    split: what is held out; `none` keeps no test events. priors: how the graph and popularity are
+    computed, None to choose the graph's half-life on validation events; the artefact records it.
+    data_name: what the artefact calls the data, None for the file's name. checkpoint: directory for
+    the torch weights, which the artefact has not. resume: directory in which an interrupted
+    training is taken up; it is made if it is not there. tensorboard: directory for the curves of
+    `fit` and `refit`. items: titles and categories (`read_items`), by which the artefact will place
+    items that it has never seen; None for an artefact without text. hold_out_items: share of all
+    items whose events are removed first, for the protocol cold-items. data_share: see `make_split`.
+    source: a checkpoint of another training, whose encoder the fit begins with, None for one by
+    chance; adapter and fresh_items: how, see `model.transfer`. device and precision: one of DEVICES
     and PRECISIONS of `model.hardware`; under `torchrun` all processes train together, and only the
-    first writes and has a summary to return (others: {}).
+    first writes and has a summary to return (others: {}). plan_options: `max_minutes` bounds the
+    fit, or each of the two with `refit`.
     Returns a summary; DataError or ValueError, one sentence, on wrong use.
     """
     if threads is not None:
@@ -129,27 +111,8 @@ def train(
         data_share=data_share,
     )
     start = start_of(source, adapter, fresh_items=fresh_items, items=log.items, rows=rows or {})
-    plan = plan_fit(
-        log,
-        start=start,
-        max_minutes=max_minutes,
-        objective=objective,
-        seed=seed,
-        dim=dim,
-        layers=layers,
-        heads=heads,
-        max_length=max_length,
-        dropout=dropout,
-        features=features,
-        place_buckets=place_buckets,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        patience=patience,
-        max_steps=max_steps,
-        last_window_share=last_window_share,
-        augmentation=augmentation,
-    )
-    spec = plan.spec
+    plan = plan_fit(log, start=start, **plan_options)
+    spec, options = plan.spec, plan.options
 
     def fit_on(
         plan: FitPlan, train_events: NDArray[np.bool_], validation: IntArray, part: str
@@ -157,7 +120,7 @@ def train(
         first = hardware.is_first
         events = tensorboard / part if first and tensorboard is not None else None
         with (
-            TrainingProgress(max_minutes * 60, visible=progress and first) as bar,
+            TrainingProgress(options.max_seconds, visible=progress and first) as bar,
             tensorboard_log(events) as add_point,
         ):
             return plan.fit(
@@ -181,7 +144,7 @@ def train(
             events |= log.rank < log.rank[held_out.validation].max(initial=-1)
         # As many passes over the larger set as the kept weights took over the smaller one.
         larger = events.sum() / held_out.train.sum()
-        final = plan.options._replace(
+        final = options._replace(
             max_steps=math.ceil(fitted.steps * larger),
             pretraining_steps=math.ceil(fitted.pretraining_steps * larger),
         )
@@ -197,7 +160,7 @@ def train(
         lambda events: log_probabilities(fitted.encoder, encoded, events),
         priors=priors,
         online=online,
-        seed=seed,
+        seed=options.seed,
     )
     known = np.unique(log.item[kept_events])
     names = [log.items[index] for index in known.tolist()]
@@ -213,10 +176,10 @@ def train(
         "split": split,
         "test_fraction": test_fraction if online else None,
         "validation_fraction": validation_fraction if online else None,
-        "objective": objective,
-        "augmentation": augmentation._asdict() if augmentation.active else None,
+        "objective": options.objective,
+        "augmentation": options.augmentation._asdict() if options.augmentation.active else None,
         "data_share": data_share,
-        "seed": seed,
+        "seed": options.seed,
         "steps": kept.steps,
         "pretraining_steps": kept.pretraining_steps,
         "seconds": round(time.monotonic() - started, 1),
@@ -238,7 +201,7 @@ def train(
             held_out.validation,
             Trained(kept.encoder, EncodedLog(log, known, spec)),
             pretrained=pretrained,
-            seed=seed,
+            seed=options.seed,
             threads=threads or 1,
         )
         summary["text"] = text.report
