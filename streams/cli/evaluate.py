@@ -72,6 +72,11 @@ def evaluate(
     recommender, judged, and then learned; the encoder stays as it is, or gives way to the next
     --model, trained with a smaller --test-fraction.
     """
+    of_new_items = options["protocol"] == "cold-items"
+    if options["items"] is not None and not of_new_items:
+        raise click.UsageError("--items needs --protocol cold-items.")
+    if options["repeat_policy"] is not None and of_new_items:
+        raise click.UsageError("--repeat-policy does not go with --protocol cold-items.")
     window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
     if options["protocol"] == "prequential":
         if shares:

@@ -271,6 +271,23 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
             assert renamed.get(str(parameter.name), parameter.name) in taken, parameter.name
 
 
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--items", "titles.csv"], "--items needs --protocol cold-items."),
+        (["--protocol", "temporal", "--items", "t.csv"], "--items needs --protocol cold-items."),
+        (["--protocol", "cold-items", "--items", "t.csv", "--repeat-policy", "allow"],
+         "--repeat-policy does not go with --protocol cold-items."),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_protocol_does_not_read_is_refused(
+    options: list[str], fault: str
+) -> None:
+    result = _run("evaluate", "log.csv", "--model", "m", *options)
+    assert result.exit_code == 2
+    assert fault in result.stderr
+
+
 def test_schemas_are_printed_written_and_checked(tmp_path: Path) -> None:
     assert set(json.loads(_run("schemas").stdout)) == {
         "click.schema.json", "item.schema.json", "recommendation.schema.json",
