@@ -22,6 +22,7 @@ from streams.graph import (
     fold_followers,
     new_item_state,
 )
+from streams.place import Place
 from streams.pseudonym import Pseudonyms
 from streams.transitions import (
     ReceivedPositions,
@@ -196,7 +197,7 @@ class ClickPipeline:
             now_ms = record.timestamp
             click = decode_click(value, record.headers, now_ms, limits)
             if isinstance(click, Reject):
-                effects.dead_letters.append(self._dead_letter(record, click))
+                effects.dead_letters.append(self._dead_letter(record, click, pseudonyms))
                 continue
             user_id = click.user_id
             if rekey:
@@ -229,7 +230,7 @@ class ClickPipeline:
                 effects.duplicates += 1
                 continue
             elif outcome is Outcome.LIMITED:
-                effects.dead_letters.append(self._dead_letter(record, self._too_fast))
+                effects.dead_letters.append(self._dead_letter(record, self._too_fast, pseudonyms))
                 continue
             else:
                 effects.replayed += 1
@@ -293,13 +294,19 @@ class ClickPipeline:
         owner = owners[item_id] = owner_of(item_id, self._config.partitions)
         return owner
 
-    def _dead_letter(self, record: Record, reject: Reject) -> DeadLetter:
-        """As it came; with pseudonyms, only where it stands and the reason: it is not known what in
-        such a record names the user.
+    def _dead_letter(
+        self, record: Record, reject: Reject, pseudonyms: Pseudonyms | None
+    ) -> DeadLetter:
+        """As it came; where users have pseudonyms, only where it stands and the reason: it is not
+        known what in such a record names the user.
+
+        pseudonyms: to make of the key; None where it is one already.
         """
         if self._pseudonyms is None:
             return DeadLetter(record.offset, record.key, record.value, record.headers, reject)
-        key = record.key and self._pseudonyms.of_bytes(record.key).encode()
+        key = record.key
+        if key and pseudonyms is not None:
+            key = pseudonyms.of_bytes(key).encode()
         detail = "pseudonymous: see the source record"
         return DeadLetter(record.offset, key, None, (), Reject(reject.reason, detail))
 
@@ -319,7 +326,7 @@ class ClickPipeline:
             reject = Reject(
                 RejectReason.BAD_ID, "an erasure (null value) needs the user id as record key"
             )
-            effects.dead_letters.append(self._dead_letter(record, reject))
+            effects.dead_letters.append(self._dead_letter(record, reject, pseudonyms))
             return
         if pseudonyms is not None:
             user_id = pseudonyms.of(user_id)
@@ -328,21 +335,46 @@ class ClickPipeline:
         effects.erased[user_id] = record.offset
 
 
+class _Placed(msgspec.Struct, gc=False):
+    """Of a click that was read already, what `Click` has no more."""
+
+    place: Place | None = None
+
+
+class _Forwarded(msgspec.Struct, gc=False, omit_defaults=True):
+    """A click under a pseudonym: the fields that are used, and nothing that came beside them."""
+
+    user_id: str
+    item_id: str
+    event_type: str
+    timestamp: int
+    event_id: str | None = None
+    value: float = 1.0
+    position: int | None = None
+    place: Place | None = None
+
+
+# Typed, so that fields of no use are skipped as they are where a click is read: what passes there
+# must not fail here.
+_decode_place = msgspec.json.Decoder(_Placed).decode
+
+
 def _rekeyed(record: Record, user_key: bytes, user_id: str, click: Click) -> Rekeyed:
     """As it came under its user's key; under a pseudonym, only what is used of it."""
     key = user_id.encode()
     if key == user_key:
         return Rekeyed(user_key, key, record.value, record.headers, record)
-    body = msgspec.json.decode(record.value or b"")
-    kept = {name: body[name] for name in ("value", "position", "place") if name in body}
-    kept |= {
-        "user_id": user_id,
-        "item_id": click.item_id,
-        "event_type": click.event_type,
-        "timestamp": click.timestamp_ms,
-    }
-    if click.event_id is not None:
-        kept["event_id"] = click.event_id
+    kept = _Forwarded(
+        user_id,
+        click.item_id,
+        click.event_type,
+        click.timestamp_ms,
+        click.event_id,
+        click.value,
+        click.position,
+    )
+    if click.place_cell:
+        kept.place = _decode_place(record.value or b"").place
     return Rekeyed(user_key, key, msgspec.json.encode(kept), (), record)
 
 

@@ -354,7 +354,8 @@ def test_with_a_pseudonym_key_no_effect_and_no_state_holds_a_user_id() -> None:
     records = [
         _click(0, "zebediah", "i1", event_id="zebediah-0", session_id="of-zebediah"),
         _click(1, "zebediah", "i2"),
-        _click(2, "zebediah", "i3", place={"lat": 1.0, "lon": 2.0}, properties={"u": "zebediah"})
+        _click(2, "zebediah", "i3", properties={"u": "zebediah"},
+               place={"lat": 1.0, "lon": 2.0, "of": "zebediah"})
         ._replace(key=b"elsewhere", headers=(("ce_source", b"zebediah"),)),
         FakeRecord(3, NOW_MS, b"zebediah", b'{"user_id": "zebediah"}', (("u", b"zebediah"),)),
         FakeRecord(4, NOW_MS, b"other", None),
@@ -388,6 +389,24 @@ def test_a_click_forwarded_under_a_pseudonym_is_the_click_it_was() -> None:
     assert {u: encode_window(w) for u, w in forwarded.items()} == {
         u: encode_window(w) for u, w in directly.items()
     }
+
+
+def test_a_forwarded_click_may_hold_anything_in_fields_of_no_use() -> None:
+    click = _click(0, "ann", "i1")
+    value = click.value[:-1] + b', "price": 1e999}'
+    records = [click._replace(key=None, value=value)]
+    pipeline = ClickPipeline(PSEUDONYMOUS)
+    (rekeyed,) = pipeline.process(records, DictTable(), SentPositions(0), rekey=True).rekeyed
+    assert rekeyed.key == Pseudonyms("k" * 32).of("ann").encode()
+    assert b"price" not in rekeyed.value
+
+
+def test_a_forwarded_click_that_is_refused_keeps_its_pseudonym() -> None:
+    pseudonym = Pseudonyms("k" * 32).of("ann").encode()
+    records = [FakeRecord(0, NOW_MS, pseudonym, b"{}")]
+    pipeline = ClickPipeline(PSEUDONYMOUS)
+    effects = pipeline.process(records, DictTable(), SentPositions(1), rekey=False)
+    assert [letter.key for letter in effects.dead_letters] == [pseudonym]
 
 
 def _limits(**limits: int) -> PipelineConfig:
