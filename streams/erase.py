@@ -76,6 +76,12 @@ def erase(
     `EraseError`, `SendError` and `TailError`.
     """
     start = clock()
+    known = settings.known_as(user)
+    if known == user and settings.pseudonyms() is not None:
+        raise EraseError(
+            f"{user} is a pseudonym, from which nothing leads to the partition of the user's"
+            " clicks: give the user's id, as clicks have it."
+        )
     count = ensure_topic(settings, settings.clicks)
     if partition is not None and not 0 <= partition < count:
         raise EraseError(
@@ -85,7 +91,6 @@ def erase(
     try:
         request = _publish(settings, user, partition)
         end = start + timeout_seconds
-        known = settings.known_as(user)
         receipt = receipt_for(known, request, reader.read(lambda: clock() >= end))
     finally:
         reader.close()

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.erase import EraseError, erase
 from streams.pseudonym import MIN_KEY_CHARACTERS, PSEUDONYM_CHARACTERS, Pseudonyms
 from streams.settings import Settings, SettingsError, load_settings
 
@@ -46,3 +47,9 @@ def test_a_user_is_known_by_id_or_by_pseudonym() -> None:
     settings = Settings(pseudonym_key=KEY)
     pseudonym = Pseudonyms(KEY).of("ann")
     assert settings.known_as("ann") == settings.known_as(pseudonym) == pseudonym
+
+
+def test_a_pseudonym_erases_nobody_since_it_leads_to_no_partition() -> None:
+    settings = Settings(pseudonym_key=KEY, bootstrap="127.0.0.1:1")
+    with pytest.raises(EraseError, match="give the user's id"):
+        erase(settings, Pseudonyms(KEY).of("ann"), timeout_seconds=1)
