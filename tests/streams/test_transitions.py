@@ -68,6 +68,7 @@ def test_an_owner_is_a_partition_and_always_the_same(item_id: str, partitions: i
         {"edges": {"i0": [0]}},
         {"edges": {"i0": [1, 1]}},
         {"edges": {"i0": [0, 0]}},
+        {"edges": {"i0": [0, 1, 0, 0]}},
         {"owned": [1]},
     ],
 )
