@@ -85,7 +85,8 @@ class ListPublication:
         """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
         async with self._one_at_a_time:
             for partition, lists in self._made(batch).items():
-                await self._send(partition, lists)
+                records = [(entry.user_id.encode(), body) for entry, _, body in lists]
+                await self._send(partition, records, lists)
 
     async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
         """Replace a user's published list, and what is remembered of it, by tombstones.
@@ -94,15 +95,7 @@ class ListPublication:
         """
         async with self._one_at_a_time:
             partition.lists.delete(user_id)
-            changes = partition.lists.take_changes()
-            number = partition.number
-            send = self._publisher.send
-            sent = await send(self._settings.recommendations, number, [(user_id.encode(), None)])
-            changelog = await send(self._changelog, number, changes)
-            partition.last_list_task = asyncio.create_task(
-                self._confirm(partition, partition.last_list_task, sent, changelog, changes, [])
-            )
-        return [sent, changelog]
+            return await self._send(partition, [(user_id.encode(), None)], [])
 
     def _made(self, batch: ScoredBatch) -> dict[Partition, list[tuple[Waiting, RankedList, bytes]]]:
         """Steps 1 and 2: the lists to send, with their messages."""
@@ -134,20 +127,20 @@ class ListPublication:
         return by_partition
 
     async def _send(
-        self, partition: Partition, lists: list[tuple[Waiting, RankedList, bytes]]
-    ) -> None:
-        """Step 3; step 4 goes on in the partition's `last_list_task`."""
+        self,
+        partition: Partition,
+        records: Sequence[tuple[bytes, bytes | None]],
+        lists: list[tuple[Waiting, RankedList, bytes]],
+    ) -> list[Sent]:
+        """Step 3; step 4 goes on in the partition's `last_list_task`, for the lists among them."""
         number = partition.number
-        sent = await self._publisher.send(
-            self._settings.recommendations,
-            number,
-            [(entry.user_id.encode(), body) for entry, _, body in lists],
-        )
+        sent = await self._publisher.send(self._settings.recommendations, number, records)
         changes = partition.lists.take_changes()
         changelog = await self._publisher.send(self._changelog, number, changes)
         partition.last_list_task = asyncio.create_task(
             self._confirm(partition, partition.last_list_task, sent, changelog, changes, lists)
         )
+        return [sent, changelog]
 
     async def _confirm(
         self,
