@@ -3,7 +3,7 @@
 Windows and transitions come from the clicks topic alone. Edges of one item can come from clicks
 of several partitions, and which came first was decided when the worker wrote the transitions
 topic; the oracle takes that order, and nothing else, from there: what is applied is what the
-replay of the clicks says.
+replay of the clicks says, and what was never written comes last.
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from streams.core import MemoryTable
 from streams.graph import ItemState, encode_item
 from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
 from streams.settings import Settings
@@ -84,16 +85,6 @@ class Expected(NamedTuple):
     dead_letters: dict[tuple[int, int], tuple[str, bytes | None]]
     """(partition, offset) -> reason and original bytes."""
     clicks: int
-
-
-class _States(dict[str, Any]):
-    """A table partition that is only a dictionary."""
-
-    def put(self, key: str, state: Any) -> None:
-        self[key] = state
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
 
 
 def pipeline_config(settings: Settings, partitions: int) -> PipelineConfig:
@@ -171,7 +162,7 @@ def replay(config: PipelineConfig, clicks: list[list[StoredRecord]]) -> Expected
     """Fold the clicks topic offline, one partition after the other."""
     expected = Expected({}, {}, {}, {}, sum(map(len, clicks)))
     for number, records in enumerate(clicks):
-        windows = _States()
+        windows: MemoryTable[Window] = MemoryTable()
         effects = ClickPipeline(config).process(
             records, windows, SentPositions(2 * number), rekey=True
         )
@@ -197,7 +188,7 @@ def expected_items(
     pipeline = GraphPipeline(config)
     rows = {place: BatchRows(batch) for place, batch in expected.transitions.items()}
     for graph_partition, records in enumerate(log):
-        items = _States()
+        items: MemoryTable[ItemState] = MemoryTable()
         received, replayed = ReceivedPositions(), ReceivedPositions()
         taken: dict[int, int] = defaultdict(int)
         for record in records:
@@ -213,6 +204,12 @@ def expected_items(
             if stop > start:
                 part = encode_transitions(replay.part(start, stop))
                 pipeline.process([record._replace(value=part)], items, replayed)
+        for (partition, source), replay in rows.items():
+            if partition == graph_partition and taken[source] < len(replay.batch.offsets):
+                # Never written: applied all the same, so that the graph is seen to lack it.
+                part = encode_transitions(replay.part(taken[source], len(replay.batch.offsets)))
+                absent = StoredRecord(partition, -1, 0, None, part, [])
+                pipeline.process([absent], items, replayed)
         yield graph_partition, items
 
 
