@@ -113,7 +113,7 @@ def fit(
         elapsed = time.monotonic() - started
         if _is_done(options, progress, hardware, elapsed):
             break
-        pretraining = hardware.any_of_us(_is_pretraining(options, progress.step, elapsed))
+        pretraining = _is_pretraining(options, progress.step, elapsed, hardware)
         masked = pretraining or options.objective == "masked"
         losses.append(learner.learn(windows, progress.step, masked=masked))
         progress.step += 1
@@ -161,13 +161,16 @@ def _is_done(
     )
 
 
-def _is_pretraining(options: FitOptions, step: int, elapsed_seconds: float) -> bool:
+def _is_pretraining(
+    options: FitOptions, step: int, elapsed_seconds: float, hardware: Hardware
+) -> bool:
+    """Every process must ask, as in `_is_done`."""
     if options.objective != "masked+next":
         return False
     if options.pretraining_steps is not None:
         return step < options.pretraining_steps
     done = max(elapsed_seconds / options.max_seconds, step / options.max_steps)
-    return done < PRETRAINING_SHARE
+    return hardware.any_of_us(done < PRETRAINING_SHARE)
 
 
 def _note(

@@ -21,12 +21,13 @@ from typing import Any
 import msgspec
 
 from streams.batcher import Batcher
+from streams.graph_pipeline import GraphPipeline
 from streams.instant import iso_utc
 from streams.list_queue import Ticket
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
-from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, GraphPipeline, Rekeyed
+from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, Rekeyed
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
 from streams.settings import Settings

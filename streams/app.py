@@ -20,13 +20,14 @@ from confluent_kafka import KafkaException
 
 from streams.access_faults import AccessError
 from streams.connection import BrokerUnavailableError, connect_admin
+from streams.lease import HandoverError
 from streams.permissions import ensure_permitted
 from streams.publisher import PublishError
 from streams.serving import ServingError
 from streams.settings import Settings, SettingsError
 from streams.stores import StoreError
 from streams.topics import TopicMismatchError, ensure_topics, record_limit_bytes
-from streams.worker import Worker
+from streams.worker import GroupError, Worker
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ _PASSING_FAULTS = (
 _EXPLAINED = (
     AccessError,
     BrokerUnavailableError,
+    GroupError,
+    HandoverError,
     PublishError,
     ServingError,
     SettingsError,

@@ -34,8 +34,6 @@ _RETRY_SECONDS = 1.0
 _PROBE_SECONDS = 10.0
 _CLOSE_SECONDS = 2.0
 
-client_options = aiokafka_options
-
 
 class BrokerUnavailableError(RuntimeError):
     """No broker answered before the deadline, with what to do about it."""
@@ -49,7 +47,7 @@ async def connect_admin(settings: Settings) -> AIOKafkaAdminClient:
     deadline = time.monotonic() + settings.broker_deadline_seconds
     while True:
         await probe(settings)
-        admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=10_000)
+        admin = AIOKafkaAdminClient(**aiokafka_options(settings), request_timeout_ms=10_000)
         try:
             await admin.start()
         except (KafkaError, OSError) as error:
@@ -82,7 +80,7 @@ async def probe(settings: Settings) -> None:
     """
     if settings.security_protocol == "plaintext":
         return
-    options = client_options(settings)
+    options = aiokafka_options(settings)
     hosts = collect_hosts(options.pop("bootstrap_servers"))
     options |= {"request_timeout_ms": int(_PROBE_SECONDS * 1000), "client_id": "freshrec-probe"}
     for host, port, _ in hosts:

@@ -11,14 +11,8 @@ import msgspec
 
 from streams.catalogue import Catalogue
 from streams.graph import ItemState, encode_item
-from streams.pipeline import (
-    ClickEffects,
-    ClickPipeline,
-    GraphPipeline,
-    Headers,
-    PipelineConfig,
-    State,
-)
+from streams.graph_pipeline import GraphPipeline
+from streams.pipeline import ClickEffects, ClickPipeline, Headers, PipelineConfig, State
 from streams.replica import GraphReplica
 from streams.transitions import ReceivedPositions, SentPositions, encode_transitions
 from streams.window import Window

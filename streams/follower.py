@@ -12,7 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.connection import client_options, raise_if_denied
+from streams.client_options import aiokafka_options
+from streams.connection import raise_if_denied
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _RECORDS_A_POLL = 5_000
 
 def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        **client_options(settings),
+        **aiokafka_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

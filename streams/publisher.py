@@ -7,7 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from streams.connection import client_options, raise_if_denied
+from streams.client_options import aiokafka_options
+from streams.connection import raise_if_denied
 from streams.lease import Lease, send_only_with
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
@@ -73,7 +74,7 @@ class Publisher:
         """`lease`: without it nothing is sent."""
         self._patience_seconds = settings.request_timeout_seconds
         self._producer = AIOKafkaProducer(
-            **client_options(settings),
+            **aiokafka_options(settings),
             client_id="freshrec",
             acks="all",
             enable_idempotence=True,

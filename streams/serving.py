@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -273,8 +274,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             answer = self.server.answers.answer(self.path, self.headers, self.client_address[0])
         except Exception:  # noqa: BLE001 (a look-up that fails must not take the server down)
-            # Without what follows the last slash: logs name no users and no items.
-            _log.exception("no answer to %s", self.path[:200].rpartition("/")[0] + "/…")
+            # Of the path its first part alone: logs name no users and no items.
+            _log.exception("no answer to /%s…", re.split(r"[/?]", self.path[1:200], maxsplit=1)[0])
             words = "The look-up failed; the worker's log says why."
             answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, words)
         self.send_response(answer.status)

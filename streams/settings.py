@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -21,7 +19,6 @@ from streams.setting_fields import (
     SettingField,
     SettingsError,
     fields_of,
-    parse,
     setting,
 )
 
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from streams.pseudonym import Pseudonyms
     from streams.window import WindowConfig
 
-__all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError", "load_settings"]
+__all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError"]
 
 ENVIRONMENT_PREFIX = "FRESHREC_"
 FILE_SUFFIX = "_file"
@@ -58,7 +55,7 @@ class Settings:
     """What a worker and the tools around it can be told. Durations are in seconds, sizes in bytes.
 
     An instance is complete and checked: its constructor raises `SettingsError` where two settings
-    contradict each other. Use `load_settings` to read one from outside.
+    contradict each other. Use `setting_sources.load_settings` to read one from outside.
     """
 
     # Kafka
@@ -75,7 +72,9 @@ class Settings:
     clicks_retention_seconds: int = _retention(-1, "clicks and forwarded clicks")
     transitions_retention_seconds: int = _retention(259_200, "transitions")
     dead_letter_retention_seconds: int = _retention(0, "dead letters")
-    recommendations_retention_seconds: int = _retention(0, "lists of users who are idle")
+    recommendations_retention_seconds: int = setting(
+        0, "how long the topic of lists keeps those of idle users; 0: no end", 0, 315_360_000
+    )
     receipts_retention_seconds: int = _retention(0, "receipts of erasures")
     security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
         "plaintext", "how to talk to the brokers"
@@ -366,56 +365,11 @@ class Settings:
 
 
 FIELDS: tuple[SettingField, ...] = fields_of(Settings)
-_BY_NAME = {f.name: f for f in FIELDS}
-
-
-def load_settings(
-    flags: Mapping[str, object], environ: Mapping[str, str], toml_path: Path | None = None
-) -> Settings:
-    """The settings that flags, environment and TOML file give together: the first that says wins.
-
-    `flags` maps field names to values; None means not given. Environment names are the field names
-    in capitals after `FRESHREC_`; other names with this prefix are left alone, because Kubernetes
-    sets such variables for a service called freshrec. Unknown flags and TOML keys are errors.
-    Raises `SettingsError`.
-    """
-    document = _read_toml(toml_path) if toml_path is not None else {}
-    for name in document:
-        if name not in _BY_NAME:
-            raise SettingsError(f"{toml_path} has the unknown key {name!r}{_did_you_mean(name)}.")
-    for name in flags:
-        if name not in _BY_NAME:
-            raise SettingsError(f"There is no setting called {name!r}{_did_you_mean(name)}.")
-
-    values: dict[str, Any] = {}
-    for field in FIELDS:
-        variable = ENVIRONMENT_PREFIX + field.name.upper()
-        if flags.get(field.name) is not None:
-            values[field.name] = parse(field, flags[field.name], field.flag or field.name)
-        elif variable in environ and field.kind != "table":
-            values[field.name] = parse(field, environ[variable], f"environment {variable}")
-        elif field.name in document:
-            source = f"key {field.name} of {toml_path}"
-            values[field.name] = parse(field, document[field.name], source)
-    settings = Settings(**values)
-    for name in SECRETS_OF_FILES:
-        settings.secret(name)  # a file that cannot be read is said now, not at the first use
-    settings.pseudonyms()
-    return settings
 
 
 def _share(period: float, count: float) -> int:
     """What one of `count` takes of a period, in whole units of it; 0 where there is no limit."""
     return max(1, round(period / count)) if count else 0
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
-        raise SettingsError(f"{path} is not a TOML file: {error}.") from error
 
 
 def _read_secret(name: str, path: Path) -> str:
@@ -430,13 +384,6 @@ def _read_secret(name: str, path: Path) -> str:
             f"{name} {path} must hold one line of 1 to {MAX_SECRET_CHARACTERS} characters."
         )
     return text
-
-
-def _did_you_mean(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, _BY_NAME, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _check_topic(name: str, topic: str) -> None:

@@ -23,7 +23,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.connection import client_options
+from streams.client_options import aiokafka_options
 from streams.lease import HandoverError, Lease, renew_by_heartbeats
 from streams.offsets import Delivery, OffsetTracker
 from streams.settings import Settings
@@ -151,7 +151,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
-            **client_options(cast("Any", self.app).settings),
+            **aiokafka_options(cast("Any", self.app).settings),
         )
 
 

@@ -28,6 +28,7 @@ from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
 from streams.fitted_state import differences
 from streams.follower import Follower
+from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
 from streams.item_placement import ItemPlacement
 from streams.lease import Lease
@@ -35,7 +36,7 @@ from streams.lists import RecommenderConfig
 from streams.lookups import Lookups
 from streams.metrics import Metrics
 from streams.partition import Partition, recover
-from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.publisher import Publisher
 from streams.quality import NextClick
 from streams.recommender import Recommender

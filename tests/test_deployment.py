@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from streams.broker_jars import kafka_version
-from streams.settings import FIELDS, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import FIELDS
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())

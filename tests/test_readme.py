@@ -18,7 +18,8 @@ from streams.metrics import Metrics
 from streams.recommendation import ReasonCode
 from streams.schemas import schemas
 from streams.serving import Answers
-from streams.settings import ENVIRONMENT_PREFIX, FIELDS, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import ENVIRONMENT_PREFIX, FIELDS
 from tests.documents import DOCUMENTS, ROOT, Block, blocks, commands, shell_lines
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

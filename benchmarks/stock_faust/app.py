@@ -7,7 +7,7 @@ import faust
 
 from benchmarks.stock_faust import NAME
 from streams.events import Reject, decode_click
-from streams.settings import load_settings
+from streams.setting_sources import load_settings
 
 WINDOW_EVENTS = 200
 PREDECESSORS = 5

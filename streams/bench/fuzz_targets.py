@@ -28,10 +28,11 @@ from streams.codec import HEADER_BYTES, CodecError, frame
 from streams.core import MemoryTable, StreamRecord
 from streams.events import Reject, decode_click, decode_item, decode_recommendation
 from streams.graph import ItemState, decode_item_state, encode_item
+from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import LastList, decode_last_list, encode_last_list
-from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.serving import Answers, Handler
 from streams.settings import Settings
 from streams.transitions import (

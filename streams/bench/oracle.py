@@ -18,7 +18,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from streams.core import MemoryTable
 from streams.graph import ItemState, encode_item
-from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.graph_pipeline import GraphPipeline
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.transitions import (

@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from streams.cli.options import Failure, emit, json_option
-from streams.settings import SettingsError, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import SettingsError
 
 _TIMEOUT_SECONDS = 30.0
 

@@ -16,7 +16,8 @@ import msgspec
 
 from streams.access_faults import AccessError
 from streams.setting_fields import SettingField
-from streams.settings import ENVIRONMENT_PREFIX, FIELDS, Settings, SettingsError, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import ENVIRONMENT_PREFIX, FIELDS, Settings, SettingsError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from streams.agents import ClickAgent, GraphAgent
+from streams.graph_pipeline import GraphPipeline
 from streams.metrics import Metrics
 from streams.offsets import Delivery
-from streams.pipeline import ClickPipeline, GraphPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.quality import NextClick
 from streams.settings import Settings
 from streams.transitions import SentPositions, encode_transitions

@@ -7,7 +7,8 @@ from typing import Any
 from streams.demo.plan import DemoClick, DemoPlan
 from streams.demo.worker_settings import worker_settings
 from streams.fitted_state import differences
-from streams.settings import Settings, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import Settings
 
 DAY_SECONDS = 86_400
 FITTED = {

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from streams.event_types import EventTypes
 from streams.events import ClickLimits, RejectReason
 from streams.graph import GraphConfig, ItemState, encode_item
-from streams.pipeline import (
-    ClickEffects,
-    ClickPipeline,
-    GraphPipeline,
-    PipelineConfig,
-    Rekeyed,
-)
+from streams.graph_pipeline import GraphPipeline
+from streams.pipeline import ClickEffects, ClickPipeline, PipelineConfig, Rekeyed
 from streams.pseudonym import Pseudonyms
 from streams.snapshot import graph_snapshot
 from streams.transitions import (

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from streams.erase import EraseError, erase
 from streams.pseudonym import MIN_KEY_CHARACTERS, PSEUDONYM_CHARACTERS, Pseudonyms
-from streams.settings import Settings, SettingsError, load_settings
+from streams.setting_sources import load_settings
+from streams.settings import Settings, SettingsError
 
 KEY, OTHER = "k" * MIN_KEY_CHARACTERS, "o" * MIN_KEY_CHARACTERS
 

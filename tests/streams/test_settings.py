@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.settings import (
-    FIELDS,
-    SECRETS_OF_FILES,
-    EventTypeChange,
-    Settings,
-    SettingsError,
-    load_settings,
-)
+from streams.setting_sources import load_settings
+from streams.settings import FIELDS, SECRETS_OF_FILES, EventTypeChange, Settings, SettingsError
 
 
 def _toml(tmp_path: Path, text: str) -> Path:
