@@ -1,6 +1,12 @@
-"""A worker as a child process: for the demo, benchmarks and tests."""
+"""A worker as a child process: for the demo, benchmarks and tests.
 
+It ends with its owner, however the owner ends: one reaper a process sees to it.
+"""
+
+import atexit
+import functools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,7 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from streams.broker_reaper import Reaper
+
 _WORKER = "from streams.cli import main; main()"
+
+
+@functools.cache
+def _reaper() -> Reaper:
+    reaper = Reaper()
+    atexit.register(reaper.close)
+    return reaper
 
 
 class WorkerProcess:
@@ -24,6 +39,7 @@ class WorkerProcess:
         }
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_reported = True  # its end, to the reaper
 
     def __enter__(self) -> Self:
         self.start()
@@ -46,6 +62,8 @@ class WorkerProcess:
                 stdout=log,
                 stderr=log,
             )
+        _reaper().started(self._process.pid)
+        self._is_reported = False
 
     @property
     def pid(self) -> int:
@@ -54,20 +72,35 @@ class WorkerProcess:
 
     def alive(self) -> bool:
         """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is None:
+            return False
+        return self._ended(self._process.poll()) is None
 
     def kill(self) -> None:
         """Kill -9."""
         process = self._running()
         process.kill()
-        process.wait()
+        self._ended(process.wait())
 
     def stop(self, timeout_seconds: float = 40.0) -> int:
-        """SIGTERM, and wait; returns the exit code."""
+        """SIGTERM, and wait; killed if it has not ended in time. Returns the exit code."""
         process = self._running()
-        if process.poll() is None:
+        if self.alive():
             process.terminate()
-        return process.wait(timeout_seconds)
+        try:
+            code = process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return -signal.SIGKILL
+        self._ended(code)
+        return code
+
+    def _ended(self, code: int | None) -> int | None:
+        """Have the reaper forget a process that was waited for: its number may be another's."""
+        if code is not None and not self._is_reported:
+            self._is_reported = True
+            _reaper().reaped(self._running().pid)
+        return code
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
