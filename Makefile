@@ -42,7 +42,7 @@ format: $(FULL)  ## rewrite the code in the project's style
 bench: $(FULL)  ## clicks a second of the state path on a real Kafka (short run)
 	$(BIN)/freshrec bench state --short $(ARGS)
 
-faults: $(FULL)  ## what is lost when workers, brokers, network and disks fail: ten minutes a store
+faults: $(FULL)  ## what is lost when workers, brokers, network and disks fail, on both stores
 	$(BIN)/freshrec bench faults --store rocksdb $(ARGS)
 	$(BIN)/freshrec bench faults --store memory $(ARGS)
 
