@@ -22,7 +22,8 @@ from streams.bench.oracle import (
 from streams.bench.workload import Workload, records
 from streams.core import MemoryTable
 from streams.graph import ItemState, encode_item
-from streams.pipeline import ClickPipeline, GraphPipeline
+from streams.graph_pipeline import GraphPipeline
+from streams.pipeline import ClickPipeline
 from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.transitions import (
