@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException
 
 from streams.access_faults import AccessError
 from streams.connection import BrokerUnavailableError, connect_admin
+from streams.gauges import GroupError
 from streams.lease import HandoverError
 from streams.permissions import ensure_permitted
 from streams.publisher import PublishError
@@ -27,7 +28,7 @@ from streams.serving import ServingError
 from streams.settings import Settings, SettingsError
 from streams.stores import StoreError
 from streams.topics import TopicMismatchError, ensure_topics, record_limit_bytes
-from streams.worker import GroupError, Worker
+from streams.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,11 @@ import logging
 import time
 import zlib
 from collections.abc import Coroutine, Iterator
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
-from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from streams.agents import ClickAgent, GraphAgent
@@ -28,6 +27,7 @@ from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
 from streams.fitted_state import differences
 from streams.follower import Follower
+from streams.gauges import Gauges
 from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
 from streams.item_placement import ItemPlacement
@@ -46,17 +46,12 @@ from streams.settings import Settings
 from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
 from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY
-from streams.transport import BatchConsumer, Lifecycle
+from streams.transport import Lifecycle
 
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
-_GAUGE_SECONDS = 1.0
 _CHAIN = CHAIN_KEY.encode()
-
-
-class GroupError(RuntimeError):
-    """The consumer group will not have this worker, with what to look at."""
 
 
 class Worker(Lifecycle):
@@ -139,6 +134,7 @@ class Worker(Lifecycle):
             reader=Lookups(self, asyncio.get_running_loop()),
             lookup_token=settings.secret("lookup_token"),
         )
+        self._gauges = Gauges(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery: asyncio.Task[None] | None = None
 
@@ -155,7 +151,7 @@ class Worker(Lifecycle):
         self.graph_follower.follow(self._replica_offsets)
         self.items_follower.follow(dict.fromkeys(range(item_partitions), 0))
         self._spawn(self._beat())
-        self._spawn(self._gauges())
+        self._spawn(self._gauges.run())
         self._spawn(self.batcher.run())
         self._spawn(self.model.run())
         self._spawn(self.placement.run())
@@ -354,56 +350,6 @@ class Worker(Lifecycle):
             await asyncio.sleep(_BEAT_SECONDS)
             self.health.beat()
             self.metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
-
-    async def _gauges(self) -> None:
-        while True:
-            await asyncio.sleep(_GAUGE_SECONDS)
-            self._check_group()
-            metrics = self.metrics
-            metrics.queue_size.set(len(self.batcher))
-            metrics.oldest_pending_event_seconds.set(self.batcher.oldest_wait_seconds)
-            metrics.window_users.set(sum(len(p.windows) for p in self.owned.values()))
-            metrics.graph_items.set(len(self.replica))
-            metrics.graph_edges.set(self.replica.edges)
-            metrics.catalogue_items.set(len(self.catalogue))
-            metrics.cold_items.set(len(self.cold_items))
-            metrics.ready.set(not self.health.reasons)
-            if len(self.replica):
-                metrics.catalogue_coverage_ratio.set(
-                    self.quality.distinct_items() / len(self.replica)
-                )
-            for number, records in self.graph_follower.lag_records().items():
-                metrics.consumer_lag_records.labels(
-                    changelog_topic(self.settings, "graph"), str(number)
-                ).set(records)
-            self._consumer_lag()
-
-    def _check_group(self) -> None:
-        """End the process when the consumer group refuses it: it would wait without a word."""
-        fault = cast("BatchConsumer", self.app.consumer).group_fault()
-        if fault is not None:
-            settings = self.settings
-            self.fail(
-                GroupError(
-                    f"the consumer group {settings.group} refused this worker: {fault!r}; check "
-                    "its rights, and that session_timeout_seconds "
-                    f"({settings.session_timeout_seconds:g}) is within what the brokers allow "
-                    "(group.min.session.timeout.ms, group.max.session.timeout.ms)"
-                )
-            )
-
-    def _consumer_lag(self) -> None:
-        consumer = self.app.consumer
-        try:
-            highwaters = {tp: consumer.highwater(tp) for tp in consumer.assignment()}
-        except (AssertionError, ConsumerNotStarted):
-            return  # the assignment changed in the consumer's thread meanwhile
-        for tp, highwater in highwaters.items():
-            position = cast("Any", consumer)._read_offset[tp]
-            if highwater is not None and position is not None:
-                self.metrics.consumer_lag_records.labels(tp.topic, str(tp.partition)).set(
-                    max(0, highwater - position)
-                )
 
     # -- batches (called by the agents)
 
