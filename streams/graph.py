@@ -28,7 +28,7 @@ ITEM_FORMAT = 1
 REPLAYED = -1
 _NO_EFFECT = (0.0, 1.0)  # weight and half-life of a type that links nothing
 _DEGREE = Struct("<I")
-_HEAD_BYTES = POPULARITY_BYTES + _DEGREE.size
+HEAD_BYTES = POPULARITY_BYTES + _DEGREE.size
 # Of the bound after an eviction, in fifths: sorting is paid once for many new edges, and most
 # edges that are new at a popular item are never seen again.
 _KEPT_FIFTHS = 3
@@ -258,10 +258,10 @@ def encode_item(state: ItemState) -> bytes:
 def decode_item_state(blob: bytes) -> ItemState:
     """The state in stored bytes. Raises CodecError if they are not intact."""
     payload = unframe(blob, ITEM_FORMAT, "item state")
-    if len(payload) < _HEAD_BYTES:
+    if len(payload) < HEAD_BYTES:
         raise _unreadable("too short")
     try:
-        stored = _decode(payload[_HEAD_BYTES:])
+        stored = _decode(payload[HEAD_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from error
     edges = {event_type: TypeEdges.restored(group) for event_type, group in stored.edges.items()}
@@ -274,7 +274,7 @@ def peek_item(blob: bytes) -> tuple[Popularity, int]:
     Checks format and length and leaves the checksum to decode_item_state, because a follower
     peeks at every blob it is sent and Kafka has checked those bytes. Raises CodecError.
     """
-    if len(blob) < HEADER_BYTES + _HEAD_BYTES or blob[0] != ITEM_FORMAT:
+    if len(blob) < HEADER_BYTES + HEAD_BYTES or blob[0] != ITEM_FORMAT:
         unframe(blob, ITEM_FORMAT, "item state")
         raise _unreadable("too short")
     (edges,) = _DEGREE.unpack_from(blob, HEADER_BYTES + POPULARITY_BYTES)

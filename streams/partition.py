@@ -27,6 +27,7 @@ from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
 from streams.topics import TABLES, changelog_topic
 from streams.transitions import CHAIN_KEY, ReceivedPositions, SentPositions
+from streams.watermarks import item_watermarks, window_watermarks
 from streams.window import WINDOW_FORMAT, Window, decode_window, encode_window
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Partition:
             stores.open("windows", number),
             encode_window,
             decode_window,
-            progress=lambda _, blob: decode_window(blob).watermarks,
+            progress=lambda _, blob: window_watermarks(blob),
             written_as=(WINDOW_FORMAT, "window"),
         )
         self.graph: TablePartition[ItemState] = TablePartition(
@@ -169,7 +170,7 @@ def _graph_progress(key: bytes, blob: bytes) -> Mapping[int, int]:
     """What an item, or the chain positions, reflect."""
     if key == _CHAIN:
         return ReceivedPositions.decode(blob).positions
-    return decode_item_state(blob).watermarks
+    return item_watermarks(blob)
 
 
 async def recover(
