@@ -24,6 +24,8 @@ Apply = Callable[[int, list[Any]], None]
 _POLL_MS = 500
 _RETRY_SECONDS = 1.0
 _RECORDS_A_POLL = 5_000
+_RECORDS_A_POLL_TO_END = 20_000
+"""Nobody waits for anything else meanwhile, and of a key only the last record is written."""
 
 
 def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
@@ -80,7 +82,7 @@ async def read_to_end(
         unread = {tp for tp, position in positions.items() if position < ends[tp]}
         while unread:
             batches = await consumer.getmany(
-                *unread, timeout_ms=_POLL_MS, max_records=_RECORDS_A_POLL
+                *unread, timeout_ms=_POLL_MS, max_records=_RECORDS_A_POLL_TO_END
             )
             for tp, records in batches.items():
                 apply(tp, records)

@@ -201,7 +201,10 @@ class TablePartition(Generic[State]):
 
 def _is_within(older: Mapping[int, int], newer: Mapping[int, int]) -> bool:
     """Whether one state reflects nothing that the other does not."""
-    return all(offset <= newer.get(source, -1) for source, offset in older.items())
+    for source, offset in older.items():  # noqa: SIM110  (half the time of all(), a record)
+        if offset > newer.get(source, -1):
+            return False
+    return True
 
 
 def _read(progress: Progress, key: bytes, blob: bytes) -> Mapping[int, int]:

@@ -8,6 +8,7 @@ last changelog record applied.
 import asyncio
 import re
 import shutil
+import socket
 import tempfile
 import time
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ from streams.settings import Settings
 from streams.topics import ensure_topics
 from streams.worker_process import WorkerProcess
 
-_RECOVERED = re.compile(r"recovered partitions .*: (\d+) changelog records in ([\d.]+) s")
+RECOVERED = re.compile(r"recovered partitions .*: (\d+) changelog records in ([\d.]+) s")
 _POLL_SECONDS = 0.05
 _READY_SECONDS = 300.0
 
@@ -75,7 +76,7 @@ def run(bench: RecoveryBench) -> RecoveryFigures:
             "state_dir": state_dir,
         }
         settings = Settings(**flags)
-        asyncio.run(_topics(settings))
+        asyncio.run(make_topics(settings))
         tally = publish(settings, bench.workload, time.time_ns() // 1_000_000)
         log = directory / "worker.log"
         worker = stack.enter_context(WorkerProcess(flags, log))
@@ -102,11 +103,11 @@ def run(bench: RecoveryBench) -> RecoveryFigures:
 def _restarted(worker: WorkerProcess, log: Path) -> tuple[int, float]:
     """Kill a worker, start it, and wait until its log tells of its recovery: records, seconds."""
     worker.kill()
-    before = len(_RECOVERED.findall(log.read_text()))
+    before = len(RECOVERED.findall(log.read_text()))
     worker.start()
     deadline = time.monotonic() + _READY_SECONDS
     while True:
-        told = _RECOVERED.findall(log.read_text())
+        told = RECOVERED.findall(log.read_text())
         if len(told) > before:
             count, seconds = told[-1]
             return int(count), float(seconds)
@@ -115,9 +116,17 @@ def _restarted(worker: WorkerProcess, log: Path) -> tuple[int, float]:
         time.sleep(_POLL_SECONDS)
 
 
-async def _topics(settings: Settings) -> None:
+async def make_topics(settings: Settings) -> None:
+    """Create the topics, as a worker would."""
     admin = await connect_admin(settings)
     try:
         await ensure_topics(admin, settings)
     finally:
         await admin.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

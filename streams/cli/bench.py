@@ -128,6 +128,45 @@ def recovery(
 
 
 @bench.command()
+@click.option("--users", type=click.IntRange(1, 9_999_999), default=1_000_000, show_default=True)
+@click.option("--events", type=click.IntRange(1, 999), default=100, show_default=True,
+              help="In each user's window.")  # fmt: skip
+@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
+              show_default=True)  # fmt: skip
+@click.option("--writers", type=click.IntRange(1, 64), default=2, show_default=True,
+              help="Processes that fold and write the windows.")  # fmt: skip
+@click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
+@json_option
+def users(
+    users: int,
+    events: int,
+    partitions: int,
+    store: str,
+    writers: int,
+    bootstrap: str | None,
+    as_json: bool,
+) -> None:
+    """Size of the state of many users, and how long a worker with an empty disk needs for it."""
+    set_up_logging("warning")
+    from streams.bench.large_state import LargeState, run
+    from streams.broker import KafkaUnavailable
+
+    with failures(KafkaUnavailable, RuntimeError):
+        figures = run(
+            LargeState(
+                users=users,
+                events=events,
+                partitions=partitions,
+                store=store,
+                writers=writers,
+                bootstrap=bootstrap,
+            )
+        )
+    emit(figures, as_json=as_json)
+
+
+@bench.command()
 @click.option("--short", is_flag=True, help="A few faults of each kind, in two minutes.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides the schedule.")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from streams.bench import large_state
 from streams.bench.recovery import RecoveryBench, run
 from streams.bench.workload import Workload
 from streams.erase import EraseError, erase
@@ -69,3 +70,14 @@ def test_the_recovery_benchmark_reads_the_changelogs_with_an_empty_disk(kafka: s
     assert figures.tail_records < figures.records / 2
     assert figures.records >= 200 + 100
     assert figures.records_per_second > 0
+
+
+@pytest.mark.timeout(300)
+def test_the_benchmark_of_many_users_has_a_worker_recover_every_window(kafka: str) -> None:
+    plan = large_state.LargeState(users=500, events=12, writers=1, bootstrap=kafka)
+    figures = large_state.run(plan)
+    assert figures.records == figures.users == 500
+    assert figures.window_bytes > 12 * len("item00000")
+    assert figures.changelog_bytes > 500 * figures.window_bytes
+    assert figures.disk_bytes > figures.changelog_bytes / 4
+    assert figures.ready_seconds >= figures.seconds
