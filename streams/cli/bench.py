@@ -211,4 +211,7 @@ def faults(
         figures = run(plan, WorkerJob, "freshrec")
     emit(figures, as_json=as_json)
     if not figures.kept:
-        raise Failure("A promise was broken; see lost, double, state_equal, missing_lists.")
+        raise Failure(
+            "A promise was broken; see lost, double, state_equal, missing_lists, dead_letters,"
+            " dead_letters_equal, mismatch_refused."
+        )

@@ -95,10 +95,6 @@ class FaultyCluster:
         """Start a killed broker again and wait until it serves."""
         self._kafka.restart_broker(broker)
 
-    def is_running(self, broker: int) -> bool:
-        """Whether that broker's process is alive."""
-        return self._kafka.is_running(broker)
-
     def leader_of(self, topic: str, partition: int = 0) -> int:
         """The broker that leads a partition."""
 

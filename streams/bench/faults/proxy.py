@@ -52,11 +52,6 @@ class Link:
         self._count = 0
         self._server: asyncio.Server | None = None
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether connections are refused."""
-        return self._cut
-
     async def open(self) -> None:
         """Listen on a free port."""
         self._server = await asyncio.start_server(self._serve, _HOST, 0)
