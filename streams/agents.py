@@ -21,13 +21,14 @@ from typing import Any
 import msgspec
 
 from streams.batcher import Batcher
+from streams.dead_letters import DeadLetters
 from streams.graph_pipeline import GraphPipeline
 from streams.instant import iso_utc
 from streams.list_queue import Ticket
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
-from streams.pipeline import ClickEffects, ClickPipeline, DeadLetter, Rekeyed
+from streams.pipeline import ClickEffects, ClickPipeline, Rekeyed
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
 from streams.settings import Settings
@@ -39,9 +40,6 @@ log = logging.getLogger(__name__)
 
 RawRecord = Any
 """An aiokafka ConsumerRecord."""
-
-_RECORD_OVERHEAD_BYTES = 128
-_DEAD_LETTER_HEADERS = 5
 
 ORIGIN_HEADER = "ce_id"
 """A rekeyed click without an event id gets its origin as one, so that a replayed forward is
@@ -60,7 +58,7 @@ class ClickAgent:
         quality: NextClick,
         metrics: Metrics,
         *,
-        dead_letter_bytes: int,
+        dead_letters: DeadLetters,
         partition_of: Callable[[bytes], int],
         fail: Callable[[BaseException], None],
     ) -> None:
@@ -70,7 +68,7 @@ class ClickAgent:
         self._batcher = batcher
         self._quality = quality
         self._metrics = metrics
-        self._dead_letter_bytes = dead_letter_bytes
+        self._dead_letters = dead_letters
         self._partition_of = partition_of
         self._fail = fail
         self._windows_changelog = changelog_topic(settings, "windows")
@@ -143,7 +141,7 @@ class ClickAgent:
                 )
             )
         if effects.dead_letters:
-            others.append(await self._send_dead_letters(partition, topic, effects.dead_letters))
+            others.append(await self._dead_letters.send(partition, topic, effects.dead_letters))
         others += [await self._forward(topic, number, rekeyed) for rekeyed in effects.rekeyed]
         for user_id, offset in effects.erased.items():
             others += await self._erase(partition, topic, user_id, offset)
@@ -189,49 +187,6 @@ class ClickAgent:
             raise
         finally:
             partition.slots.release()
-
-    async def _send_dead_letters(
-        self, partition: Partition, topic: str, letters: list[DeadLetter]
-    ) -> Sent:
-        already = await partition.dead_letters_sent(topic)
-        records: list[tuple[bytes | None, bytes | None, list[Header]]] = []
-        for letter in letters:
-            if letter.offset in already:
-                already.discard(letter.offset)
-                continue
-            # Last, since of a repeated header most clients keep the last.
-            headers: list[Header] = [
-                *letter.headers,
-                ("reason", letter.reject.reason.value.encode()),
-                ("detail", letter.reject.detail.encode(errors="replace")),
-                ("source-topic", topic.encode()),
-                ("source-partition", str(partition.number).encode()),
-                ("source-offset", str(letter.offset).encode()),
-            ]
-            records.append(self._fitted(letter.key, letter.value, headers))
-        return await self._publisher.send_with_headers(
-            self._settings.dead_letter_topic, partition.number, records
-        )
-
-    def _fitted(
-        self, key: bytes | None, value: bytes | None, headers: list[Header]
-    ) -> tuple[bytes | None, bytes | None, list[Header]]:
-        """A dead letter as the topic takes it: one too large would stop the worker for good."""
-        header_bytes = sum(len(name) * 4 + len(content or b"") + 10 for name, content in headers)
-        size = len(key or b"") + len(value or b"") + header_bytes + _RECORD_OVERHEAD_BYTES
-        if size <= self._dead_letter_bytes:
-            return key, value, headers
-        topic = self._settings.dead_letter_topic
-        log.error(
-            "a dead letter of %d bytes goes to %s without its value, since the topic accepts %d "
-            "bytes: raise its max.message.bytes above that of %s and restart the worker",
-            size,
-            topic,
-            self._dead_letter_bytes,
-            self._settings.clicks,
-        )
-        omitted = ("value-omitted-bytes", str(len(value or b"")).encode())
-        return key, None, [*headers[-_DEAD_LETTER_HEADERS:], omitted]
 
     async def _forward(self, topic: str, number: int, rekeyed: Rekeyed) -> Sent:
         headers: list[Header] = list(rekeyed.headers)

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from streams.connection import connect_admin
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ _CHANGELOG = {
     **_LARGE,
 }
 _WAIT_SECONDS = 30.0
+_LIMIT_TRIALS = 20
+_LIMIT_TRIAL_SECONDS = 0.5
 
 
 class TopicMismatchError(RuntimeError):
@@ -129,17 +132,42 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     return partitions
 
 
+async def ask_record_limit_bytes(settings: Settings, topic: str) -> int:
+    """`record_limit_bytes` over a connection of its own.
+
+    Raises `BrokerUnavailableError` when no broker answers within `broker_deadline_seconds`.
+    """
+    admin = await connect_admin(settings)
+    try:
+        return await record_limit_bytes(admin, topic)
+    finally:
+        await admin.close()
+
+
 async def record_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:
-    """Largest record that a topic accepts, as its brokers say."""
+    """Largest record that a topic accepts, as its brokers say.
+
+    Kafka's default where they will not say; brokers that are busy or away are asked again.
+    """
+    for _ in range(_LIMIT_TRIALS):
+        try:
+            return await _described_limit_bytes(admin, topic)
+        except (KafkaError, ValueError) as error:
+            log.info("the largest record that %s accepts is not known: %r", topic, error)
+            if not getattr(error, "retriable", False):
+                break
+        await asyncio.sleep(_LIMIT_TRIAL_SECONDS)
+    return _DEFAULT_RECORD_BYTES
+
+
+async def _described_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:
     name = "max.message.bytes"
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})
-    try:
-        (response,) = await admin.describe_configs([resource])
-        ((code, _, _, _, entries),) = response.resources
-        (limit,) = [int(entry[1]) for entry in entries if code == 0 and entry[0] == name]
-    except (KafkaError, ValueError) as error:
-        log.info("the largest record that %s accepts is not known: %r", topic, error)
-        return _DEFAULT_RECORD_BYTES
+    (response,) = await admin.describe_configs([resource])
+    ((code, _, _, _, entries),) = response.resources
+    if code:
+        raise for_code(code)(topic)
+    (limit,) = [int(entry[1]) for entry in entries if entry[0] == name]
     return min(limit, MAX_RECORD_BYTES)
 
 

@@ -10,6 +10,7 @@ import logging
 import time
 import zlib
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from streams.batcher import Batcher
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
 from streams.connection import raise_if_denied
+from streams.dead_letters import DeadLetters
 from streams.engine import ModelWatch
 from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
@@ -44,7 +46,7 @@ from streams.replica import GraphReplica
 from streams.serving import Server
 from streams.settings import Settings
 from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
-from streams.topics import changelog_topic
+from streams.topics import ask_record_limit_bytes, changelog_topic
 from streams.transitions import CHAIN_KEY
 from streams.transport import Lifecycle
 
@@ -59,7 +61,7 @@ class Worker(Lifecycle):
 
     def __init__(self, settings: Settings, partitions: int, dead_letter_bytes: int) -> None:
         """`partitions`: of the clicks topic. `dead_letter_bytes`: largest record that the
-        dead-letter topic accepts.
+        dead-letter topic accepts now.
         """
         self.settings = settings
         self.partitions = partitions
@@ -103,7 +105,12 @@ class Worker(Lifecycle):
             self.batcher,
             self.quality,
             self.metrics,
-            dead_letter_bytes=dead_letter_bytes,
+            dead_letters=DeadLetters(
+                settings,
+                self.publisher,
+                dead_letter_bytes,
+                partial(ask_record_limit_bytes, settings, settings.dead_letter_topic),
+            ),
             partition_of=self._partition_of,
             fail=self.fail,
         )

@@ -16,7 +16,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -94,6 +100,20 @@ def create_topic(kafka: str, name: str, partitions: int = PARTITIONS, **config: 
     )
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([topic])[name].result()
+
+
+def set_largest_record(kafka: str, topic: str, size_bytes: int) -> None:
+    """Change what an existing topic accepts, and wait until its broker says so."""
+    name = "max.message.bytes"
+    admin = AdminClient({"bootstrap.servers": kafka})
+    entry = ConfigEntry(name, str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([changed])[changed].result()
+    asked = ConfigResource(ResourceType.TOPIC, topic)
+    deadline = time.monotonic() + 30
+    while admin.describe_configs([asked])[asked].result()[name].value != str(size_bytes):
+        assert time.monotonic() < deadline, "the broker does not take the new limit"
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from tests.integration.running import (
     flags_for,
     running,
     send,
+    set_largest_record,
     wait_for_all,
 )
 
@@ -153,7 +154,7 @@ def test_good_clicks_between_bad_records_are_all_used(outcome: Outcome) -> None:
     assert list(lists) == [b"good"]
 
 
-def test_a_dead_letter_too_large_for_an_existing_topic_goes_without_its_value(
+def test_a_dead_letter_too_large_for_an_existing_topic_goes_without_its_value_until_it_fits(
     kafka: str, tmp_path: Path
 ) -> None:
     flags = flags_for(kafka, tmp_path)
@@ -166,7 +167,11 @@ def test_a_dead_letter_too_large_for_an_existing_topic_goes_without_its_value(
         wait_for_all(settings, worker)
         assert figures(flags)["freshrec_events_total{click}"] == 1
         assert "raise its max.message.bytes" in worker.log_tail()
-    (letter,) = [r for part in read_topic(settings, settings.dead_letter_topic) for r in part]
+        set_largest_record(kafka, settings.dead_letter_topic, 4_000_000)
+        send(settings, [Outgoing(b"u1", value)])
+        wait_for_all(settings, worker)
+    letter, later = [r for part in read_topic(settings, settings.dead_letter_topic) for r in part]
+    assert later.value == value
     told = dict(letter.headers)
     assert (letter.key, letter.value) == (b"u1", None)
     assert told["reason"] == b"too_large"

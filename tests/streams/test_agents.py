@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from streams.agents import ClickAgent, GraphAgent
+from streams.dead_letters import DeadLetters
 from streams.graph_pipeline import GraphPipeline
 from streams.metrics import Metrics
 from streams.offsets import Delivery
@@ -51,6 +52,7 @@ class Bench:
         self.settings = make_settings(**more)
         self.publisher = FakePublisher()
         self.failures: list[BaseException] = []
+        self.largest_dead_letter_bytes = 1_000_000
         self.metrics = Metrics(self.settings.event_type_registry().names)
         self.batcher = make_batcher(self.settings, self.publisher, self.failures)
         fakes: Any = (self.publisher, self.batcher)
@@ -60,13 +62,16 @@ class Bench:
             *fakes,
             NextClick(),
             self.metrics,
-            dead_letter_bytes=1_000_000,
+            dead_letters=DeadLetters(self.settings, fakes[0], 1_000_000, self._ask_largest_bytes),
             partition_of=lambda _: 0,
             fail=self.failures.append,
         )
         self.partition = make_partition(self.settings)
         self.partition._dead_letters = {}
         self._run = asyncio.create_task(self.batcher.run())
+
+    async def _ask_largest_bytes(self) -> int:
+        return self.largest_dead_letter_bytes
 
     async def handle(self, *records: FakeRecord, topic: str = "clicks") -> Delivery:
         delivery = Delivery(records[-1].offset)
