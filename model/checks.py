@@ -12,15 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from model.bot_checks import busy_users, one_item_users, regular_users
-from model.data import (
-    DataError,
-    Sequences,
-    Split,
-    last_event_validation,
-    leave_one_out,
-    temporal,
-)
+from model.data import DataError, Sequences, Split, only
 from model.finding import Finding, Severity, not_judged
+from model.splits import learned, parted
 from model.time_checks import future_times, old_times, ties, time_resolution
 
 __all__ = ["CHECKS", "Finding", "findings"]
@@ -40,14 +34,30 @@ def findings(
     split: str = "leave-one-out",
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
+    data_share: float = 1.0,
 ) -> list[Finding]:
     """Every check of a log, in a fixed order. now_ms: epoch milliseconds.
 
     split: `leave-one-out`, `temporal` or `none`, with the fractions of `temporal`, as in training.
+    data_share: below 1, only what training would read of the log is looked at, and the test counts
+    in the findings of the split alone.
     """
-    found = [check(log) for check in CHECKS]
-    found.insert(2, future_times(log, now_ms))
-    return [*found, *split_findings(log, split, test_fraction, validation_fraction)]
+    try:
+        parts = parted(
+            log,
+            split,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            data_share=data_share,
+        )
+        of_split = [_split_sizes(log, split, parts), _unknown_targets(log, parts)]
+        looked_at = only(log, learned(parts)) if data_share < 1.0 else log
+    except DataError as error:
+        of_split = [Finding("split", "error", 0, 0.0, str(error), "choose another --split")]
+        looked_at = log
+    found = [check(looked_at) for check in CHECKS]
+    found.insert(2, future_times(looked_at, now_ms))
+    return [*found, *of_split]
 
 
 def duplicates(log: Sequences) -> Finding:
@@ -175,23 +185,8 @@ CHECKS: tuple[Check, ...] = (
 """All checks that need nothing but the log."""
 
 
-def split_findings(
-    log: Sequences, split: str, test_fraction: float, validation_fraction: float
-) -> list[Finding]:
-    """Sizes of what trains and what is held out, and how much of that the encoder cannot know."""
-    try:
-        if split == "temporal":
-            parts = temporal(
-                log, test_fraction=test_fraction, validation_fraction=validation_fraction
-            )
-        else:
-            parts = leave_one_out(log) if split == "leave-one-out" else last_event_validation(log)
-    except DataError as error:
-        return [Finding("split", "error", 0, 0.0, str(error), "choose another --split")]
-    return [_split_sizes(log, split, parts), _unknown_targets(log, parts)]
-
-
 def _split_sizes(log: Sequences, split: str, parts: Split) -> Finding:
+    """Sizes of what trains and of what is held out."""
     count = len(parts.validation)
     severity: Severity = "info"
     advice = ""
@@ -213,6 +208,7 @@ def _split_sizes(log: Sequences, split: str, parts: Split) -> Finding:
 
 
 def _unknown_targets(log: Sequences, parts: Split) -> Finding:
+    """How much of what is held out the encoder cannot know."""
     trained = np.zeros(len(log.items), np.bool_)
     trained[log.item[parts.train]] = True
     targets = np.concatenate([parts.validation, parts.test])

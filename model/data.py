@@ -131,10 +131,19 @@ def at_least(log: Sequences, *, item_events: int) -> Sequences:
     frequent = np.bincount(log.item, minlength=len(log.items)) >= item_events
     if frequent.all():
         return log
-    kept = np.flatnonzero(frequent[log.item])
-    if not len(kept):
+    kept = frequent[log.item]
+    if not kept.any():
         message = f"no item has {item_events} events: ask for fewer"
         raise DataError(message)
+    return only(log, kept)
+
+
+def only(log: Sequences, chosen: BoolArray) -> Sequences:
+    """The log as if it had none but the chosen events ([N], at least one), in the order of before.
+
+    Users and items without an event are gone; event types stay, with their indexes.
+    """
+    kept = np.flatnonzero(chosen)
     users, user = np.unique(log.user[kept], return_inverse=True)
     items, item = np.unique(log.item[kept], return_inverse=True)
     columns = (user, item, log.event_type[kept], log.time_ms[kept], log.place_cell[kept])

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from model.data import (
+    BoolArray,
     DataError,
     Sequences,
     Split,
@@ -28,7 +29,29 @@ def make_split(
     validation_fraction: float,
     data_share: float = 1.0,
 ) -> Split:
-    """The events held out under one of SPLITS; DataError if nothing is left to validate on.
+    """As `parted`; DataError if nothing is left to validate on."""
+    found = parted(
+        log,
+        split,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        data_share=data_share,
+    )
+    if not len(found.validation):
+        message = "no user has enough events to validate on: bring users with three or more"
+        raise DataError(message)
+    return found
+
+
+def parted(
+    log: Sequences,
+    split: str,
+    *,
+    test_fraction: float,
+    validation_fraction: float,
+    data_share: float = 1.0,
+) -> Split:
+    """The events held out under one of SPLITS, which may be none.
 
     data_share: of the events that are not test events, only the oldest so many are there to learn
     from and to validate on, as if the log were that young. Rows of order-only data count as older
@@ -41,26 +64,26 @@ def make_split(
         message = f"the share of the data must lie between 0 and 1, not be {data_share}"
         raise ValueError(message)
     if split == "temporal":
-        found = temporal(
+        return temporal(
             log,
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
             data_share=data_share,
         )
-    else:
-        found = leave_one_out(log) if split == "leave-one-out" else last_event_validation(log)
-        if data_share < 1.0:
-            found = _of_the_oldest(log, found, data_share)
-    if not len(found.validation):
-        message = "no user has enough events to validate on: bring users with three or more"
-        raise DataError(message)
-    return found
+    found = leave_one_out(log) if split == "leave-one-out" else last_event_validation(log)
+    return _of_the_oldest(log, found, data_share) if data_share < 1.0 else found
+
+
+def learned(split: Split) -> BoolArray:
+    """[N] the events that training reads: what it learns from and what it chooses by."""
+    events = split.train.copy()
+    events[split.validation] = True
+    return events
 
 
 def _of_the_oldest(log: Sequences, split: Split, share: float) -> Split:
     """The same test; of the oldest `share` of the other events each user's last validates."""
-    others = split.train.copy()
-    others[split.validation] = True
+    others = learned(split)
     ranks = np.sort(log.rank[others])
     there = others & (log.rank <= ranks[math.ceil(share * len(ranks)) - 1])
     counts = np.add.reduceat(there.astype(np.int64), log.starts[:-1])

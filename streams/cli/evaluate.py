@@ -38,12 +38,13 @@ _PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 @click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]), help="Whether lists may "
               "have items that the user had.  [default: as the artefact says, or as users do]",
               )  # fmt: skip
-@click.option("--resamples", type=click.IntRange(100), default=1000, show_default=True,
-              help="Draws of the bootstrap behind the intervals.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(100), show_default="1000",
+              help="Draws of the bootstrap behind the intervals (leave-one-out, temporal).",
+              )  # fmt: skip
 @click.option("--noise", "shares", type=click.FloatRange(0, 1, max_open=True), multiple=True,
               help="Measure with this share of noise in the log; may be repeated.")  # fmt: skip
-@click.option("--noise-kind", type=click.Choice(["clicks", "bots"]), default="clicks",
-              show_default=True,
+@click.option("--noise-kind", type=click.Choice(["clicks", "bots"]),
+              show_default="clicks",
               help="Random clicks in the users' histories, or bots beside the users.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True,
               help="Of sample, bootstrap and noise.")  # fmt: skip
@@ -56,7 +57,7 @@ def evaluate(
     models: tuple[Path, ...],
     reading: Reading,
     shares: tuple[float, ...],
-    noise_kind: str,
+    noise_kind: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -77,6 +78,15 @@ def evaluate(
         raise click.UsageError("--items needs --protocol cold-items.")
     if options["repeat_policy"] is not None and of_new_items:
         raise click.UsageError("--repeat-policy does not go with --protocol cold-items.")
+    if noise_kind is not None and not shares:
+        raise click.UsageError("--noise-kind needs --noise, which says how much of it.")
+    if options["resamples"] is None:
+        del options["resamples"]
+    elif options["protocol"] in {"prequential", "cold-items"}:
+        message = f"--resamples does not go with --protocol {options['protocol']}: it has no "
+        raise click.UsageError(f"{message}intervals.")
+    elif shares:
+        raise click.UsageError("--resamples does not go with --noise: it has no intervals.")
     window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
     if options["protocol"] == "prequential":
         if shares:
@@ -93,7 +103,7 @@ def evaluate(
     options["test_fraction"] = options["test_fraction"] or 0.2
     if shares:
         with model_failures():
-            report = _with_noise(reading, data, model, shares, noise_kind, options)
+            report = _with_noise(reading, data, model, shares, noise_kind or "clicks", options)
         emit(report if as_json else _without_lesser_methods(report), as_json=as_json)
         return
     with model_failures():
@@ -112,7 +122,7 @@ def _prequential(
 ) -> dict[str, Any]:
     from streams.cli.prequential import evaluate_prequential
 
-    for name in ("protocol", "items", "resamples"):
+    for name in ("protocol", "items"):
         del options[name]
     return evaluate_prequential(log, models, progress=sys.stderr.isatty(), **options)
 
@@ -130,7 +140,6 @@ def _with_noise(
 
     if model is None:
         raise click.UsageError("--noise needs --model: it is about what an artefact makes of it.")
-    del options["resamples"]
     for name in ("items", "repeat_policy"):
         if options.pop(name) is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with --noise.")

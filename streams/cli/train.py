@@ -111,7 +111,8 @@ def train(
     --search ends in the artefact of its best trial, and prints the command that trains it again.
     Several GPUs train together under `torchrun --nproc-per-node N`, but not in a search.
 
-    --check and what it finds need no torch. The settings of Kafka count only with --from-kafka.
+    --check and what it finds need no torch; with --data-share it looks at that share alone. The
+    settings of Kafka count only with --from-kafka.
     """
     if (data is None) is not from_kafka:
         raise click.UsageError("Give DATA or --from-kafka, one of the two.")
@@ -133,7 +134,10 @@ def train(
         else:
             read = training_data.from_file(str(data), reading)
         found = training_data.findings_of(
-            read, split=options["split"], test_fraction=options["test_fraction"]
+            read,
+            split=options["split"],
+            test_fraction=options["test_fraction"],
+            data_share=options["data_share"],
         )
         if check or out is None:
             training_data.print_check(read, found, as_json=as_json)

@@ -47,12 +47,20 @@ def from_file(data: str, reading: Reading) -> TrainingData:
     return TrainingData(reading.log(data), Path(data).name, {})
 
 
-def findings_of(data: TrainingData, *, split: str, test_fraction: float) -> list[Finding]:
-    """Every check of a log that is to be split so."""
+def findings_of(
+    data: TrainingData, *, split: str, test_fraction: float, data_share: float
+) -> list[Finding]:
+    """Every check of a log that is to be split so, of which this share is learned from."""
     from model.checks import findings
 
     now_ms = time.time_ns() // 1_000_000
-    return findings(data.log, now_ms=now_ms, split=split, test_fraction=test_fraction)
+    return findings(
+        data.log,
+        now_ms=now_ms,
+        split=split,
+        test_fraction=test_fraction,
+        data_share=data_share,
+    )
 
 
 def print_check(data: TrainingData, found: Sequence[Finding], *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from model.checks import CHECKS, findings
 from model.data import Event, sequences
+from model.splits import SPLITS
 from model.time_checks import DAY_MS
 from tests.model.checked_logs import NOW_MS, START_MS, found, people
 
@@ -78,6 +79,27 @@ def test_a_split_without_validation_events_is_an_error_and_a_small_one_a_warning
     assert found(pairs, "split").severity == "error"
     assert found(pairs, "split", split="none").severity == "warning"
     assert found(people(), "split").count == 300
+
+
+def test_a_share_of_the_data_is_looked_at_alone():
+    rows = people()
+    newest = max(rows, key=lambda row: row.timestamp_ms)
+    doubled = [*rows, *[newest] * 900]  # of 4,500 events; the oldest tenth has none of them
+    assert found(doubled, "duplicates").count == 900
+    for split in SPLITS:
+        young = found(doubled, "duplicates", split=split, data_share=0.1)
+        assert (young.severity, young.count) == ("info", 0)
+    early = found(rows, "split", split="temporal", data_share=0.25)
+    whole = found(rows, "split", split="temporal")
+    assert early.count < whole.count
+    assert early.detail.split(" and ")[1] == whole.detail.split(" and ")[1]  # the same test
+    unknown = [row._replace(item_id="late") if row is newest else row for row in rows]
+    assert found(unknown, "unknown_targets", split="temporal", data_share=0.25).count == 1
+
+
+def test_a_share_too_small_to_validate_on_is_an_error():
+    few = found(people(users=30), "split", data_share=0.0001)
+    assert (few.severity, few.count) == ("error", 0)
 
 
 def test_order_only_data_is_not_judged_by_its_times_and_has_no_temporal_split():

@@ -278,6 +278,13 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
         (["--protocol", "temporal", "--items", "t.csv"], "--items needs --protocol cold-items."),
         (["--protocol", "cold-items", "--items", "t.csv", "--repeat-policy", "allow"],
          "--repeat-policy does not go with --protocol cold-items."),
+        (["--noise-kind", "bots"], "--noise-kind needs --noise"),
+        (["--protocol", "prequential", "--noise-kind", "clicks"], "--noise-kind needs --noise"),
+        (["--protocol", "prequential", "--resamples", "500"],
+         "--resamples does not go with --protocol prequential"),
+        (["--protocol", "cold-items", "--items", "t.csv", "--resamples", "1000"],
+         "--resamples does not go with --protocol cold-items"),
+        (["--noise", "0.1", "--resamples", "1000"], "--resamples does not go with --noise"),
     ],
 )  # fmt: skip
 def test_an_option_that_the_protocol_does_not_read_is_refused(

@@ -76,6 +76,17 @@ def test_the_checks_are_one_json_object_on_request(clicks: str) -> None:
     assert by_name["split"]["count"] == 220
 
 
+def test_a_share_of_the_data_is_checked_alone(clicks: str) -> None:
+    share = ["--split", "temporal", "--data-share", "0.25"]
+    counts = []
+    for more in ([], share):
+        report = json.loads(_run(clicks, "--check", "--json", *more).stdout)
+        by_name = {finding["name"]: finding for finding in report["findings"]}
+        counts.append(by_name["event_types"]["detail"])
+    assert counts[0].startswith("event types: click 1100;")
+    assert not counts[1].startswith("event types: click 1100;")
+
+
 def test_a_grave_fault_is_exit_code_1_and_is_named(tmp_path: Path) -> None:
     log = _write(tmp_path / "late.csv", [(u, i, t * 40) for u, i, t in _rows()])
     for more in ([], ["--json"]):
