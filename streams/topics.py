@@ -132,6 +132,15 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     return partitions
 
 
+async def make_topics(settings: Settings) -> int:
+    """`ensure_topics` over a connection of its own."""
+    admin = await connect_admin(settings)
+    try:
+        return await ensure_topics(admin, settings)
+    finally:
+        await admin.close()
+
+
 async def ask_record_limit_bytes(settings: Settings, topic: str) -> int:
     """`record_limit_bytes` over a connection of its own.
 

@@ -7,9 +7,12 @@ import atexit
 import functools
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +20,23 @@ from typing import Self
 from streams.broker_reaper import Reaper
 
 _WORKER = "from streams.cli import main; main()"
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
+    """Whether the worker that answers on that port says so at /readyz."""
+    url = f"http://127.0.0.1:{port}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 @functools.cache

@@ -9,23 +9,22 @@ import asyncio
 import multiprocessing
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Producer
 
 from streams.bench.progress import Progress
-from streams.bench.recovery import RECOVERED, free_port, make_topics
+from streams.bench.recovery import RECOVERED
 from streams.broker import KafkaCluster
 from streams.events import Click
+from streams.sender import KafkaSender
 from streams.settings import Settings
-from streams.topics import changelog_topic
+from streams.topics import changelog_topic, make_topics
 from streams.window import Window, WindowConfig, encode_window, fold
-from streams.worker_process import WorkerProcess
+from streams.worker_process import WorkerProcess, free_port, is_ready
 
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 900.0
@@ -160,50 +159,18 @@ def _write_all(plan: LargeState, bootstrap: str, topic: str, newest_ms: int) -> 
 
 
 def _write(plan: LargeState, writer: int, bootstrap: str, topic: str, newest_ms: int) -> int:
-    settings = Settings(bootstrap=bootstrap)
-    producer = Producer(
-        settings.librdkafka(
-            **{
-                "partitioner": "murmur2",
-                "linger.ms": 20,
-                "queue.buffering.max.kbytes": 262_144,
-                "enable.idempotence": True,
-            }
-        )
-    )
-    failed: list[str] = []
-
-    def delivered(error: object, _message: object) -> None:
-        if error is not None:
-            failed.append(str(error))
-
+    sender = KafkaSender(Settings(bootstrap=bootstrap), topic)
     total = 0
     for key, blob in changes(plan, writer, newest_ms):
         total += len(blob)
-        while True:
-            try:
-                producer.produce(topic, blob, key, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-    producer.flush()
-    if failed:
-        raise RuntimeError(f"{len(failed)} windows were not delivered, the first: {failed[0]}")
+        sender.send(key, blob)
+    sender.finish()
     return total
 
 
 def _until_ready(worker: WorkerProcess, port: int) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    while not _is_ready(port):
+    while not is_ready(port):
         if not worker.alive() or time.monotonic() > deadline:
             raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
         time.sleep(_POLL_SECONDS)
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

@@ -8,7 +8,6 @@ last changelog record applied.
 import asyncio
 import re
 import shutil
-import socket
 import tempfile
 import time
 from contextlib import ExitStack
@@ -20,9 +19,8 @@ import msgspec
 from streams.bench.progress import Progress
 from streams.bench.workload import Workload, publish
 from streams.broker import KafkaCluster
-from streams.connection import connect_admin
 from streams.settings import Settings
-from streams.topics import ensure_topics
+from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
 
 RECOVERED = re.compile(r"recovered partitions .*: (\d+) changelog records in ([\d.]+) s")
@@ -114,19 +112,3 @@ def _restarted(worker: WorkerProcess, log: Path) -> tuple[int, float]:
         if not worker.alive() or time.monotonic() > deadline:
             raise RuntimeError(f"the worker did not recover:\n{worker.log_tail()}")
         time.sleep(_POLL_SECONDS)
-
-
-async def make_topics(settings: Settings) -> None:
-    """Create the topics, as a worker would."""
-    admin = await connect_admin(settings)
-    try:
-        await ensure_topics(admin, settings)
-    finally:
-        await admin.close()
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -18,9 +18,8 @@ import msgspec
 from streams.bench.progress import Progress
 from streams.bench.workload import Workload, publish
 from streams.broker import KafkaCluster
-from streams.connection import connect_admin
 from streams.settings import Settings
-from streams.topics import ensure_topics
+from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
 
 
@@ -71,7 +70,7 @@ def run(bench: StateBench) -> StateFigures:
             "metrics_port": 0,
         }
         settings = Settings(**flags)
-        asyncio.run(_topics(settings))
+        asyncio.run(make_topics(settings))
         tally = publish(settings, bench.workload, time.time_ns() // 1_000_000)
         workers = [
             stack.enter_context(
@@ -106,11 +105,3 @@ def run(bench: StateBench) -> StateFigures:
             peak_rss_bytes=max(worker.peak_rss_bytes() for worker in workers),
             recommendations=recommendations,
         )
-
-
-async def _topics(settings: Settings) -> None:
-    admin = await connect_admin(settings)
-    try:
-        await ensure_topics(admin, settings)
-    finally:
-        await admin.close()

@@ -8,12 +8,12 @@ the log that is shown: clicks older than that would be rejected.
 
 import json
 import logging
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from streams.fitted_state import fitted_half_life_seconds, fitted_settings
+from streams.worker_process import free_port
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def worker_settings(
         "window_seconds": _WINDOW_SECONDS,
         "window_events": _WINDOW_EVENTS,
         "repeat_policy": "exclude",
-        "metrics_port": _free_port(),
+        "metrics_port": free_port(),
         "fetch_max_wait_seconds": 0.01 if embedded else 0.5,
         "session_timeout_seconds": 6.0,
         "heartbeat_seconds": 2.0,
@@ -88,9 +88,3 @@ def _manifest(model_dir: Path) -> Mapping[str, Any]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

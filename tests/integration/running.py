@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import threading
 import time
 import urllib.error
@@ -28,11 +27,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams.bench.progress import Progress
 from streams.bench.workload import Tally, Workload, publish
-from streams.connection import connect_admin
 from streams.instant import iso_utc
 from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.worker_process import WorkerProcess
+from streams.topics import make_topics
+from streams.worker_process import WorkerProcess, free_port
 
 PARTITIONS = 4
 LOOKUP_TOKEN = "look-up-token"
@@ -75,22 +73,6 @@ def environment(flags: dict[str, Any]) -> dict[str, str]:
         for name, value in flags.items()
     }
     return kept | said
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-async def make_topics(settings: Settings) -> int:
-    """Create the topics; returns the partitions of the clicks topic."""
-    admin = await connect_admin(settings)
-    try:
-        return await ensure_topics(admin, settings)
-    finally:
-        await admin.close()
 
 
 def create_topic(kafka: str, name: str, partitions: int = PARTITIONS, **config: str) -> None:

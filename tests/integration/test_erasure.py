@@ -14,7 +14,7 @@ import pytest
 
 from streams.bench.oracle import latest, read_topic
 from streams.settings import Settings
-from streams.topics import changelog_topic
+from streams.topics import changelog_topic, make_topics
 from streams.window import decode_window
 from streams.worker_process import WorkerProcess
 from tests.integration.running import (
@@ -23,7 +23,6 @@ from tests.integration.running import (
     figures,
     flags_for,
     get,
-    make_topics,
     running,
     send,
     wait_for_all,

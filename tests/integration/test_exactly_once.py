@@ -9,8 +9,9 @@ from streams.bench.oracle import judge
 from streams.bench.progress import Progress
 from streams.bench.workload import Workload
 from streams.settings import Settings
+from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
-from tests.integration.running import PARTITIONS, flags_for, make_topics, publishing, wait_ready
+from tests.integration.running import PARTITIONS, flags_for, publishing, wait_ready
 
 pytestmark = pytest.mark.kafka
 

@@ -14,7 +14,8 @@ from streams.bench.oracle import judge
 from streams.bench.workload import Workload
 from streams.broker import KafkaCluster
 from streams.settings import Settings
-from streams.worker_process import WorkerProcess
+from streams.topics import make_topics
+from streams.worker_process import WorkerProcess, free_port
 from tests.integration.running import (
     PARTITIONS,
     Outgoing,
@@ -22,9 +23,7 @@ from tests.integration.running import (
     create_topic,
     figures,
     flags_for,
-    free_port,
     get,
-    make_topics,
     publishing,
     publishing_steadily,
     running,

@@ -10,7 +10,7 @@ import pytest
 from streams.bench.oracle import latest, read_topic
 from streams.bench.progress import Progress
 from streams.settings import Settings
-from streams.topics import changelog_topic
+from streams.topics import changelog_topic, make_topics
 from streams.window import decode_window
 from streams.window_state import Window
 from streams.worker_process import WorkerProcess
@@ -19,7 +19,6 @@ from tests.integration.running import (
     click,
     figures,
     flags_for,
-    make_topics,
     running,
     send,
     wait_for_all,

@@ -18,6 +18,7 @@ from streams.access_faults import NotAdmittedError, NotPermittedError
 from streams.connection import ensure_admitted
 from streams.permissions import ensure_permitted, missing_rights
 from streams.settings import Settings
+from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
 from tests.integration.running import (
     Outgoing,
@@ -25,7 +26,6 @@ from tests.integration.running import (
     environment,
     flags_for,
     get,
-    make_topics,
     send,
     wait_ready,
     wait_until,

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from streams.worker_process import free_port
 from tests.documents import commands
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -33,9 +33,9 @@ class Walk:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.kafka_port = _free_port()
-        self.worker_port = _free_port()
-        self.second_port = _free_port()
+        self.kafka_port = free_port()
+        self.worker_port = free_port()
+        self.second_port = free_port()
         self._open: list[subprocess.Popen[str]] = []
         self._blocks = {block.words: block for block in commands() if block.verdict == "run"}
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FRESHREC_")}
@@ -126,12 +126,6 @@ class Walk:
             script.write_text(code)
             return [sys.executable, str(script)]
         return ["bash", "-euo", "pipefail", "-c", code]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

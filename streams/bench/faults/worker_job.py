@@ -1,9 +1,6 @@
 """Worker job: freshrec's own worker as the job of a fault run."""
 
 import asyncio
-import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,11 @@ from streams.bench.faults.job import Outcome, shortfalls
 from streams.bench.faults.schedule import EXTRA, SESSION_SECONDS
 from streams.bench.oracle import Findings, compare, gather
 from streams.bench.progress import Progress
-from streams.connection import connect_admin
 from streams.graph import decode_item_state
 from streams.settings import Settings
-from streams.topics import changelog_topic, ensure_topics
+from streams.topics import changelog_topic, make_topics
 from streams.window import decode_window
-from streams.worker_process import WorkerProcess
+from streams.worker_process import WorkerProcess, free_port, is_ready
 
 _ANSWER_SECONDS = 2.0
 
@@ -65,13 +61,13 @@ class WorkerJob:
 
     def prepare(self) -> None:
         """Create the topics, as a worker would."""
-        asyncio.run(_make_topics(self._settings))
+        asyncio.run(make_topics(self._settings))
 
     def member(self, number: int, bootstrap: str, directory: Path) -> Member:
         """A worker; the one that joins and leaves has no name that survives it."""
         state_dir = directory / f"state-{number}"
         log = directory / f"worker-{number}.log"
-        self._ports[number] = _free_port()
+        self._ports[number] = free_port()
         flags = {
             **self._flags,
             "bootstrap": bootstrap,
@@ -88,12 +84,7 @@ class WorkerJob:
 
     def is_ready(self, number: int) -> bool:
         """Whether /readyz says so."""
-        url = f"http://127.0.0.1:{self._ports[number]}/readyz"
-        try:
-            with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return is_ready(self._ports[number], _ANSWER_SECONDS)
 
     def is_caught_up(self) -> bool:
         """Whether every click and every transition is committed."""
@@ -122,14 +113,6 @@ class WorkerJob:
             dead_letters=verdict.dead_letters,
             dead_letters_equal=not verdict.dead_letters_differ,
         )
-
-
-async def _make_topics(settings: Settings) -> None:
-    admin = await connect_admin(settings)
-    try:
-        await ensure_topics(admin, settings)
-    finally:
-        await admin.close()
 
 
 def miscounts(findings: Findings) -> tuple[int, int]:
@@ -162,9 +145,3 @@ def _item_effects(blob: bytes | None) -> Iterator[object]:
     for event_type, edges in state.edges.items():
         for destination, edge in edges.items():
             yield from [(event_type, destination)] * edge.count
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
