@@ -41,8 +41,7 @@ _CHANGELOG = {
     **_LARGE,
 }
 _WAIT_SECONDS = 30.0
-_LIMIT_TRIALS = 20
-_LIMIT_TRIAL_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 
 
 class TopicMismatchError(RuntimeError):
@@ -156,17 +155,18 @@ async def ask_record_limit_bytes(settings: Settings, topic: str) -> int:
 async def record_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:
     """Largest record that a topic accepts, as its brokers say.
 
-    Kafka's default where they will not say; brokers that are busy or away are asked again.
+    Kafka's default where they will not say; brokers that are busy or away are asked again, for
+    half a minute.
     """
-    for _ in range(_LIMIT_TRIALS):
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
         try:
             return await _described_limit_bytes(admin, topic)
         except (KafkaError, ValueError) as error:
             log.info("the largest record that %s accepts is not known: %r", topic, error)
-            if not getattr(error, "retriable", False):
-                break
-        await asyncio.sleep(_LIMIT_TRIAL_SECONDS)
-    return _DEFAULT_RECORD_BYTES
+            if not getattr(error, "retriable", False) or time.monotonic() > deadline:
+                return _DEFAULT_RECORD_BYTES
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _described_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaTimeoutError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, KafkaTimeoutError
 
 from streams.settings import Settings
 from streams.topics import (
@@ -28,6 +28,7 @@ class FakeAdmin:
         self.created: list[Any] = []
         self.old_broker = False
         self.limit: str | Exception = "1048588"
+        self.passing_faults: list[Exception] = []
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         if self.old_broker:  # which makes what it is asked for
@@ -51,6 +52,8 @@ class FakeAdmin:
         return SimpleNamespace(topic_errors=errors)
 
     async def describe_configs(self, resources: list[Any]) -> list[Any]:
+        if self.passing_faults:
+            raise self.passing_faults.pop()
         if isinstance(self.limit, Exception):
             raise self.limit
         entry = ("max.message.bytes", self.limit, False, 5, False, [])
@@ -154,3 +157,10 @@ async def test_the_record_limit_is_what_the_broker_says_or_a_safe_one(
     admin: Any = FakeAdmin()
     admin.limit = said
     assert await record_limit_bytes(admin, "clicks.dead-letter") == limit
+
+
+async def test_brokers_that_are_away_for_a_moment_are_asked_again_what_a_topic_accepts() -> None:
+    admin: Any = FakeAdmin()
+    admin.limit = "5000"
+    admin.passing_faults = [KafkaConnectionError("the leader moves")]
+    assert await record_limit_bytes(admin, "clicks.dead-letter") == 5000
