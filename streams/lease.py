@@ -7,8 +7,8 @@ confirms makes the lease last for one session timeout from the moment at which t
 sent, so it ends before the group's patience does. Without it nothing is sent: requests wait until
 it is renewed, or for the process to end.
 
-Only what has left the process is beyond it: a request that the network delivers after more than a
-session timeout.
+Only what has left the process is beyond it, a request that the network delivers after more than a
+session timeout, and a stop that falls right between the last look and the socket.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.protocol.produce import ProduceRequest
 
@@ -82,6 +83,30 @@ def send_only_with(lease: Lease, client: Any) -> None:
         if isinstance(request, ProduceRequest) and await client.ready(node_id):
             # Connected first, so that nothing is waited for between this and the socket.
             await lease.wait()
+            _look_again_when_encoded(lease, request)
         return await send(node_id, request, **more)
 
     client.send = guarded
+
+
+def _look_again_when_encoded(lease: Lease, request: Any) -> None:
+    """A worker can be stopped while it encodes, which is what takes time between the look at the
+    lease and the socket. What was encoded and not written is sent again, like after a lost
+    connection.
+    """
+    prepare = request.prepare
+
+    def prepared(versions: Any) -> Any:
+        struct = prepare(versions)
+        encode = struct.encode
+
+        def encoded() -> bytes:
+            message: bytes = encode()
+            if not lease.held:
+                raise KafkaConnectionError("the lease on the partitions ended before the send")
+            return message
+
+        struct.encode = encoded
+        return struct
+
+    request.prepare = prepared

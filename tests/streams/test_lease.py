@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
@@ -13,8 +14,12 @@ from streams.lease import Lease, renew_by_heartbeats, send_only_with
 HEARTBEAT = HeartbeatRequest("group", 1, "member")
 SYNC = SyncGroupRequest("group", 1, "member", None, [])
 JOIN = JoinGroupRequest("group", 6000, 6000, "", None, "consumer", [])
-PRODUCE = ProduceRequest(transactional_id=None, required_acks=-1, timeout=1000, topics=[])
+VERSIONS = {ProduceRequest.API_KEY: (3, 3)}
 REBALANCING = 27
+
+
+def produce() -> ProduceRequest:
+    return ProduceRequest(transactional_id=None, required_acks=-1, timeout=1000, topics=[])
 
 
 class Clock:
@@ -125,12 +130,13 @@ async def test_nothing_else_renews(
 async def test_records_wait_for_the_lease_and_are_sent_then(lease: Lease) -> None:
     client = Client()
     send_only_with(lease, client)
-    sending = asyncio.ensure_future(client.send(0, PRODUCE))
+    request = produce()
+    sending = asyncio.ensure_future(client.send(0, request))
     await asyncio.sleep(0.12)
     assert client.sent == []
     lease.renew(100.0)
     assert await asyncio.wait_for(sending, 10) == "answer"
-    assert client.sent == [PRODUCE]
+    assert client.sent == [request]
 
 
 async def test_other_requests_and_those_to_nobody_do_not_wait(lease: Lease) -> None:
@@ -139,5 +145,42 @@ async def test_other_requests_and_those_to_nobody_do_not_wait(lease: Lease) -> N
     metadata = MetadataRequest([])
     await asyncio.wait_for(client.send(0, metadata), 10)
     client.connected = False
-    await asyncio.wait_for(client.send(0, PRODUCE), 10)
-    assert client.sent == [metadata, PRODUCE]
+    request = produce()
+    await asyncio.wait_for(client.send(0, request), 10)
+    assert client.sent == [metadata, request]
+
+
+class Encoder(Client):
+    """Encodes what it sends, as a connection does right before it writes."""
+
+    def __init__(self, clock: Clock, *, seconds: float) -> None:
+        super().__init__()
+        self.clock = clock
+        self.seconds = seconds
+
+    async def send(self, node_id: int, request: Any, **more: Any) -> str:
+        struct = request.prepare(VERSIONS)
+        self.clock.seconds += self.seconds
+        struct.encode()
+        return await super().send(node_id, request, **more)
+
+
+async def test_a_worker_stopped_while_it_encodes_writes_nothing_when_it_wakes(
+    lease: Lease, clock: Clock
+) -> None:
+    lease.renew(100.0)
+    client = Encoder(clock, seconds=7.0)
+    send_only_with(lease, client)
+    with pytest.raises(KafkaConnectionError) as told:
+        await client.send(0, produce())
+    assert told.value.retriable
+    assert client.sent == []
+
+
+async def test_what_is_encoded_under_the_lease_is_written(lease: Lease, clock: Clock) -> None:
+    lease.renew(100.0)
+    client = Encoder(clock, seconds=1.0)
+    send_only_with(lease, client)
+    request = produce()
+    assert await client.send(0, request) == "answer"
+    assert client.sent == [request]
