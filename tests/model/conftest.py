@@ -16,6 +16,12 @@ from tests.model.samples import ITEMS, SPEC, random_encoder
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def same_weights_every_time() -> None:
+    """Draw what a test does not seed itself from one seed: a red test is red again."""
+    torch.manual_seed(11)
+
+
 @pytest.fixture(scope="session")
 def encoder() -> SequenceEncoder:
     return random_encoder(SPEC, len(ITEMS))

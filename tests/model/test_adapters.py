@@ -35,9 +35,9 @@ def test_merged_adapters_score_as_they_did_beside_the_weights():
     before = scores(encoder)
     with torch.no_grad():
         for weight in add_adapters(encoder):
-            weight.normal_(std=0.1)
+            weight.normal_(std=0.3)
     beside = scores(encoder)
-    assert not torch.allclose(beside, before, atol=1e-2)
+    assert not torch.allclose(beside, before, atol=5e-2)
     merge_adapters(encoder)
     assert torch.allclose(scores(encoder), beside, atol=1e-5)
     assert set(encoder.state_dict()) == set(SequenceEncoder(CONFIG).state_dict())
