@@ -142,10 +142,11 @@ def fold_followers(
     powers = clicks.powers
     event_types = clicks.event_types
     max_neighbours = config.max_neighbours
+    groups = state.edges
     event_type = None
     evicted = 0
-    for position in range(first, len(followers), 2):
-        row = followers[position]
+    pairs = zip(followers[first::2], followers[first + 1 :: 2], strict=True)
+    for row, distance in pairs:
         mantissa = mantissas[row]
         if not mantissa:
             continue
@@ -154,6 +155,7 @@ def fold_followers(
             group = _group(state, event_type, clicks, row)
             base = group.base
             slots = group.slots
+            find = slots.get
             weights = group.weights
             last_ms = group.last_ms
             counts = group.counts
@@ -164,17 +166,20 @@ def fold_followers(
                 base = power
                 weights = group.weights
             mantissa = ldexp(mantissa, power - base)
-        time_ms = times_ms[row]
         item_id = items[row]
-        slot = slots.get(item_id)
+        slot = find(item_id)
         if slot is not None:
-            weights[slot] += mantissa / followers[position + 1]
+            weights[slot] += mantissa / distance
             counts[slot] += 1
+            time_ms = times_ms[row]
             if time_ms > last_ms[slot]:
                 last_ms[slot] = time_ms
             continue
-        group.append(item_id, mantissa / followers[position + 1], time_ms)
-        if len(slots) > max_neighbours or (len(state.edges) > 1 and degree(state) > max_neighbours):
+        slots[item_id] = len(weights)
+        weights.append(mantissa / distance)
+        last_ms.append(times_ms[row])
+        counts.append(1)
+        if len(weights) > max_neighbours or (len(groups) > 1 and degree(state) > max_neighbours):
             evicted += _evict(state, max_neighbours)
             event_type = None  # the eviction has made new columns
     return (len(followers) - first) // 2, evicted

@@ -6,7 +6,7 @@ the same result whenever a batch is replayed, however the records are cut into b
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -16,12 +16,11 @@ from streams.events import Click, ClickLimits, Reject, RejectReason, decode_clic
 from streams.graph import GraphConfig
 from streams.place import Place
 from streams.pseudonym import Pseudonyms
-from streams.transitions import SentPositions, TransitionBatch, owner_of
+from streams.routing import Link, Router
+from streams.transitions import SentPositions, TransitionBatch
 from streams.window import Outcome, Window, WindowConfig, fold
 
 Headers = Sequence[tuple[str, bytes]]
-
-_OWNER_CACHE_ITEMS = 200_000
 
 
 class Record(Protocol):
@@ -132,12 +131,52 @@ class PipelineConfig(msgspec.Struct, frozen=True):
     """Users are known by their pseudonyms under this key; None: by their ids."""
 
 
+class _Batch:
+    """A batch of clicks on its way through the pipeline.
+
+    clicks: of every record; None for an erasure and for what is not folded here. predecessors: the
+    items that each click links, None where it links none.
+    """
+
+    __slots__ = (
+        "clicks",
+        "effects",
+        "predecessors",
+        "pseudonyms",
+        "records",
+        "source",
+        "windows",
+    )
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        source: int,
+        windows: Table[Window],
+        pseudonyms: Pseudonyms | None,
+    ) -> None:
+        """`pseudonyms`: to make of users and keys; None where they are such already."""
+        self.records = records
+        self.source = source
+        self.windows = windows
+        self.pseudonyms = pseudonyms
+        self.clicks: list[Click | None] = []
+        self.predecessors: list[list[str | None] | None] = [None] * len(records)
+        self.effects = ClickEffects({}, {}, {}, [], [], [], Counter())
+
+    def links(self) -> Iterator[Link]:
+        """Clicks that link items, in offset order."""
+        for record, click, before in zip(self.records, self.clicks, self.predecessors, strict=True):
+            if click is not None and before is not None:
+                yield Link(record.offset, click, before)
+
+
 class ClickPipeline:
     """Decode, validate, fold into windows, derive transitions."""
 
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
-        self._owners: dict[str, int] = {}
+        self._router = Router(config.partitions)
         key = config.pseudonym_key
         self._pseudonyms = None if key is None else Pseudonyms(key)
         window = config.window
@@ -161,28 +200,39 @@ class ClickPipeline:
         (its user's window lives in another partition). Without, the records are such as were handed
         back, and have pseudonyms already where there are any.
         """
-        config = self._config
-        limits = config.limits
-        window_config = config.window
-        positive = config.event_types.effects
-        applied = Outcome.APPLIED
-        source = sent.source
-        pseudonyms = self._pseudonyms if rekey else None
-        events: Counter[str] = Counter()
-        effects = ClickEffects({}, {}, {}, [], [], [], events)
-        changed = effects.changed
-        trials = effects.trials
-        outgoing = effects.transitions
-        get_window = windows.get
-        put_window = windows.put
-        for record in records:
+        batch = _Batch(records, sent.source, windows, self._pseudonyms if rekey else None)
+        of_users = self._read(batch, rekey=rekey)
+        for user_id, positions in of_users.items():
+            self._fold_user(user_id, positions, batch)
+        effects = batch.effects
+        effects.dead_letters.sort(key=_offset_of)
+        effects.transitions = self._router.route(batch.links(), sent.source)
+        for partition, transitions in effects.transitions.items():
+            sent.chain(partition, transitions)
+        return effects
+
+    def _read(self, batch: "_Batch", *, rekey: bool) -> dict[str, list[int]]:
+        """Decode a batch; by user, where in it their clicks and erasures stand.
+
+        A user's window is then touched once in a batch, and not once a click: what a fold costs is
+        mostly waiting for memory.
+        """
+        limits = self._config.limits
+        pseudonyms = batch.pseudonyms
+        effects = batch.effects
+        add = batch.clicks.append
+        of_users: dict[str, list[int]] = {}
+        for position, record in enumerate(batch.records):
             value = record.value
             if value is None:
-                self._erase(record, windows, effects, pseudonyms)
+                add(None)
+                erased = self._erased_user(record, effects, pseudonyms)
+                if erased is not None:
+                    of_users.setdefault(erased, []).append(position)
                 continue
-            now_ms = record.timestamp
-            click = decode_click(value, record.headers, now_ms, limits)
+            click = decode_click(value, record.headers, record.timestamp, limits)
             if isinstance(click, Reject):
+                add(None)
                 effects.dead_letters.append(self._dead_letter(record, click, pseudonyms))
                 continue
             user_id = click.user_id
@@ -191,94 +241,74 @@ class ClickPipeline:
                 if pseudonyms is not None:
                     user_id = pseudonyms.of_bytes(key)
                 if record.key != key:
+                    add(None)
                     effects.rekeyed.append(_rekeyed(record, key, user_id, click))
                     continue
-            offset = record.offset
+            add(click)
+            positions = of_users.get(user_id)
+            if positions is None:
+                of_users[user_id] = [position]
+            else:
+                positions.append(position)
+        return of_users
+
+    def _fold_user(self, user_id: str, positions: list[int], batch: "_Batch") -> None:
+        """Fold a user's part of a batch."""
+        window_config = self._config.window
+        positive = self._config.event_types.effects
+        applied = Outcome.APPLIED
+        records, clicks, effects, source = batch.records, batch.clicks, batch.effects, batch.source
+        events = effects.events
+        window = batch.windows.get(user_id)
+        latest = -1
+        for position in positions:
+            click = clicks[position]
+            record = records[position]
+            if click is None:
+                window = None
+                latest = -1
+                batch.windows.delete(user_id)
+                effects.erased[user_id] = record.offset
+                continue
             event_type = click.event_type
-            before = get_window(user_id)
-            late = before is not None and click.timestamp_ms < before.newest_ms
+            late = window is not None and click.timestamp_ms < window.newest_ms
             window, outcome, predecessors = fold(
-                before, click, source, offset, now_ms, window_config
+                window, click, source, record.offset, record.timestamp, window_config
             )
-            # A replayed click changes nothing, but its effects may never have left: the window
-            # goes to the changelog again, its transitions and its list are sent again.
-            put_window(user_id, window)
             of_interest = event_type in positive
             if outcome is applied:
                 events[event_type] += 1
                 if late:
                     effects.late += 1
                 if of_interest:
-                    trials.append((user_id, click.item_id))
+                    effects.trials.append((user_id, click.item_id))
                     if predecessors is None:
                         effects.screened += 1
             elif outcome is Outcome.DUPLICATE:
                 effects.duplicates += 1
                 continue
             elif outcome is Outcome.LIMITED:
-                effects.dead_letters.append(self._dead_letter(record, self._too_fast, pseudonyms))
+                letter = self._dead_letter(record, self._too_fast, batch.pseudonyms)
+                effects.dead_letters.append(letter)
                 continue
             else:
                 effects.replayed += 1
+            latest = position
+            if of_interest:
+                batch.predecessors[position] = predecessors
+        if window is None:
+            return
+        # A replayed click changes nothing, but its effects may never have left: the window
+        # goes to the changelog again, its transitions and its list are sent again.
+        batch.windows.put(user_id, window)
+        newest = clicks[latest] if latest >= 0 else None
+        if newest is not None:
+            record = records[latest]
             # Event ids are the producers' and may name the user.
-            event_id = click.event_id if self._pseudonyms is None else None
-            changed[user_id] = Change(window, event_id, offset, click.timestamp_ms, now_ms)
-            if of_interest and predecessors is not None:
-                self._route(click, source, offset, predecessors, outgoing)
-        for partition, batch in outgoing.items():
-            sent.chain(partition, batch)
-        return effects
-
-    def _route(
-        self,
-        click: Click,
-        source: int,
-        offset: int,
-        predecessors: list[str | None],
-        outgoing: dict[int, TransitionBatch],
-    ) -> None:
-        """Tell every graph partition concerned its part of one click."""
-        item_id = click.item_id
-        owners = self._owners
-        owner = owners.get(item_id)
-        if owner is None:
-            owner = self._owner(item_id)
-        batch = outgoing.get(owner)
-        if batch is None:
-            batch = outgoing[owner] = TransitionBatch.empty(source)
-        time_ms = click.timestamp_ms
-        event_type = click.event_type
-        batch.owned.append(batch.add(offset, time_ms, item_id, event_type))
-        distance = 0
-        for source_item in predecessors:
-            distance += 1
-            if source_item is None:
-                continue
-            partition = owners.get(source_item)
-            if partition is None:
-                partition = self._owner(source_item)
-            batch = outgoing.get(partition)
-            if batch is None:
-                batch = outgoing[partition] = TransitionBatch.empty(source)
-            offsets = batch.offsets
-            if offsets and offsets[-1] == offset:  # what `add` would find out at the cost of a call
-                row = len(offsets) - 1
-            else:
-                row = batch.add(offset, time_ms, item_id, event_type)
-            followers = batch.edges.get(source_item)
-            if followers is None:
-                batch.edges[source_item] = [row, distance]
-            else:
-                followers.append(row)
-                followers.append(distance)
-
-    def _owner(self, item_id: str) -> int:
-        """Work out an owner and remember it."""
-        owners = self._owners
-        if len(owners) >= _OWNER_CACHE_ITEMS:
-            owners.clear()
-        owner = owners[item_id] = owner_of(item_id, self._config.partitions)
-        return owner
+            event_id = newest.event_id if self._pseudonyms is None else None
+            effects.changed[user_id] = Change(
+                window, event_id, record.offset, newest.timestamp_ms, record.timestamp
+            )
 
     def _dead_letter(
         self, record: Record, reject: Reject, pseudonyms: Pseudonyms | None
@@ -296,14 +326,10 @@ class ClickPipeline:
         detail = "pseudonymous: see the source record"
         return DeadLetter(record.offset, key, None, (), Reject(reject.reason, detail))
 
-    def _erase(
-        self,
-        record: Record,
-        windows: Table[Window],
-        effects: ClickEffects,
-        pseudonyms: Pseudonyms | None,
-    ) -> None:
-        """A null value: forget the user named by the key."""
+    def _erased_user(
+        self, record: Record, effects: ClickEffects, pseudonyms: Pseudonyms | None
+    ) -> str | None:
+        """Whom a null value, read from the key, asks to forget; None where it names nobody."""
         try:
             user_id = (record.key or b"").decode()
         except UnicodeDecodeError:
@@ -313,12 +339,12 @@ class ClickPipeline:
                 RejectReason.BAD_ID, "an erasure (null value) needs the user id as record key"
             )
             effects.dead_letters.append(self._dead_letter(record, reject, pseudonyms))
-            return
-        if pseudonyms is not None:
-            user_id = pseudonyms.of(user_id)
-        windows.delete(user_id)
-        effects.changed.pop(user_id, None)
-        effects.erased[user_id] = record.offset
+            return None
+        return user_id if pseudonyms is None else pseudonyms.of(user_id)
+
+
+def _offset_of(letter: DeadLetter) -> int:
+    return letter.offset
 
 
 class _Placed(msgspec.Struct, gc=False):
