@@ -80,22 +80,33 @@ class ClickAgent:
         self._user_limit = max(1, settings.window_events - settings.predecessors)
 
     async def handle(
-        self, partition: Partition, topic: str, records: Sequence[RawRecord], delivery: Delivery
+        self,
+        partition: Partition,
+        topic: str,
+        records: Sequence[RawRecord],
+        delivery: Delivery,
+        *,
+        read_to_end_ms: int | None = None,
     ) -> None:
-        """Take one delivered batch through steps 1 to 4; the rest happens in the background."""
+        """Take one delivered batch through steps 1 to 4; the rest happens in the background.
+
+        read_to_end_ms: when the partition last had nothing unread before these records; None: never
+        since it was assigned.
+        """
         await partition.recovered.wait()
         keys = Counter([record.key for record in records])
         in_flight = partition.in_flight
         limit = self._user_limit
         if max(keys.values()) + (max(in_flight.values()) if in_flight else 0) <= limit:
-            await self._handle(partition, topic, records, keys, delivery)
+            await self._handle(partition, topic, records, keys, delivery, read_to_end_ms)
             return
         parts = list(_cut(records, limit))
         for part in parts:
             await partition.drain()
             last = part is parts[-1]
             part_keys = Counter([record.key for record in part])
-            await self._handle(partition, topic, part, part_keys, delivery if last else None)
+            finishes = delivery if last else None
+            await self._handle(partition, topic, part, part_keys, finishes, read_to_end_ms)
 
     async def _handle(
         self,
@@ -104,13 +115,14 @@ class ClickAgent:
         records: Sequence[RawRecord],
         keys: Counter[bytes | None],
         delivery: Delivery | None,
+        read_to_end_ms: int | None,
     ) -> None:
         async with partition.taking_clicks:
             await partition.slots.acquire()
             if partition.draining or partition.closed:
                 partition.slots.release()
                 return
-            await self._take(partition, topic, records, keys, delivery)
+            await self._take(partition, topic, records, keys, delivery, read_to_end_ms)
 
     async def _take(
         self,
@@ -119,6 +131,7 @@ class ClickAgent:
         records: Sequence[RawRecord],
         keys: Counter[bytes | None],
         delivery: Delivery | None,
+        read_to_end_ms: int | None,
     ) -> None:
         partition.in_flight.update(keys)
         is_clicks = topic == self._settings.clicks
@@ -145,7 +158,9 @@ class ClickAgent:
         others += [await self._forward(topic, number, rekeyed) for rekeyed in effects.rekeyed]
         for user_id, offset in effects.erased.items():
             others += await self._erase(partition, topic, user_id, offset)
-        ticket = self._batcher.submit(partition, topic, effects.changed)
+        ticket = self._batcher.submit(
+            partition, topic, effects.changed, read_to_end_ms=read_to_end_ms
+        )
         partition.last_task = asyncio.create_task(
             self._finish(
                 partition, partition.last_task, changes, changelog, others, ticket, keys, delivery

@@ -4,7 +4,8 @@ One owner of the queue. A user who clicks again while waiting is scored once, on
 window. An idle engine takes what is there at once; while it works, the next batch is prepared
 as soon as it is full or its oldest user has waited `batch_max_wait_seconds`, so that exactly one
 prepared batch stands ready. Who has waited longer than `list_deadline_seconds` is served from
-the graph: under overload lists get simpler, never silent, and the queue holds a user once.
+the graph: under overload lists get simpler, never silent, and the queue holds a user once. The time
+that a click waited in Kafka counts: a worker that is behind makes cheap lists until it is not.
 """
 
 import asyncio
@@ -73,11 +74,20 @@ class Batcher:
         self._engine_free.set()
         self._running: set[asyncio.Task[None]] = set()
 
-    def submit(self, partition: Partition, topic: str, changed: Mapping[str, Change]) -> Ticket:
-        """Ask for the lists of changed users."""
+    def submit(
+        self,
+        partition: Partition,
+        topic: str,
+        changed: Mapping[str, Change],
+        *,
+        read_to_end_ms: int | None = None,
+    ) -> Ticket:
+        """Ask for the lists of changed users, whose clicks came after `read_to_end_ms`."""
         if not self._settings.lists:
             return Ticket(0)
-        return self._queue.put(partition, topic, changed)
+        return self._queue.put(
+            partition, topic, changed, now_ms=self.now_ms(), read_to_end_ms=read_to_end_ms
+        )
 
     def cancel(self, user_id: str) -> None:
         """The user was erased: no list of theirs may be published from what is known now."""
@@ -140,9 +150,9 @@ class Batcher:
             await self._serve(entries, None, self._without_model)
             await asyncio.sleep(0)
             return
-        on_time = [entry for entry in entries if now - entry.since <= deadline]
+        on_time = [entry for entry in entries if now - entry.arrived <= deadline]
         if len(on_time) < len(entries):
-            late = [entry for entry in entries if now - entry.since > deadline]
+            late = [entry for entry in entries if now - entry.arrived > deadline]
             self._metrics.inference_total.labels("deadline").inc(len(late))
             await self._serve(late, None, DegradedReason.DEADLINE)
             await asyncio.sleep(0)

@@ -52,6 +52,8 @@ class Waiting(msgspec.Struct, gc=True, eq=False):
     change: Change
     since: float
     """Monotonic seconds at which the oldest unserved click came in."""
+    arrived: float
+    """Monotonic seconds at which that click began to wait, in Kafka or here."""
     tickets: list[Ticket]
     cancelled: bool = False
     settled: bool = False
@@ -70,6 +72,20 @@ class Waiting(msgspec.Struct, gc=True, eq=False):
         return True
 
 
+def waited_ms(record_time_ms: int, now_ms: int, read_to_end_ms: int | None) -> int:
+    """How long a click has waited in Kafka; 0 where it came just now.
+
+    The record's own time is what its producer says, and may be wrong or of another year. It is
+    believed where it lies between two instants of this worker's clock: now, and the last at which
+    the partition held nothing unread (`read_to_end_ms`), since the click came after that. So a
+    worker that keeps up never takes a click for old, whatever its producer's clock, and old clicks
+    that are replayed are old until the partition is once read to its end (None: not yet).
+    """
+    if read_to_end_ms is not None and read_to_end_ms > record_time_ms:
+        record_time_ms = read_to_end_ms
+    return max(0, now_ms - record_time_ms)
+
+
 class ListQueue:
     """Users in the order of their oldest unserved click, and those taken from it."""
 
@@ -79,15 +95,29 @@ class ListQueue:
         """Entries whose list is not out yet, oldest first."""
         self._arrived = asyncio.Event()
 
-    def put(self, partition: Partition, topic: str, changed: Mapping[str, Change]) -> Ticket:
-        """Changed users; one who is waiting already is only brought up to date."""
+    def put(
+        self,
+        partition: Partition,
+        topic: str,
+        changed: Mapping[str, Change],
+        *,
+        now_ms: int,
+        read_to_end_ms: int | None = None,
+    ) -> Ticket:
+        """Changed users; one who is waiting already is only brought up to date.
+
+        now_ms, read_to_end_ms: see `waited_ms`.
+        """
         ticket = Ticket(len(changed))
         waiting = self._waiting
         now = time.monotonic()
         for user_id, change in changed.items():
             entry = waiting.get(user_id)
             if entry is None:
-                waiting[user_id] = Waiting(user_id, partition, topic, change, now, [ticket])
+                waited = waited_ms(change.record_time_ms, now_ms, read_to_end_ms) / 1000.0
+                waiting[user_id] = Waiting(
+                    user_id, partition, topic, change, now, now - waited, [ticket]
+                )
             else:
                 entry.partition = partition
                 entry.topic = topic

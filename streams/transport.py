@@ -11,7 +11,7 @@ It overrides methods that faust-streaming does not promise to keep, hence the ex
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
 import aiokafka
@@ -32,6 +32,8 @@ SCHEME = "freshrec"
 """URL scheme under which the transport is registered with Faust."""
 
 _IDLE_SECONDS = 0.05
+_FETCH_SECONDS = 0.25
+"""Longest wait for records: how old the news of an idle partition's end may be."""
 _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
 _UNTAKEN_BATCHES = 8
 """Batches that may wait for the agents; the fetch waits above that."""
@@ -44,10 +46,12 @@ class RecordBatch(ConsumerMessage):
     agents busy makes the next batches larger and so cheaper.
     """
 
-    __slots__ = ("delivery", "on_take", "records", "taken")
+    __slots__ = ("delivery", "on_take", "read_to_end_ms", "records", "taken")
 
     records: list[Any]
     delivery: Delivery
+    read_to_end_ms: int | None
+    """When this partition was last known to hold nothing unread, before these records."""
     taken: bool
     on_take: Callable[["RecordBatch"], None]
 
@@ -71,6 +75,24 @@ class Lifecycle(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End the process: nothing may be sent or committed any more."""
+
+
+def read_ends(assignment: Any) -> dict[TP, int]:
+    """Partitions of an aiokafka assignment that are read to their end, and when that was known.
+
+    Milliseconds since the epoch by this worker's clock: those of the fetch that told the end.
+    """
+    ends = {}
+    for tp in assignment.tps:
+        state = assignment.state_value(tp)
+        if (
+            state.has_valid_position
+            and state.highwater is not None
+            and state.timestamp is not None
+            and state.position >= state.highwater
+        ):
+            ends[tp] = state.timestamp
+    return ends
 
 
 def find_leaders_again(fetcher: Any) -> None:
@@ -101,6 +123,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Stands for the current assignment; None between two of them."""
         self.fetched_under: object | None = None
         """The assignment that the records of the last fetch belong to."""
+        self.fetched_after_ms: Mapping[TP, int] = {}
+        """When each partition had last been read to its end before the last fetch."""
+        self._read_to_end_ms: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
 
     async def on_start(self) -> None:
@@ -115,13 +140,19 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self.assignment_token = object()
+        self._read_to_end_ms = {}
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        before = self._read_to_end_ms
         records = await super()._fetch_records(*args, **kwargs)
         # In this thread, where assignments change: a fetch can begin under one assignment and,
         # since it waits for the rebalance, return records of the next.
         self.fetched_under = self.assignment_token
+        self.fetched_after_ms = before
+        subscription = cast("Any", self._consumer)._subscription.subscription
+        if subscription is not None and subscription.assignment is not None:
+            self._read_to_end_ms = {**before, **read_ends(subscription.assignment)}
         return records
 
     def _create_worker_consumer(
@@ -256,15 +287,16 @@ class BatchConsumer(driver.Consumer):
         app = self.app
         try:
             while not (stopped() or fetcher_stopped()):
-                records, _ = await self._wait_next_records(1.0)
+                records, _ = await self._wait_next_records(_FETCH_SECONDS)
                 if not records or self.should_stop:
                     continue
                 assignment = self._thread.fetched_under
+                fetched_after_ms = self._thread.fetched_after_ms
                 await self._until_flow(assignment)
                 for tp, batch in records.items():
                     if not self._deliverable(assignment):
                         break
-                    await self._deliver(ensure_TP(tp), batch, assignment)
+                    await self._deliver(ensure_TP(tp), batch, assignment, fetched_after_ms.get(tp))
                 await asyncio.sleep(0)
         except self.consumer_stopped_errors:
             if not app.should_stop:
@@ -293,7 +325,13 @@ class BatchConsumer(driver.Consumer):
                 return
             await self.sleep(_IDLE_SECONDS)
 
-    async def _deliver(self, tp: TP, records: list[Any], assignment: object | None) -> None:
+    async def _deliver(
+        self,
+        tp: TP,
+        records: list[Any],
+        assignment: object | None,
+        read_to_end_ms: int | None,
+    ) -> None:
         read_offset = self._read_offset[tp]
         if read_offset is not None and records[0].offset < read_offset:
             records = [record for record in records if record.offset >= read_offset]
@@ -326,6 +364,7 @@ class BatchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
         message.records = records
+        message.read_to_end_ms = read_to_end_ms
         message.taken = False
         message.on_take = self._on_take
         channels = cast("Any", self.app.topics)._tp_index[tp]

@@ -365,7 +365,13 @@ class Worker(Lifecycle):
         partition = self._taker_of(message)
         if partition is not None:
             with self._fatal():
-                await self.clicks.handle(partition, message.topic, records, message.delivery)
+                await self.clicks.handle(
+                    partition,
+                    message.topic,
+                    records,
+                    message.delivery,
+                    read_to_end_ms=message.read_to_end_ms,
+                )
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""

@@ -43,10 +43,14 @@ class Bench:
         self._run = asyncio.create_task(self.batcher.run())
 
     def clicks(self, **offsets: int) -> Ticket:
+        return self.clicks_of(NOW_MS, None, **offsets)
+
+    def clicks_of(self, record_time_ms: int, read_to_end_ms: int | None, **offsets: int) -> Ticket:
         changes = {
-            user: Change(Window(), None, offset, NOW_MS, NOW_MS) for user, offset in offsets.items()
+            user: Change(Window(), None, offset, NOW_MS, record_time_ms)
+            for user, offset in offsets.items()
         }
-        return self.batcher.submit(self.partition, "clicks", changes)
+        return self.batcher.submit(self.partition, "clicks", changes, read_to_end_ms=read_to_end_ms)
 
     @property
     def lists(self) -> list[dict[str, Any] | None]:
@@ -139,6 +143,42 @@ async def test_who_waited_longer_than_the_deadline_is_served_without_the_engine(
     bench.start(with_model=True)
     await ticket.published()
     assert bench.scorer.runs == 0
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline"]
+
+
+async def test_the_time_that_a_click_waited_in_kafka_counts(bench: Bench) -> None:
+    bench.start(with_model=True)
+    await bench.clicks_of(NOW_MS - 60, NOW_MS - 3_000, u1=1).published()
+    assert bench.scorer.runs == 0
+    await bench.clicks_of(NOW_MS - 10, NOW_MS - 3_000, u1=2).published()
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline", None]
+
+
+async def test_a_click_of_a_slow_clock_is_new_to_a_worker_that_keeps_up(bench: Bench) -> None:
+    hour_ms = 3_600_000
+    bench.start(with_model=True)
+    await bench.clicks_of(NOW_MS - hour_ms, NOW_MS - 10, u1=1).published()
+    await bench.clicks_of(NOW_MS + hour_ms, NOW_MS - 10, u1=2).published()
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == [None, None]
+
+
+async def test_old_clicks_get_graph_lists_until_their_partition_is_read_to_its_end(
+    bench: Bench,
+) -> None:
+    year_ms = 365 * 86_400_000
+    bench.start(with_model=True)
+    await bench.clicks_of(NOW_MS - year_ms, None, u1=1).published()
+    await bench.clicks_of(NOW_MS - year_ms, NOW_MS - 5, u1=2).published()
+    assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline", None]
+
+
+async def test_a_user_who_waits_is_as_late_as_their_oldest_click(bench: Bench) -> None:
+    first = bench.clicks_of(NOW_MS - 60, None, u1=1)
+    second = bench.clicks_of(NOW_MS, NOW_MS, u1=2)
+    bench.start(with_model=True)
+    await first.published()
+    await second.published()
+    assert bench.triggers == [("u1", 2)]
     assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline"]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError, NotLeaderForPartitionError, RequestTimedOutError
+from faust.types import TP
 
-from streams.transport import find_leaders_again
+from streams.transport import find_leaders_again, read_ends
 
 
 class Fetcher:
@@ -32,6 +33,27 @@ async def test_a_broker_that_leads_no_more_makes_the_consumer_look_for_the_leade
     with pytest.raises(NotLeaderForPartitionError):
         await fetcher._proc_offset_request(1, "t")
     assert fetcher.updates == 1
+
+
+def partition_state(position: int | None, highwater: int | None) -> SimpleNamespace:
+    return SimpleNamespace(
+        has_valid_position=position is not None,
+        position=position,
+        highwater=highwater,
+        timestamp=None if highwater is None else 7_000 + highwater,
+    )
+
+
+def test_a_partition_is_read_to_its_end_when_nothing_of_its_last_fetch_is_left() -> None:
+    states = {
+        TP("clicks", 0): partition_state(10, 10),
+        TP("clicks", 1): partition_state(9, 10),
+        TP("clicks", 2): partition_state(0, 0),
+        TP("clicks", 3): partition_state(None, 10),
+        TP("clicks", 4): partition_state(5, None),
+    }
+    assignment = SimpleNamespace(tps=frozenset(states), state_value=states.__getitem__)
+    assert read_ends(assignment) == {TP("clicks", 0): 7_010, TP("clicks", 2): 7_000}
 
 
 async def test_other_faults_and_answers_pass_as_they_are() -> None:
