@@ -18,6 +18,7 @@ from model.buckets import Buckets
 from model.cold_items import ItemTextEncoder, ItemVectors
 from model.engine import (
     CPU,
+    MEMORY_SHARE,
     OUTPUTS,
     STATE_OUTPUTS,
     EngineError,
@@ -25,6 +26,7 @@ from model.engine import (
     choose_providers,
     cuda_devices,
     open_session,
+    stop_after,
 )
 from model.prepared_batch import History, PreparedBatch, WindowReader
 from model.scores import Scores, States, with_new_items
@@ -47,6 +49,8 @@ IntArray = NDArray[np.int64]
 # Largest cosine distance of an item's place from the recorded one: int8 products round in other
 # ways on other processors.
 TEXT_TOLERANCE = 0.02
+# A few windows; a graph that takes longer is nothing to serve with.
+SMOKE_SECONDS = 30.0
 
 
 class EncoderScorer:
@@ -76,6 +80,7 @@ class EncoderScorer:
         self._item_index = {item: index + 1 for index, item in enumerate(items)}
         self._windows = WindowReader(manifest.feature_spec(), self._item_index)
         self._session = session
+        self._run_options: Any = None
         # A GPU replays one plan per shape; on a CPU padded rows would only be wasted work.
         self._pad_batch = provider != CPU
 
@@ -212,7 +217,9 @@ class EncoderScorer:
         log_normalizers = np.zeros(rows_of_states, np.float32)
         outputs = OUTPUTS + STATE_OUTPUTS if with_states else OUTPUTS
         for group, inputs in prepared.calls:
-            ids, log_probs, of_candidates, *state = self._session.run(outputs, inputs)
+            ids, log_probs, of_candidates, *state = self._session.run(
+                outputs, inputs, self._run_options
+            )
             rows, size = group.rows, len(group.rows)
             if with_states:
                 hidden[rows], log_normalizers[rows] = state[0][:size], state[1][:size]
@@ -232,6 +239,21 @@ class EncoderScorer:
         """`prepare` and `run` in one."""
         return self.run(self.prepare(histories, candidates))
 
+    def _score_in_time(self, histories: Sequence[History], candidates: IntArray) -> Scores:
+        """Scores of an artefact that nobody trusts yet. ArtifactError where there are none."""
+        try:
+            with stop_after(SMOKE_SECONDS) as self._run_options:
+                return self.score(histories, candidates)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            message = (
+                f"artefact {self.name} {self.version} cannot score its recorded histories within "
+                f"{SMOKE_SECONDS:g} s and {MEMORY_SHARE:.0%} of the memory: {reason}"
+            )
+            raise ArtifactError(message) from error
+        finally:
+            self._run_options = None
+
     def _check_smoke(self, smoke: Smoke) -> None:
         histories = [
             History(*columns)
@@ -239,7 +261,7 @@ class EncoderScorer:
                 smoke.items, smoke.event_types, smoke.times_ms, smoke.place_cells, strict=True
             )
         ]
-        scores = self.score(histories, np.array(smoke.candidates, np.int64))
+        scores = self._score_in_time(histories, np.array(smoke.candidates, np.int64))
         expected = (smoke.top_log_probs, smoke.candidate_log_probs)
         for found, recorded in zip(scores[1:], expected, strict=True):
             wanted = np.array(recorded, np.float32)

@@ -129,8 +129,15 @@ class WorkerProcess:
 
     def peak_rss_bytes(self) -> int:
         """Most memory it had."""
+        return self._memory_bytes("VmHWM")
+
+    def rss_bytes(self) -> int:
+        """Memory it has now."""
+        return self._memory_bytes("VmRSS")
+
+    def _memory_bytes(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         return 0
 

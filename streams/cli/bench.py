@@ -167,6 +167,72 @@ def users(
 
 
 @bench.command()
+@click.option("--minutes", type=click.FloatRange(1), default=30.0, show_default=True)
+@click.option("--share", type=click.FloatRange(0.05, 0.95), default=0.8, show_default=True,
+              help="Mean load as a part of the capacity, bursts included.")  # fmt: skip
+@click.option("--burst", type=click.FloatRange(1), default=10.0, show_default=True,
+              help="Rate of a burst as a multiple of the load between bursts.")  # fmt: skip
+@click.option("--short", is_flag=True,
+              help="40 seconds of load, with smaller bursts; memory is not judged.")  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Artefact to serve. [default: the one that comes with the package]")  # fmt: skip
+@click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
+              show_default=True)  # fmt: skip
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="A picture of the run.")  # fmt: skip
+@click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
+@json_option
+def soak(
+    minutes: float,
+    share: float,
+    burst: float,
+    short: bool,
+    model: Path | None,
+    store: str,
+    png: Path | None,
+    bootstrap: str | None,
+    as_json: bool,
+) -> None:
+    """A worker under load with bursts: memory, lag, and lists that get simpler, never late.
+
+    First finds the highest rate that the worker holds with lists of the encoder. Exit code 1 if
+    memory grows, a burst is not worked off, a list of the encoder is too old, lists do not come
+    from the encoder again after a burst, or a user's last click is in no list.
+    """
+    set_up_logging("warning")
+    from model.artifact import DEMO_ARTIFACT, ArtifactError
+    from streams.bench.soak.plan import SoakPlan
+    from streams.bench.soak.run import Soak, run
+    from streams.broker import KafkaUnavailable
+
+    if png is not None:
+        try:
+            from streams.bench.soak.picture import soak_png
+        except ImportError as error:
+            raise Failure("--png needs matplotlib: pip install 'freshrec[train]'.") from error
+    plan = (
+        SoakPlan.short(share, burst)
+        if short
+        else SoakPlan(seconds=minutes * 60, share=share, burst=burst)
+    )
+    with failures(KafkaUnavailable, RuntimeError, ArtifactError):
+        figures = run(
+            Soak(plan, model=model or DEMO_ARTIFACT, store=store, bootstrap=bootstrap),
+            lambda line: click.echo(line, err=True),
+        )
+    if png is not None:
+        title = f"{figures.capacity_clicks_per_second:g} clicks/s, {share:.0%} of it with bursts"
+        png.write_bytes(
+            soak_png(figures.samples, deadline_seconds=figures.list_deadline_seconds, title=title)
+        )
+    if not as_json:
+        figures.samples = []
+    emit(figures, as_json=as_json)
+    if figures.verdict.broken:
+        raise Failure(" ".join(figures.verdict.broken))
+
+
+@bench.command()
 @click.option("--short", is_flag=True, help="A few faults of each kind, in two minutes.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides the schedule.")
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
