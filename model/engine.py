@@ -1,18 +1,13 @@
 """ONNX Runtime under a scorer: the device that runs a graph, and what the graph must look like."""
 
 import ctypes
-import functools
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import onnxruntime as ort
 
 from model.artifact import VARIANTS, ArtifactError, Manifest
-from model.onnx_wire import graph_fault
+from model.graph_bounds import bound_memory, graph_fault
 
 ENGINES = ("auto", "cpu", "cuda")
 OUTPUTS = ("top_ids", "top_log_probs", "candidate_log_probs")
@@ -21,10 +16,6 @@ STATE_OUTPUTS = ("hidden", "log_normalizer")
 VARIANT_KEY = "freshrec.variant"  # of the graph's metadata
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-MEMORY_SHARE = 0.5
-"""Of the machine's memory, or the container's: what all sessions of a process may use together."""
-
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class EngineError(ArtifactError):
@@ -60,30 +51,6 @@ def choose_providers(engine: str, devices: int, available: Sequence[str]) -> lis
     return [CUDA, CPU]
 
 
-def memory_bytes() -> int:
-    """Memory of the machine, or of the container where that has less."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(physical, int(_CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):  # no cgroups of version 2, or "max"
-        return physical
-
-
-@functools.cache
-def _bound_memory() -> None:
-    """Give the CPU's sessions of this process one allocator, with a bound.
-
-    A graph can ask for any size as soon as it runs, and the kernel would end the whole worker.
-    With a bound, the run fails instead.
-    """
-    where = ort.OrtMemoryInfo(
-        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
-    )
-    ort.create_and_register_allocator(
-        where, ort.OrtArenaCfg({"max_mem": int(MEMORY_SHARE * memory_bytes())})
-    )
-
-
 def open_session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
     """An ONNX Runtime session of ONNX bytes, and the provider that it runs on.
 
@@ -103,10 +70,8 @@ def open_session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
     options.log_severity_level = 3
     # Spinning between two batches would burn a core that the event loop needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.load_model_format", "ONNX")
     if providers == [CPU]:
-        _bound_memory()
-        options.add_session_config_entry("session.use_env_allocators", "1")
+        bound_memory(options)
     # On a CPU the fused norm is slower than its parts: 5,000 against 5,700 windows/s (d = 64).
     disabled = ["SkipLayerNormFusion"] if providers == [CPU] else []
     try:
@@ -125,19 +90,6 @@ def open_session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
         )
         raise EngineError(message)
     return session, provider
-
-
-@contextmanager
-def stop_after(seconds: float) -> Iterator[Any]:
-    """Run options under which the engine gives up, between two operators, when the time is over."""
-    options = ort.RunOptions()
-    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield options
-    finally:
-        timer.cancel()
 
 
 def check_signature(manifest: Manifest, session: Any) -> None:

@@ -18,7 +18,6 @@ from model.buckets import Buckets
 from model.cold_items import ItemTextEncoder, ItemVectors
 from model.engine import (
     CPU,
-    MEMORY_SHARE,
     OUTPUTS,
     STATE_OUTPUTS,
     EngineError,
@@ -26,8 +25,8 @@ from model.engine import (
     choose_providers,
     cuda_devices,
     open_session,
-    stop_after,
 )
+from model.graph_bounds import MEMORY_SHARE, stop_after
 from model.prepared_batch import History, PreparedBatch, WindowReader
 from model.scores import Scores, States, with_new_items
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from model.graph_bounds import bound_memory, graph_fault
 from model.item_text import TextSpec
 
 FloatArray = NDArray[np.float32]
@@ -38,11 +39,16 @@ class SentenceEncoder:
             raise ValueError(message) from error
         self._tokenizer.enable_truncation(max_length=spec.max_tokens)
         self._tokenizer.enable_padding()
+        fault = graph_fault(model)
+        if fault is not None:
+            message = f"ONNX Runtime cannot load the encoder of item text: it {fault}"
+            raise ValueError(message)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        bound_memory(options)
         try:
             self._session: Any = ort.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
