@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint type imports format bench faults lock clean
+.PHONY: help install demo test check lint type imports format bench faults soak lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(FULL)  ## clicks a second of the state path on a real Kafka (short run)
 faults: $(FULL)  ## what is lost when workers, brokers, network and disks fail, on both stores
 	$(BIN)/freshrec bench faults --store rocksdb $(ARGS)
 	$(BIN)/freshrec bench faults --store memory $(ARGS)
+
+soak: $(FULL)  ## half an hour of load with bursts: memory, lag, and lists that get simpler, never late
+	$(BIN)/freshrec bench soak $(ARGS)
 
 clean:  ## remove environments, caches and local state
 	rm -rf .venv .venv-demo build dist freshrec-state

@@ -9,7 +9,7 @@ import asyncio
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from streams.window import Window, WindowConfig, encode_window, fold
 from streams.worker_process import WorkerProcess, free_port, is_ready
 
 _POLL_SECONDS = 0.1
+_TELL_SECONDS = 5.0
 _READY_SECONDS = 900.0
 _STEP_MS = 3_600_000
 _SPREAD = 7_919
@@ -95,8 +96,11 @@ def changes(plan: LargeState, writer: int, newest_ms: int) -> Iterator[tuple[byt
         yield f"user{user:07d}".encode(), encode_window(window_of(user, plan, newest_ms))
 
 
-def run(plan: LargeState) -> LargeStateFigures:
-    """Write, recover, measure. Raises RuntimeError when the worker dies or is not ready in time."""
+def run(plan: LargeState, tell: Callable[[str], None] = lambda _: None) -> LargeStateFigures:
+    """Write, recover, measure; `tell` is given lines of progress.
+
+    Raises RuntimeError when the worker dies or is not ready in time.
+    """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bootstrap = plan.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
@@ -116,9 +120,17 @@ def run(plan: LargeState) -> LargeStateFigures:
         asyncio.run(make_topics(settings))
         topic = changelog_topic(settings, "windows")
         started = time.monotonic()
-        total = _write_all(plan, bootstrap, topic, time.time_ns() // 1_000_000)
-        written = time.monotonic() - started
         with Progress(settings, topic) as progress:
+            total = _write_all(
+                plan,
+                bootstrap,
+                topic,
+                time.time_ns() // 1_000_000,
+                lambda: tell(
+                    _line("written", progress.end(), plan.users, time.monotonic() - started)
+                ),
+            )
+            written = time.monotonic() - started
             if progress.end() != plan.users:
                 raise RuntimeError(
                     f"the changelog has {progress.end()} records of {plan.users}: is another"
@@ -127,7 +139,7 @@ def run(plan: LargeState) -> LargeStateFigures:
         log = directory / "worker.log"
         started = time.monotonic()
         worker = stack.enter_context(WorkerProcess(flags, log))
-        _until_ready(worker, port)
+        _until_ready(worker, port, tell)
         ready = time.monotonic() - started
         count, seconds = RECOVERED.findall(log.read_text())[-1]
         state = directory / "state"
@@ -149,13 +161,25 @@ def run(plan: LargeState) -> LargeStateFigures:
         )
 
 
-def _write_all(plan: LargeState, bootstrap: str, topic: str, newest_ms: int) -> int:
+def _write_all(
+    plan: LargeState, bootstrap: str, topic: str, newest_ms: int, tell: Callable[[], None]
+) -> int:
     """Every writer in a process of its own; returns the bytes of all windows."""
     jobs = [(plan, writer, bootstrap, topic, newest_ms) for writer in range(plan.writers)]
     if plan.writers == 1:
         return _write(*jobs[0])
     with multiprocessing.get_context("spawn").Pool(plan.writers) as pool:
-        return sum(pool.starmap(_write, jobs))
+        written = pool.starmap_async(_write, jobs)
+        while not written.ready():
+            written.wait(_TELL_SECONDS)
+            tell()
+        return sum(written.get())
+
+
+def _line(what: str, users: int, of_users: int, seconds: float) -> str:
+    """Progress for people, with the time that is left at this pace."""
+    left = (of_users - users) * seconds / users if users else 0.0
+    return f"{what}: {users} of {of_users} users in {seconds:.0f} s, about {left:.0f} s left"
 
 
 def _write(plan: LargeState, writer: int, bootstrap: str, topic: str, newest_ms: int) -> int:
@@ -168,9 +192,17 @@ def _write(plan: LargeState, writer: int, bootstrap: str, topic: str, newest_ms:
     return total
 
 
-def _until_ready(worker: WorkerProcess, port: int) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
+def _until_ready(worker: WorkerProcess, port: int, tell: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    deadline = started + _READY_SECONDS
+    next_tell = started + _TELL_SECONDS
     while not is_ready(port):
+        if time.monotonic() >= next_tell:
+            next_tell += _TELL_SECONDS
+            tell(
+                f"the worker recovers for {next_tell - started - _TELL_SECONDS:.0f} s:"
+                f" {worker.rss_bytes() / 1e6:.0f} MB"
+            )
         if not worker.alive() or time.monotonic() > deadline:
             raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
         time.sleep(_POLL_SECONDS)

@@ -161,7 +161,8 @@ def users(
                 store=store,
                 writers=writers,
                 bootstrap=bootstrap,
-            )
+            ),
+            lambda line: click.echo(line, err=True),
         )
     emit(figures, as_json=as_json)
 

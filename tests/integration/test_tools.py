@@ -7,6 +7,8 @@ import pytest
 
 from streams.bench import large_state
 from streams.bench.recovery import RecoveryBench, run
+from streams.bench.soak import run as soak_run
+from streams.bench.soak.plan import SoakPlan
 from streams.bench.workload import Workload
 from streams.erase import EraseError, erase
 from streams.sender import KafkaSender, ensure_topic
@@ -81,3 +83,25 @@ def test_the_benchmark_of_many_users_has_a_worker_recover_every_window(kafka: st
     assert figures.changelog_bytes > 500 * figures.window_bytes
     assert figures.disk_bytes > figures.changelog_bytes / 4
     assert figures.ready_seconds >= figures.seconds
+
+
+@pytest.mark.timeout(300)
+def test_a_soak_loads_a_worker_and_finds_every_last_click_in_a_list(kafka: str) -> None:
+    plan = SoakPlan(
+        seconds=4.0,
+        burst_seconds=0.5,
+        period_seconds=4.0,
+        users=300,
+        window_events=5,
+        first_rate=60.0,
+        step_factor=1_000.0,
+        step_seconds=1.0,
+    )
+    lines: list[str] = []
+    figures = soak_run.run(soak_run.Soak(plan, partitions=2, bootstrap=kafka), lines.append)
+    assert figures.capacity_clicks_per_second > 0
+    assert figures.users_without_list == 0
+    assert 0 < figures.verdict.lists <= figures.clicks
+    assert figures.verdict.encoder_share > 0
+    assert figures.samples[-1].rss_bytes > 0
+    assert any(line.startswith("capacity") for line in lines)

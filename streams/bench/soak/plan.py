@@ -44,17 +44,6 @@ class SoakPlan(msgspec.Struct, frozen=True):
             step_seconds=3.0,
         )
 
-    def faults(self) -> list[str]:
-        """Why this plan cannot be run, each as a sentence."""
-        found = []
-        if not 0 < self.share < 1:
-            found.append(f"The share {self.share:g} is not between 0 and 1.")
-        if self.burst < 1:
-            found.append(f"The burst {self.burst:g} is less than the base load.")
-        if self.seconds < self.period_seconds:
-            found.append(f"The run is shorter than one period of {self.period_seconds:g} seconds.")
-        return found
-
     def base_rate(self, capacity: float) -> float:
         """Clicks a second between bursts, so that the mean is `share` of the capacity."""
         extra = (self.burst - 1) * self.burst_seconds / self.period_seconds
