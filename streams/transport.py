@@ -144,15 +144,17 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        before = self._read_to_end_ms
+        before, assignment = self._read_to_end_ms, self.assignment_token
         records = await super()._fetch_records(*args, **kwargs)
         # In this thread, where assignments change: a fetch can begin under one assignment and,
         # since it waits for the rebalance, return records of the next.
         self.fetched_under = self.assignment_token
-        self.fetched_after_ms = before
+        # Ends of an assignment that is over were reached from other positions.
+        self.fetched_after_ms = before if assignment is self.assignment_token else {}
         subscription = cast("Any", self._consumer)._subscription.subscription
         if subscription is not None and subscription.assignment is not None:
-            self._read_to_end_ms = {**before, **read_ends(subscription.assignment)}
+            ends = read_ends(subscription.assignment)
+            self._read_to_end_ms = {**self._read_to_end_ms, **ends}
         return records
 
     def _create_worker_consumer(

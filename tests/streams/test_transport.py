@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError, NotLeaderForPartitionError, RequestTimedOutError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.transport import find_leaders_again, read_ends
+from streams.transport import BatchConsumerThread, find_leaders_again, read_ends
 
 
 class Fetcher:
@@ -54,6 +55,64 @@ def test_a_partition_is_read_to_its_end_when_nothing_of_its_last_fetch_is_left()
     }
     assignment = SimpleNamespace(tps=frozenset(states), state_value=states.__getitem__)
     assert read_ends(assignment) == {TP("clicks", 0): 7_010, TP("clicks", 2): 7_000}
+
+
+class FetchedThread:
+    """A consumer thread whose fetches the test makes up."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, states: dict[TP, SimpleNamespace]) -> None:
+        assignment = SimpleNamespace(tps=frozenset(states), state_value=states.__getitem__)
+        subscription = SimpleNamespace(assignment=assignment)
+        self.thread: Any = object.__new__(BatchConsumerThread)
+        self.thread._consumer = SimpleNamespace(
+            _subscription=SimpleNamespace(subscription=subscription)
+        )
+        self.thread.assignment_token = object()
+        self.thread._read_to_end_ms = {}
+        self.meanwhile: Any = lambda: None
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self._fetch)
+
+    async def _fetch(self, *_: Any, **__: Any) -> dict[TP, list[Any]]:
+        self.meanwhile()
+        return {}
+
+    async def ends_before_a_fetch(self) -> dict[TP, int]:
+        await self.thread._fetch_records()
+        ends: dict[TP, int] = self.thread.fetched_after_ms
+        return ends
+
+
+async def test_records_came_after_the_end_that_was_known_before_their_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tp = TP("clicks", 0)
+    states = {tp: partition_state(10, 10)}
+    fetched = FetchedThread(monkeypatch, states)
+    assert await fetched.ends_before_a_fetch() == {}
+    states[tp] = partition_state(15, 20)  # a backlog: its end is not reached
+    assert await fetched.ends_before_a_fetch() == {tp: 7_010}
+    states[tp] = partition_state(20, 20)
+    assert await fetched.ends_before_a_fetch() == {tp: 7_010}
+    assert await fetched.ends_before_a_fetch() == {tp: 7_020}
+
+
+async def test_what_was_read_to_its_end_under_another_assignment_is_not_known_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tp = TP("clicks", 0)
+    states = {tp: partition_state(10, 10)}
+    fetched = FetchedThread(monkeypatch, states)
+    await fetched.ends_before_a_fetch()
+
+    def reassign() -> None:
+        fetched.thread.assignment_token = object()
+        fetched.thread._read_to_end_ms = {}
+        states[tp] = partition_state(5, 10)
+
+    fetched.meanwhile = reassign
+    assert await fetched.ends_before_a_fetch() == {}
+    fetched.meanwhile = lambda: None
+    assert await fetched.ends_before_a_fetch() == {}
 
 
 async def test_other_faults_and_answers_pass_as_they_are() -> None:
