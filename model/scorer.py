@@ -8,7 +8,7 @@ matrix products, so equality is within 1e-5 of a log-probability, not bitwise.
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 IntArray = NDArray[np.int64]
+Result = TypeVar("Result")
 
 # Largest cosine distance of an item's place from the recorded one: int8 products round in other
 # ways on other processors.
@@ -238,15 +239,15 @@ class EncoderScorer:
         """`prepare` and `run` in one."""
         return self.run(self.prepare(histories, candidates))
 
-    def _score_in_time(self, histories: Sequence[History], candidates: IntArray) -> Scores:
-        """Scores of an artefact that nobody trusts yet. ArtifactError where there are none."""
+    def _bounded(self, work: Callable[[], Result]) -> Result:
+        """Do with an artefact what nobody knows yet that it can. ArtifactError where it cannot."""
         try:
             with stop_after(SMOKE_SECONDS) as self._run_options:
-                return self.score(histories, candidates)
+                return work()
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             message = (
-                f"artefact {self.name} {self.version} cannot score its recorded histories within "
+                f"artefact {self.name} {self.version} cannot make its recorded inference within "
                 f"{SMOKE_SECONDS:g} s and {MEMORY_SHARE:.0%} of the memory: {reason}"
             )
             raise ArtifactError(message) from error
@@ -260,7 +261,8 @@ class EncoderScorer:
                 smoke.items, smoke.event_types, smoke.times_ms, smoke.place_cells, strict=True
             )
         ]
-        scores = self._score_in_time(histories, np.array(smoke.candidates, np.int64))
+        candidates = np.array(smoke.candidates, np.int64)
+        scores = self._bounded(lambda: self.score(histories, candidates))
         expected = (smoke.top_log_probs, smoke.candidate_log_probs)
         for found, recorded in zip(scores[1:], expected, strict=True):
             wanted = np.array(recorded, np.float32)
@@ -273,7 +275,8 @@ class EncoderScorer:
                 )
                 raise ArtifactError(message)
         if self.text is not None:
-            places = self.text.encode(smoke.titles, [()] * len(smoke.titles))
+            encode = self.text.encode
+            places = self._bounded(lambda: encode(smoke.titles, [()] * len(smoke.titles)))
             found = np.column_stack(places)
             wanted = np.array(smoke.text_vectors, np.float32)
             lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)

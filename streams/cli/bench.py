@@ -173,6 +173,8 @@ def users(
               help="Mean load as a part of the capacity, bursts included.")  # fmt: skip
 @click.option("--burst", type=click.FloatRange(1), default=10.0, show_default=True,
               help="Rate of a burst as a multiple of the load between bursts.")  # fmt: skip
+@click.option("--capacity", type=click.FloatRange(1), metavar="N",
+              help="Clicks a second that the worker holds; else found out first.")  # fmt: skip
 @click.option("--short", is_flag=True,
               help="40 seconds of load, with smaller bursts; memory is not judged.")  # fmt: skip
 @click.option("--model", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -187,6 +189,7 @@ def soak(
     minutes: float,
     share: float,
     burst: float,
+    capacity: float | None,
     short: bool,
     model: Path | None,
     store: str,
@@ -212,9 +215,9 @@ def soak(
         except ImportError as error:
             raise Failure("--png needs matplotlib: pip install 'freshrec[train]'.") from error
     plan = (
-        SoakPlan.short(share, burst)
+        SoakPlan.short(share, burst, capacity)
         if short
-        else SoakPlan(seconds=minutes * 60, share=share, burst=burst)
+        else SoakPlan(seconds=minutes * 60, share=share, burst=burst, capacity=capacity)
     )
     with failures(KafkaUnavailable, RuntimeError, ArtifactError):
         figures = run(

@@ -126,7 +126,7 @@ def test_a_graph_that_could_do_anything_is_refused_before_it_is_loaded(
 def test_a_graph_that_wants_all_memory_fails_and_the_process_does_not(
     artifact: Artifact, tmp_path: Path
 ):
-    with pytest.raises(ArtifactError, match="cannot score its recorded histories within"):
+    with pytest.raises(ArtifactError, match="cannot make its recorded inference within"):
         EncoderScorer.load(changed(artifact, tmp_path, with_huge_memory))
     good = EncoderScorer.load(artifact.path)
     assert np.isfinite(good.score([], np.zeros((0, 1), np.int64)).top_log_probs).all()

@@ -26,18 +26,23 @@ class SoakPlan(msgspec.Struct, frozen=True):
     users: int = 5_000
     window_events: int = 50
     seed: int = 7
+    capacity: float | None = None
+    """Clicks a second, where it is known; None: looked for."""
     first_rate: float = 200.0
     """Clicks a second of the first step of the search for the capacity."""
     step_factor: float = 1.25
     step_seconds: float = 4.0
 
     @classmethod
-    def short(cls, share: float = 0.8, burst: float = 10.0) -> SoakPlan:
+    def short(
+        cls, share: float = 0.8, burst: float = 10.0, capacity: float | None = None
+    ) -> SoakPlan:
         """About a minute and a half in all: the same with everything smaller."""
         return cls(
             seconds=40.0,
             share=share,
             burst=burst,
+            capacity=capacity,
             period_seconds=20.0,
             window_events=20,
             step_factor=1.5,
