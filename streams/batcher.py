@@ -106,9 +106,9 @@ class Batcher:
         return len(self._queue)
 
     @property
-    def oldest_wait_seconds(self) -> float:
-        """How long the first user in the queue has waited."""
-        return self._queue.oldest_wait_seconds
+    def oldest_pending_seconds(self) -> float:
+        """How long ago the oldest click came in whose list no broker has acknowledged yet."""
+        return max(self._queue.oldest_pending_seconds, self._publication.oldest_unconfirmed_seconds)
 
     async def run(self) -> None:
         """Serve the queue until cancelled."""

@@ -77,6 +77,9 @@ class ModelWatch:
             if not isinstance(error, ArtifactError):
                 self.refusal = f"it cannot be loaded: {error!r}"
             self._metrics.model_reloads_total.labels("refused").inc()
+            self._metrics.model_refused.set(1)
+            if self._batcher.scorer is None:
+                self._metrics.gpu_fallback.set(self._meant_for_gpu())
             serving = self._batcher.scorer
             stays = f"model {serving.version} stays" if serving else "lists come from the graph"
             log.error("model refused: %s; %s", self.refusal, stays)
@@ -86,8 +89,17 @@ class ModelWatch:
         self._on_model(scorer)
         self._batcher.scorer = scorer
         self._metrics.model_reloads_total.labels("loaded").inc()
+        self._metrics.model_refused.set(0)
+        on_cpu = scorer.provider.startswith("CPU")
+        self._metrics.gpu_fallback.set(on_cpu and self._meant_for_gpu())
         self._metrics.model_loaded(scorer.name, scorer.version, DEFAULT_VARIANT, time.time())
         log.info("model %s %s serves on %s", scorer.name, scorer.version, scorer.provider)
+
+    def _meant_for_gpu(self) -> bool:
+        from model.scorer import cuda_devices
+
+        engine = self._settings.engine
+        return engine == "cuda" or (engine == "auto" and cuda_devices() > 0)
 
     def _load(self, directory: Path) -> "EncoderScorer":
         from model.scorer import EncoderScorer

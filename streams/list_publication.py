@@ -78,15 +78,26 @@ class ListPublication:
         self._changelog = changelog_topic(settings, "lists")
         self._one_at_a_time = asyncio.Lock()
         """First come, first served."""
+        self._unconfirmed: dict[int, float] = {}
+        """Of lists on their way, by their batch: monotonic seconds of the oldest click."""
         self._sequence = 0
         self._id_prefix = f"rec-{time.time_ns():x}-"
 
     async def publish(self, batch: ScoredBatch) -> None:
         """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
         async with self._one_at_a_time:
-            for partition, lists in self._made(batch).items():
+            made = self._made(batch)
+            for lists in made.values():
+                self._unconfirmed[id(lists)] = min(entry.since for entry, _, _ in lists)
+            for partition, lists in made.items():
                 records = [(entry.user_id.encode(), body) for entry, _, body in lists]
                 await self._send(partition, records, lists)
+
+    @property
+    def oldest_unconfirmed_seconds(self) -> float:
+        """How long ago the oldest click came in whose list is made and not yet acknowledged."""
+        oldest = min(self._unconfirmed.values(), default=None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
         """Replace a user's published list, and what is remembered of it, by tombstones.
@@ -168,6 +179,7 @@ class ListPublication:
                     ticket.fail(error)
             self._fail(error)
             raise
+        self._unconfirmed.pop(id(lists), None)
         now_ms = self._now_ms()
         for entry, chosen, _ in lists:
             self._count(entry, chosen, now_ms)

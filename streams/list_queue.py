@@ -181,6 +181,14 @@ class ListQueue:
         first = next(iter(self._waiting.values()), None)
         return 0.0 if first is None else time.monotonic() - first.since
 
+    @property
+    def oldest_pending_seconds(self) -> float:
+        """How long the oldest of all has waited, those included that a batch has taken."""
+        taken = (entry.since for entries in self._taken.values() for entry in entries)
+        oldest = min(taken, default=None)
+        waited = 0.0 if oldest is None else time.monotonic() - oldest
+        return max(waited, self.oldest_wait_seconds)
+
     async def someone(self) -> None:
         """Wait until there is a user to take."""
         while not self._waiting:

@@ -31,6 +31,7 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 DEFAULT_VARIANT = "A"
 NO_VARIANT = "none"  # the variant label of a list that no model took part in
+TABLES = ("windows", "graph", "lists")
 EVICTIONS = (("graph", "neighbour_cap"),)
 INFERENCE_OUTCOMES = ("ok", "failed", "deadline")
 RELOAD_OUTCOMES = ("loaded", "refused")
@@ -142,22 +143,30 @@ class Metrics:
             _FRESHNESS,
         )
         self.oldest_pending_event_seconds = self._gauge(
-            "oldest_pending_event_seconds", "Age of the oldest click read whose list is not yet out"
+            "oldest_pending_event_seconds",
+            "Time since the oldest click was read whose list is not yet acknowledged",
         )
         self.consumer_lag_records = self._gauge(
             "consumer_lag_records", "Records not yet read", ("topic", "partition")
         )
 
     def _state(self) -> None:
-        self.window_users = self._gauge("window_users", "Users with a window on this worker")
+        self.window_users = self._gauge(
+            "window_users", "Users whose window is unpacked in memory, at most 100,000 a partition"
+        )
         self.graph_items = self._gauge("graph_items", "Items of the graph")
         self.graph_edges = self._gauge("graph_edges", "Edges of the graph")
         self.catalogue_items = self._gauge("catalogue_items", "Items of the catalogue")
         self.cold_items = self._gauge(
             "cold_items", "Items that the encoder never saw and scores by their text"
         )
+        self.table_bytes = self._gauge(
+            "table_bytes", "Size of a table on this worker, in memory and on disk", ("table",),
+            ((name,) for name in TABLES),
+        )  # fmt: skip
         self.table_recovery_seconds = self._gauge(
-            "table_recovery_seconds", "Time the last recovery of tables took"
+            "table_recovery_seconds",
+            "Time the last recovery of tables took; of one that runs, so far",
         )
         self.evictions_total = self._counter(
             "evictions", "Entries dropped to keep a bound", ("table", "reason"), EVICTIONS
@@ -193,6 +202,12 @@ class Metrics:
             "model_reloads", "Attempts to load a model", ("outcome",),
             ((name,) for name in RELOAD_OUTCOMES),
         )  # fmt: skip
+        self.model_refused = self._gauge(
+            "model_refused", "1 while the newest artefact of the model directory is refused"
+        )
+        self.gpu_fallback = self._gauge(
+            "gpu_fallback", "1 while a GPU is there or asked for and no encoder runs on it"
+        )
         self.unknown_items_total = self._counter(
             "unknown_items", "Window events whose item the encoder does not know"
         )

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, cast
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +29,7 @@ Change = tuple[bytes, bytes | None]
 
 _OFFSET_KEY = b"\x00next-offset"
 _MIB = 1024 * 1024
+_SIZES = ("rocksdb.live-sst-files-size", "rocksdb.cur-size-all-mem-tables")
 
 
 # What the machine lacks, as RocksDB passes it on: the files themselves may be sound.
@@ -44,6 +54,10 @@ class Store(Protocol):
 
     next_offset: int
     """Changelog offset of the first record that this store does not reflect."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes, in memory and on disk, about; 0 once closed. Cheap to ask."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -74,6 +88,12 @@ class MemoryStore:
     def __init__(self) -> None:
         self.next_offset = 0
         self._data: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Of keys and values."""
+        return self._bytes
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -82,11 +102,15 @@ class MemoryStore:
     def apply(self, changes: Iterable[Change], next_offset: int) -> None:
         """Write changes and the offset they bring the store to."""
         data = self._data
+        grown = 0
         for key, value in changes:
-            if value is None:
-                data.pop(key, None)
-            else:
+            before = data.pop(key, None) if value is None else data.get(key)
+            if before is not None:
+                grown -= len(key) + len(before)
+            if value is not None:
                 data[key] = value
+                grown += len(key) + len(value)
+        self._bytes += grown
         self.next_offset = next_offset
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
@@ -96,6 +120,7 @@ class MemoryStore:
     def clear(self) -> None:
         """Forget everything; the offset is 0 again."""
         self._data.clear()
+        self._bytes = 0
         self.next_offset = 0
 
     def close(self) -> None:
@@ -131,6 +156,14 @@ class RocksStore:
         self._db = Rdict(str(self._path), options, access_type=AccessType.read_write())
         stored = self._db.get(_OFFSET_KEY)
         self.next_offset = int.from_bytes(stored, "big") if stored is not None else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the files in use, and of what is still in memory; 0 once closed."""
+        try:
+            return sum(self._db.property_int_value(name) or 0 for name in _SIZES)
+        except DbClosedError:
+            return 0
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""

@@ -59,6 +59,11 @@ class TablePartition(Generic[State]):
         """Changelog offset of the first record that the store does not reflect."""
         return self._store.next_offset
 
+    @property
+    def size_bytes(self) -> int:
+        """What the store takes, in memory and on disk, about."""
+        return self._store.size_bytes
+
     def get(self, key: str) -> State | None:
         """The state of a key, or None. What is returned may be changed and `put` back."""
         try:

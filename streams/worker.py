@@ -144,6 +144,8 @@ class Worker(Lifecycle):
         self._gauges = Gauges(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery: asyncio.Task[None] | None = None
+        self.recovering_since: float | None = None
+        """Monotonic seconds at which the recovery that runs began; None: none runs."""
 
     # -- life
 
@@ -217,6 +219,7 @@ class Worker(Lifecycle):
             self._recovery.cancel()
             await asyncio.wait([self._recovery])
             self._recovery = None
+        self.recovering_since = None
         self._close_partitions()
 
     def _close_partitions(self) -> None:
@@ -241,6 +244,7 @@ class Worker(Lifecycle):
         self.graph_follower.follow(
             {p: o for p, o in self._replica_offsets.items() if p not in self.owned}
         )
+        self.recovering_since = time.monotonic()
         self._recovery = self._spawn(self._recover(list(self.owned.values())))
 
     async def _recover(self, partitions: list[Partition]) -> None:
@@ -259,6 +263,7 @@ class Worker(Lifecycle):
                 if key != _CHAIN:
                     self.replica.apply(key.decode(), blob)
             self._replica_offsets[partition.number] = partition.graph.next_offset
+        self.recovering_since = None
         self.metrics.table_recovery_seconds.set(seconds)
         self.health.ready("partitions")
 

@@ -1,6 +1,7 @@
 """What every test gets: a clean environment, steady property tests, Kafka where there is one."""
 
 import os
+import shutil
 from typing import Any
 
 import pytest
@@ -37,6 +38,29 @@ def kafka_installed() -> None:
         if os.environ.get(REQUIRE_KAFKA) == "1":
             pytest.fail(f"{REQUIRE_KAFKA}=1, but: {error}")
         pytest.skip(str(error))
+
+
+def program(name: str, package: str) -> str:
+    """Path of a program; skips where it is missing, or fails there if FRESHREC_REQUIRE_KAFKA=1."""
+    path = shutil.which(name)
+    if path is None:
+        words = f"{name} is not installed (Debian: apt-get install {package})"
+        if os.environ.get(REQUIRE_KAFKA) == "1":
+            pytest.fail(f"{REQUIRE_KAFKA}=1, but {words}")
+        pytest.skip(words)
+    return path
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus's checker of rules, configurations and metrics."""
+    return program("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def prometheus_server() -> str:
+    """The Prometheus server itself."""
+    return program("prometheus", "prometheus")
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,20 @@ async def test_a_ticket_waits_until_the_broker_has_the_list_and_what_is_remember
     await ticket.published()
 
 
+async def test_a_click_is_pending_until_its_list_is_acknowledged(bench: Bench) -> None:
+    bench.publisher.generous = False
+    ticket = bench.clicks(ann=1)
+    assert bench.batcher.oldest_pending_seconds > 0
+    bench.start()
+    await until(lambda: bench.publisher.sent["freshrec-lists-changelog"])
+    assert len(bench.batcher) == 0
+    assert bench.batcher.oldest_pending_seconds > 0
+    for topic in (bench.settings.recommendations, "freshrec-lists-changelog"):
+        bench.publisher.acknowledge(topic)
+    await until(lambda: done(ticket))
+    assert bench.batcher.oldest_pending_seconds == 0
+
+
 async def test_an_engine_that_fails_degrades_its_lists_and_not_the_worker(bench: Bench) -> None:
     bench.scorer.error = RuntimeError("out of memory")
     bench.start(with_model=True)

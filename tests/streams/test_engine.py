@@ -40,5 +40,37 @@ async def test_a_model_that_cannot_be_loaded_is_refused_and_the_old_one_stays(
         metrics.registry.get_sample_value("freshrec_model_reloads_total", {"outcome": "refused"})
         == 1
     )
+    assert metrics.registry.get_sample_value("freshrec_model_refused") == 1
     (record,) = caplog.records
     assert record.getMessage() == f"model refused: {words}; model 7 stays"
+
+
+@pytest.mark.parametrize(
+    ("engine", "devices", "provider", "fallback"),
+    [
+        ("cpu", 1, "CPUExecutionProvider", 0),
+        ("auto", 0, "CPUExecutionProvider", 0),
+        ("auto", 1, "CPUExecutionProvider", 1),
+        ("auto", 1, "CUDAExecutionProvider", 0),
+        ("cuda", 0, None, 1),
+    ],
+)
+async def test_a_gpu_that_no_encoder_runs_on_shows(
+    engine: str, devices: int, provider: str | None, fallback: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("model.scorer.cuda_devices", lambda: devices)
+    metrics = Metrics()
+    settings = make_settings(model_dir=tmp_path, engine=engine)
+    watch = ModelWatch(settings, SimpleNamespace(scorer=None), metrics, lambda _: None)  # type: ignore[arg-type]
+
+    def load(_: Path) -> Any:
+        if provider is None:
+            raise ArtifactError("engine cuda finds no CUDA device")
+        buckets = SimpleNamespace(lengths=[8])
+        return SimpleNamespace(provider=provider, name="bert", version="1", buckets=buckets)
+
+    monkeypatch.setattr(watch, "_load", load)
+    await watch.load()
+    assert metrics.registry.get_sample_value("freshrec_gpu_fallback") == fallback
+    assert metrics.registry.get_sample_value("freshrec_model_refused") == (provider is None)

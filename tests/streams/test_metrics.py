@@ -1,18 +1,25 @@
 """Metrics: names, initialised series, and independence of instances."""
 
+import inspect
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import streams
+from streams import topics
 from streams.events import DegradedReason, RejectReason, ServedBy
-from streams.metrics import Metrics
+from streams.metrics import TABLES, Metrics
 
 # The contract: exported families, by their names as Prometheus stores them.
 FAMILIES = """
 events_total rejects_total duplicates_total replayed_total late_events_total rekeyed_total
 event_to_recommendation_seconds oldest_pending_event_seconds consumer_lag_records window_users
-graph_items graph_edges catalogue_items table_recovery_seconds evictions_total
-queue_size queue_seconds batch_size padding_ratio inference_seconds inference_total model_info
-model_loaded_timestamp_seconds model_reloads_total unknown_items_total recommendations_total
+graph_items graph_edges catalogue_items table_bytes table_recovery_seconds evictions_total
+gpu_fallback queue_size queue_seconds batch_size padding_ratio inference_seconds inference_total
+model_info model_refused model_loaded_timestamp_seconds model_reloads_total unknown_items_total recommendations_total
 degraded_total unchanged_suppressed_total publish_errors_total next_click_total
 next_click_hits_total catalogue_coverage_ratio event_loop_lag_seconds ready rebalances_total
 erasures_total
@@ -66,6 +73,35 @@ def test_freshness_buckets_have_edges_at_the_objectives() -> None:
         if name == "freshrec_event_to_recommendation_seconds_bucket"
     }
     assert {"0.001", "0.01", "0.05", "0.1", "60.0", "+Inf"} <= edges
+
+
+def test_every_metric_is_fed() -> None:
+    sources = (p for p in Path(streams.__file__).parent.rglob("*.py") if p.name != "metrics.py")
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    fed = set(re.findall(r"metrics\.(\w+)", text))
+    for method in (Metrics.judged, Metrics.model_loaded):
+        assert method.__name__ in fed
+        fed |= set(re.findall(r"self\.(\w+)", inspect.getsource(method)))
+    metrics = {name for name, value in vars(Metrics()).items() if hasattr(value, "describe")}
+    assert metrics - fed == set()
+
+
+def test_tables_are_those_that_a_partition_has() -> None:
+    assert TABLES == topics.TABLES
+
+
+def test_promtool_finds_nothing_wrong_with_names_types_and_help(promtool: str) -> None:
+    metrics = Metrics()
+    metrics.model_loaded("bert", "1", "A", 10.0)
+    metrics.engine_ready("cpu", ["50"])
+    metrics.consumer_lag_records.labels("clicks", "0").set(3)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=metrics.exposition(),
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_instances_do_not_share_state() -> None:

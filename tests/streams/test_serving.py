@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from http import HTTPStatus
 from typing import Any
@@ -176,6 +177,18 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
     assert _request(running, "/livez", "HEAD") == (200, b"")
     assert _request(running, "/livez", "POST")[0] == HTTPStatus.NOT_IMPLEMENTED
     assert running.url == f"http://127.0.0.1:{running.port}"
+
+
+async def test_a_scrape_is_answered_while_the_event_loop_is_busy(
+    server: tuple[Server, FakeReader],
+) -> None:
+    running, _ = server
+    with ThreadPoolExecutor(1) as scraper:
+        scrape = scraper.submit(_request, running, "/metrics")
+        # Not awaited: the loop stands still until the answer is here.
+        status, body = scrape.result(timeout=10)
+    assert status == 200
+    assert b"freshrec_events_total" in body
 
 
 def test_a_look_up_that_fails_is_an_answer_and_not_the_end(

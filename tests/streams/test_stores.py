@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.stores import MemoryStores, RocksStores, Store, StoreError, StoreFactory
+from streams.stores import MemoryStore, MemoryStores, RocksStores, Store, StoreError, StoreFactory
 
 Factory = Callable[[], StoreFactory]
 
@@ -87,6 +87,22 @@ def test_binary_keys_and_values_come_back_unchanged(factory: Factory) -> None:
     key, value = bytes(range(256)), bytes(reversed(range(256))) * 10
     store.apply([(key, value)], 1)
     assert store.get(key) == value
+
+
+def test_its_size_grows_shrinks_and_is_gone_with_what_it_holds(factory: Factory) -> None:
+    stores = factory()
+    store = stores.open("windows", 0)
+    empty = store.size_bytes
+    store.apply([(b"u%d" % n, b"x" * 1_000) for n in range(5_000)], 5_000)
+    full = store.size_bytes
+    assert 5_000_000 < full - empty < 8_000_000
+    if isinstance(store, MemoryStore):
+        store.apply([(b"u0", b"y" * 500), (b"u1", None), (b"u1", None)], 5_003)
+        assert store.size_bytes == full - 500 - 1_002
+    store.clear()
+    assert store.size_bytes == empty
+    store.close()
+    assert store.size_bytes == 0
 
 
 def test_a_damaged_rocksdb_directory_is_made_anew(tmp_path: Path) -> None:
