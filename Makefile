@@ -94,3 +94,5 @@ lock:  ## resolve the dependencies again, into requirements/
 	$(COMPILE) --all-extras -o requirements/all.txt
 	$(COMPILE) -c requirements/all.txt -o requirements/core.txt
 	$(COMPILE) -c requirements/all.txt --override requirements/cpu-overrides.in --no-emit-package onnxruntime-gpu -o requirements/cpu.txt
+	$(COMPILE) -c requirements/all.txt --extra gpu -o requirements/gpu.txt
+	$(COMPILE) -c requirements/all.txt --extra train --extra adapt --extra search --extra tensorboard --extra parquet -o requirements/train.txt
