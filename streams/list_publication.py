@@ -89,9 +89,14 @@ class ListPublication:
             made = self._made(batch)
             for lists in made.values():
                 self._unconfirmed[id(lists)] = min(entry.since for entry, _, _ in lists)
-            for partition, lists in made.items():
-                records = [(entry.user_id.encode(), body) for entry, _, body in lists]
-                await self._send(partition, records, lists)
+            try:
+                for partition, lists in made.items():
+                    records = [(entry.user_id.encode(), body) for entry, _, body in lists]
+                    await self._send(partition, records, lists)
+            except BaseException:  # no confirmation will come
+                for lists in made.values():
+                    self._unconfirmed.pop(id(lists), None)
+                raise
 
     @property
     def oldest_unconfirmed_seconds(self) -> float:
@@ -179,7 +184,8 @@ class ListPublication:
                     ticket.fail(error)
             self._fail(error)
             raise
-        self._unconfirmed.pop(id(lists), None)
+        finally:
+            self._unconfirmed.pop(id(lists), None)
         now_ms = self._now_ms()
         for entry, chosen, _ in lists:
             self._count(entry, chosen, now_ms)

@@ -242,6 +242,17 @@ def test_images_are_named_as_they_are_built_and_as_the_version() -> None:
         assert compose["services"]["worker"]["build"]["target"] in stages()
 
 
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml"])
+def test_compose_files_are_as_their_specification_has_it(name: str) -> None:
+    compose_spec = pytest.importorskip("compose_spec")
+    text = (ROOT / "docker" / name).read_text()
+    # A variable is Docker's to fill in; the default stands in.
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    compose_spec.PyCompose.from_yaml(text).validate()
+    with pytest.raises(ValueError, match="targett"):
+        compose_spec.PyCompose.from_yaml(text.replace("target:", "targett:"))
+
+
 def test_no_image_is_without_a_version() -> None:
     for service in COMPOSE["services"].values():
         assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])

@@ -93,12 +93,14 @@ def test_its_size_grows_shrinks_and_is_gone_with_what_it_holds(factory: Factory)
     stores = factory()
     store = stores.open("windows", 0)
     empty = store.size_bytes
-    store.apply([(b"u%d" % n, b"x" * 1_000) for n in range(5_000)], 5_000)
+    store.apply([(b"u%04d" % n, b"x" * 1_000) for n in range(5_000)], 5_000)
     full = store.size_bytes
     assert 5_000_000 < full - empty < 8_000_000
     if isinstance(store, MemoryStore):
-        store.apply([(b"u0", b"y" * 500), (b"u1", None), (b"u1", None)], 5_003)
-        assert store.size_bytes == full - 500 - 1_002
+        assert full == 5_000 * 1_005
+        store.apply([(b"u%04d" % n, None) for n in range(4_900)], 9_900)
+        store.apply([(b"u4999", b"y")], 9_901)
+        assert store.size_bytes == 99 * 1_005 + 6
     store.clear()
     assert store.size_bytes == empty
     store.close()
