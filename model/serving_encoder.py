@@ -23,51 +23,80 @@ from model.net import SequenceEncoder
 _MASKED = -1e9
 
 
-class _Attention(nn.Module):
-    """One BERT layer's weights, fused for inference."""
+class _Layer(nn.Module):
+    """One BERT layer's weights, arranged for inference.
+
+    Each head has projections of its own, so that nothing is split, transposed or joined between
+    the products. Biases that can stand elsewhere do: a key's vanishes in the softmax, whose weights
+    sum to 1, so that a value's passes through to the output; the second one of the feed-forward
+    part is added by the norm before it, whose result is what it is added to.
+    """
 
     def __init__(self, layer: Any, heads: int) -> None:
         super().__init__()
-        attention = layer.attention.self
+        attention, output = layer.attention.self, layer.attention.output
         dim = attention.query.in_features
         self.heads, self.head_dim, self.dim = heads, dim // heads, dim
         self.scale = 1 / math.sqrt(self.head_dim)
-        self.output, self.after = layer.attention.output, layer
+        of_heads = (heads, self.head_dim, dim)
         query, key, value = attention.query, attention.key, attention.value
-        self.query_weight, self.query_bias = query.weight, query.bias
-        self.value_bias = value.bias
-        self.fused_weight = torch.cat([query.weight, key.weight, value.weight])
-        self.fused_bias = torch.cat([query.bias, key.bias, value.bias])
-        self.key_weight = key.weight.reshape(heads, self.head_dim, dim)
-        self.value_weight = value.weight.reshape(heads, self.head_dim, dim).transpose(1, 2)
+        self.query_weight = (query.weight * self.scale).reshape(of_heads)
+        self.query_bias = (query.bias * self.scale).reshape(heads, self.head_dim)
+        self.key_weight = key.weight.reshape(of_heads)
+        self.value_weight = value.weight.reshape(of_heads)
+        self.output_weight = output.dense.weight.reshape(dim, heads, self.head_dim).transpose(0, 1)
+        self.output_bias = output.dense.bias + output.dense.weight @ value.bias
+        inner, after = layer.intermediate.dense, layer.output.dense
+        norm = output.LayerNorm
+        self.norm_weight, self.norm_bias = norm.weight, norm.bias + after.bias
+        self.norm_eps = norm.eps
+        self.inner_weight = inner.weight
+        self.inner_bias = inner.bias - inner.weight @ after.bias
+        self.after_weight = after.weight
+        self.after_norm = layer.output.LayerNorm
 
-    def _feed_forward(self, attended: Tensor, residual: Tensor) -> Tensor:
-        attended = self.output.LayerNorm(self.output.dense(attended) + residual)
-        inner = functional.gelu(self.after.intermediate.dense(attended))
-        result: Tensor = self.after.output.LayerNorm(self.after.output.dense(inner) + attended)
+    def _joined(self, attended: Sequence[Tensor]) -> Tensor:
+        """(N, d) from (N, d/H) of every head."""
+        joined = functional.linear(attended[0], self.output_weight[0], self.output_bias)
+        for values, weight in zip(attended[1:], self.output_weight[1:], strict=True):
+            joined = torch.addmm(joined, values, weight.t())
+        return joined
+
+    def _feed_forward(self, states: Tensor) -> Tensor:
+        """(N, d) from (N, d), both norms included."""
+        states = functional.layer_norm(
+            states, (self.dim,), self.norm_weight, self.norm_bias, self.norm_eps
+        )
+        inner = functional.gelu(functional.linear(states, self.inner_weight, self.inner_bias))
+        result: Tensor = self.after_norm(torch.addmm(states, inner, self.after_weight.t()))
         return result
 
     def every_position(self, states: Tensor, hidden: Tensor) -> Tensor:
-        """(B, L, d) from (B, L, d); hidden, 0 or _MASKED: (L, L), or (B, 1, 1, L)."""
+        """(B, L, d) from (B, L, d); hidden, 0 or _MASKED: (L, L), or (B, 1, L)."""
         size, length, _ = states.shape
-        fused = functional.linear(states, self.fused_weight, self.fused_bias)
-        query, key, value = (
-            part.reshape(size, length, self.heads, self.head_dim).transpose(1, 2)
-            for part in torch.split(fused, self.dim, dim=-1)
-        )  # each (B, H, L, d/H)
-        weights = torch.softmax(query @ key.transpose(2, 3) * self.scale + hidden, dim=-1)
-        attended = (weights @ value).transpose(1, 2).reshape(size, length, self.dim)
-        return self._feed_forward(attended, states)
+        flat = states.reshape(-1, self.dim)
+        shape = (size, length, self.head_dim)
+        attended = []
+        for head in range(self.heads):
+            query = functional.linear(flat, self.query_weight[head], self.query_bias[head])
+            key = functional.linear(flat, self.key_weight[head]).reshape(shape)
+            value = functional.linear(flat, self.value_weight[head]).reshape(shape)
+            scores = query.reshape(shape) @ key.transpose(1, 2) + hidden  # (B, L, L)
+            mixed = torch.softmax(scores, dim=-1) @ value
+            attended.append(mixed.reshape(-1, self.head_dim))
+        return self._feed_forward(self._joined(attended) + flat).reshape(size, length, self.dim)
 
     def last_position(self, states: Tensor, last: Tensor, beyond: Tensor) -> Tensor:
         """(B, d) from states (B, L, d) and the last state (B, d); beyond: (B, 1, L)."""
-        query = functional.linear(last, self.query_weight, self.query_bias)
+        query = functional.linear(
+            last, self.query_weight.reshape(self.dim, self.dim), self.query_bias.reshape(self.dim)
+        )
         query = query.reshape(-1, self.heads, self.head_dim).transpose(0, 1)  # (H, B, d/H)
         query = (query @ self.key_weight).transpose(0, 1)  # (B, H, d)
-        weights = torch.softmax(query @ states.transpose(1, 2) * self.scale + beyond, dim=-1)
+        weights = torch.softmax(query @ states.transpose(1, 2) + beyond, dim=-1)
         mixed = (weights @ states).transpose(0, 1)  # (H, B, d)
-        value = (mixed @ self.value_weight).transpose(0, 1).reshape(-1, self.dim)
-        return self._feed_forward(value + self.value_bias, last)
+        value = mixed @ self.value_weight.transpose(1, 2)  # (H, B, d/H)
+        return self._feed_forward(self._joined(value.unbind(0)) + last)
 
 
 class ServingEncoder(nn.Module):
@@ -97,7 +126,7 @@ class ServingEncoder(nn.Module):
             .clone()
         )
         self.norm = embeddings.LayerNorm
-        layers = [_Attention(layer, config.heads) for layer in encoder.bert.encoder.layer]
+        layers = [_Layer(layer, config.heads) for layer in encoder.bert.encoder.layer]
         self.full_layers, self.last_layer = layers[:-1], layers[-1]
         self.modules_of_layers = nn.ModuleList(layers)  # registers them
 
@@ -122,7 +151,7 @@ class ServingEncoder(nn.Module):
         beyond = (place[None, None, :] > last_place[:, None, None]).to(states.dtype) * _MASKED
         later = (place[None, :] > place[:, None]).to(states.dtype) * _MASKED
         for layer in self.full_layers:
-            states = layer.every_position(states, later if self.causal else beyond[:, None])
+            states = layer.every_position(states, later if self.causal else beyond)
         index = last_place[:, None, None].expand(-1, 1, states.shape[2])
         last = states.gather(1, index).squeeze(1)
         last = self.last_layer.last_position(states, last, beyond)
