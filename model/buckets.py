@@ -51,11 +51,14 @@ class Buckets(NamedTuple):
             raise ValueError(message)
         return next(batch for batch in self.batches if batch >= rows)
 
-    def plan(self, lengths: Sequence[int], *, pad_batch: bool) -> list[Group]:
+    def plan(
+        self, lengths: Sequence[int], *, pad_batch: bool, side_by_side: int = 1
+    ) -> list[Group]:
         """Groups that together hold every row exactly once, the cheapest partition.
 
         lengths: events of each row's window. With `pad_batch` a group's batch is a bucket, else
-        its number of rows.
+        its number of rows. side_by_side: calls that run at a time; what is worth it is cut into
+        so many parts.
         """
         by_length: dict[int, list[int]] = {}
         for row, events in enumerate(lengths):
@@ -78,12 +81,18 @@ class Buckets(NamedTuple):
             rows_of_group = sorted(
                 row for length in present[start:end] for row in by_length[length]
             )
-            groups.extend(self._cut(rows_of_group, present[end - 1], pad_batch=pad_batch))
+            groups.extend(
+                self._cut(rows_of_group, present[end - 1], side_by_side, pad_batch=pad_batch)
+            )
             end = start
         return groups
 
-    def _cut(self, rows: list[int], length: int, *, pad_batch: bool) -> list[Group]:
-        limit = self.batches[-1]
+    def _cut(
+        self, rows: list[int], length: int, side_by_side: int, *, pad_batch: bool
+    ) -> list[Group]:
+        worth_a_call = -(-CALL_COST_EVENTS // length)
+        part = max(-(-len(rows) // side_by_side), worth_a_call)
+        limit = min(part, self.batches[-1])
         parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
         return [
             Group(part, length, self.batch_for(len(part)) if pad_batch else len(part))

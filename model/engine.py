@@ -51,11 +51,12 @@ def choose_providers(engine: str, devices: int, available: Sequence[str]) -> lis
     return [CUDA, CPU]
 
 
-def open_session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
+def open_session(model: bytes, engine: str) -> tuple[Any, str]:
     """An ONNX Runtime session of ONNX bytes, and the provider that it runs on.
 
-    threads: of one call. EngineError where the engine is not to be had, else ArtifactError: also
-    for a graph that could run for ever, reads other files or needs other libraries.
+    A call takes one thread of the CPU. EngineError where the engine is not to be had, else
+    ArtifactError: also for a graph that could run for ever, reads other files or needs other
+    libraries.
     """
     fault = graph_fault(model)
     if fault is not None:
@@ -65,11 +66,9 @@ def open_session(model: bytes, engine: str, threads: int) -> tuple[Any, str]:
     if CUDA in providers and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA and cuDNN from their Python packages, where those are installed
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Spinning between two batches would burn a core that the event loop needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if providers == [CPU]:
         bound_memory(options)
     # On a CPU the fused norm is slower than its parts: 5,000 against 5,700 windows/s (d = 64).

@@ -1,7 +1,7 @@
 """Histories to the inputs of an engine: their last known events, grouped by length and padded."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ class WindowReader:
     def window(self, history: History) -> ServedWindow:
         """The events of a history that the encoder sees."""
         index = self._item_index
-        ids = [index.get(item, 0) for item in history.items]
+        ids = list(map(index.get, history.items, repeat(0)))
         columns: tuple[Sequence[Any], ...] = history[1:]
         unknown = ids.count(0)
         if unknown:

@@ -6,7 +6,8 @@ matrix products, so equality is within 1e-5 of a log-probability, not bitwise.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,8 +66,10 @@ class EncoderScorer:
         *,
         max_batch: int,
         loaded_at: float,
+        side_by_side: int = 1,
         text: ItemTextEncoder | None = None,
     ) -> None:
+        """side_by_side: calls of the engine that one batch may have running at a time."""
         self.manifest = manifest
         self.text = text
         """Places new items by their text; None: without item text, or without `tokenizers`."""
@@ -83,6 +86,8 @@ class EncoderScorer:
         self._run_options: Any = None
         # A GPU replays one plan per shape; on a CPU padded rows would only be wasted work.
         self._pad_batch = provider != CPU
+        self._side_by_side = side_by_side
+        self._pool = ThreadPoolExecutor(side_by_side, "encoder") if side_by_side > 1 else None
 
     @classmethod
     def load(
@@ -97,7 +102,7 @@ class EncoderScorer:
         """Load an artefact and let it reproduce its recorded scores.
 
         engine: `auto` takes CUDA where a device is visible, else the CPU; `cuda` never falls
-        back. threads: of the engine, for one call. ArtifactError (or EngineError) on any fault.
+        back. threads: of the CPU, for one batch. ArtifactError (or EngineError) on any fault.
         """
         artifact = load_artifact(path)
         scorer = cls.of_model(
@@ -126,9 +131,19 @@ class EncoderScorer:
         now: Callable[[], float] = time.time,
     ) -> "EncoderScorer":
         """A scorer of ONNX bytes that are not (yet) an artefact on disk."""
-        session, provider = open_session(model, engine, threads)
+        # Calls of one thread each, side by side, beat one call that all threads share: they wait
+        # for each other at the end of a batch and not after every operator.
+        session, provider = open_session(model, engine)
         check_signature(manifest, session)
-        return cls(manifest, items, session, provider, max_batch=max_batch, loaded_at=now())
+        return cls(
+            manifest,
+            items,
+            session,
+            provider,
+            max_batch=max_batch,
+            loaded_at=now(),
+            side_by_side=threads if provider == CPU else 1,
+        )
 
     def item_index(self, item_id: str) -> int:
         """Encoder id of an item, 0 if the encoder does not know it."""
@@ -176,7 +191,9 @@ class EncoderScorer:
         known = np.array(lengths, dtype=np.int64) > 0
         calls = [
             (group, self._windows.inputs(group, windows, candidates))
-            for group in self.buckets.plan(lengths, pad_batch=self._pad_batch)
+            for group in self.buckets.plan(
+                lengths, pad_batch=self._pad_batch, side_by_side=self._side_by_side
+            )
         ]
         return PreparedBatch(
             len(histories),
@@ -216,10 +233,10 @@ class EncoderScorer:
         hidden = np.zeros((rows_of_states, self.manifest.dim), np.float32)
         log_normalizers = np.zeros(rows_of_states, np.float32)
         outputs = OUTPUTS + STATE_OUTPUTS if with_states else OUTPUTS
-        for group, inputs in prepared.calls:
-            ids, log_probs, of_candidates, *state = self._session.run(
-                outputs, inputs, self._run_options
-            )
+        results = self._results(outputs, [inputs for _, inputs in prepared.calls])
+        for (group, _), (ids, log_probs, of_candidates, *state) in zip(
+            prepared.calls, results, strict=True
+        ):
             rows, size = group.rows, len(group.rows)
             if with_states:
                 hidden[rows], log_normalizers[rows] = state[0][:size], state[1][:size]
@@ -234,6 +251,19 @@ class EncoderScorer:
             candidate_log_probs[unknown] = -np.inf
         scores = Scores(top_ids, top_log_probs, candidate_log_probs)
         return scores, States(hidden, log_normalizers)
+
+    def _results(
+        self, outputs: Sequence[str], calls: Sequence[dict[str, IntArray]]
+    ) -> Iterable[list[Any]]:
+        """What the engine gives for every call, in their order."""
+
+        def result(inputs: dict[str, IntArray]) -> list[Any]:
+            given: list[Any] = self._session.run(outputs, inputs, self._run_options)
+            return given
+
+        if self._pool is None or len(calls) == 1:
+            return map(result, calls)
+        return self._pool.map(result, calls)
 
     def score(self, histories: Sequence[History], candidates: IntArray) -> Scores:
         """`prepare` and `run` in one."""

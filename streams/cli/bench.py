@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from streams.cli.bench_pipeline import pipeline
+from streams.cli.bench_scorer import scorer
 from streams.cli.options import Failure, emit, failures, json_option, set_up_logging
 
 
 @click.group()
 def bench() -> None:
     """Reproducible figures. With --json exactly one object on standard output."""
+
+
+bench.add_command(scorer)
+bench.add_command(pipeline)
 
 
 @bench.command()

@@ -50,3 +50,12 @@ def test_one_long_window_does_not_make_sixty_short_ones_long():
 
 def test_a_few_rows_of_similar_length_run_in_one_call():
     assert len(Buckets.up_to(200, 64).plan([5, 12, 20], pad_batch=False)) == 1
+
+
+def test_a_group_is_cut_for_calls_side_by_side_where_a_part_is_worth_a_call():
+    buckets = Buckets.up_to(50, 64)
+    parts = buckets.plan([50] * 64, pad_batch=False, side_by_side=2)
+    assert [group.batch for group in parts] == [32, 32]
+    few = CALL_COST_EVENTS // 50
+    assert len(buckets.plan([50] * few, pad_batch=False, side_by_side=2)) == 1
+    assert sorted(row for group in parts for row in group.rows) == list(range(64))

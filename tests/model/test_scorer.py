@@ -47,6 +47,18 @@ def test_the_same_batch_scores_bitwise_the_same_from_several_threads(scorer: Enc
             assert all((a == b).all() for a, b in zip(scores, expected, strict=True))
 
 
+def test_calls_side_by_side_give_every_user_the_same_scores(
+    artifact: Artifact, scorer: EncoderScorer
+):
+    two = EncoderScorer.load(artifact.path, engine="cpu", threads=2)
+    histories = [make_history(seed, 20) for seed in range(40)]
+    candidates = np.tile(np.arange(1, 9, dtype=np.int64), (40, 1))
+    prepared = two.prepare(histories, candidates)
+    assert [group.batch for group, _ in prepared.calls] == [20, 20]
+    for found, wanted in zip(two.run(prepared), scorer.score(histories, candidates), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+
+
 def test_candidates_get_the_log_probabilities_of_the_top_list(scorer: EncoderScorer):
     history = make_history(4, 10)
     everything = np.arange(61, dtype=np.int64)[None]

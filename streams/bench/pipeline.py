@@ -1,0 +1,267 @@
+"""`freshrec bench pipeline`: the whole job with the encoder on a real Kafka.
+
+First a backlog: how many clicks and lists a second one worker makes, and how many the encoder alone
+would make of such windows with the same threads. Then clicks at given rates in an open loop: how
+long after its planned instant a click is on a list that a subscriber has.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import random
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import msgspec
+import numpy as np
+from confluent_kafka import Producer
+
+from model.artifact import DEMO_ARTIFACT, load_artifact
+from model.scorer import EncoderScorer, History
+from streams.bench.open_loop import (
+    Clicks,
+    Subscriber,
+    latencies,
+    quantile,
+    send_at_rate,
+)
+from streams.bench.oracle import latest, read_topic
+from streams.bench.progress import Progress
+from streams.broker import KafkaCluster
+from streams.settings import Settings
+from streams.topics import changelog_topic, make_topics
+from streams.worker_process import WorkerProcess, free_port, is_ready
+
+_READY_SECONDS = 120.0
+_QUIET_SECONDS = 2.0
+"""After the last list that comes within this time, no more are waited for."""
+_CANDIDATES = 100
+
+
+class PipelineBench(msgspec.Struct, frozen=True):
+    """What to run. Without `bootstrap` the run starts a Kafka of its own."""
+
+    rates: Sequence[float] = (1_000.0, 5_000.0)
+    """Clicks a second."""
+    seconds: float = 20.0
+    """At each rate, after a fifth of it that is not counted."""
+    clicks: int = 40_000
+    """In the backlog; before it, windows are filled."""
+    users: int = 2_000
+    model: Path = DEMO_ARTIFACT
+    engine: str = "cpu"
+    threads: int = 1
+    store: str = "rocksdb"
+    partitions: int = 4
+    bootstrap: str | None = None
+
+
+class Latency(msgspec.Struct):
+    """From the planned instant of a click to a list that includes it, at the subscriber."""
+
+    rate: float
+    clicks: int
+    lists: int
+    p50: float
+    p99: float
+    p999: float
+    longest: float
+
+
+class PipelineFigures(msgspec.Struct):
+    """What the run measured; the JSON object of `--json`."""
+
+    engine: str
+    model: str
+    store: str
+    users: int
+    clicks: int
+    """Of the backlog, in the measured time."""
+    seconds: float
+    clicks_per_second: float
+    lists_per_second: float
+    engine_limit_lists_per_second: float
+    """The encoder alone on full windows with as many threads, before and after the backlog."""
+    limit_ratio: float
+    latency_seconds: list[Latency]
+    bytes_per_user: float
+    """Of a window in the changelog, at the end."""
+    bytes_per_item: float
+    """Of an item of the graph in the changelog, at the end."""
+    peak_rss_bytes: int
+    cpu_seconds: dict[str, float]
+    """Of the worker while it worked off the backlog: its event loop (clicks, windows, graph,
+    ranking, messages), and its other threads (encoder, Kafka's consumer, RocksDB).
+    `encoder_elapsed` is the time that the encoder's calls took."""
+
+
+def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> PipelineFigures:
+    """Publish, work off, measure. RuntimeError when the worker dies or a click is on no list."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bootstrap = bench.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
+        run_id = f"bench-{time.time_ns():x}"
+        port = free_port()
+        flags: dict[str, Any] = {
+            "bootstrap": bootstrap,
+            "group": run_id,
+            "topic_prefix": f"{run_id}-",
+            "partitions": bench.partitions,
+            "store": bench.store,
+            "state_dir": directory / "state",
+            "model_dir": bench.model,
+            "engine": bench.engine,
+            "inference_threads": bench.threads,
+            "metrics_port": port,
+        }
+        settings = Settings(**{**flags, "model_dir": Path(bench.model)})
+        asyncio.run(make_topics(settings))
+        manifest = load_artifact(bench.model).manifest
+        limits = [_engine_limit(bench)]
+        tell(f"the encoder alone: {limits[0]:.0f} lists/s")
+        items = EncoderScorer.load(bench.model, engine="cpu").items
+        clicks = Clicks(bench.users, items, seed=7)
+        worker = stack.enter_context(WorkerProcess(flags, directory / "worker.log"))
+        _until_ready(worker, port)
+        progress = stack.enter_context(Progress(settings, settings.clicks))
+        lists = stack.enter_context(Progress(settings, settings.recommendations))
+        fill = bench.users * manifest.max_length
+        _publish(settings, clicks, fill)
+        progress.wait(fill, worker, 900)
+        tell("the windows are filled")
+        _publish(settings, clicks, bench.clicks)
+        total = fill + bench.clicks
+        started = progress.wait(fill + bench.clicks // 10, worker, 120)
+        first_clicks, first_lists = progress.committed(), lists.end()
+        cpu_before = _cpu_seconds(worker.pid, port)
+        ended = progress.wait(total, worker, 900)
+        seconds = ended - started
+        cpu = {name: round(at - cpu_before[name], 2)
+               for name, at in _cpu_seconds(worker.pid, port).items()}  # fmt: skip
+        made = lists.end() - first_lists
+        limits.append(_engine_limit(bench))
+        limit = mean(limits)
+        done = total - first_clicks
+        tell(f"{done / seconds:.0f} clicks/s, {made / seconds:.0f} lists/s")
+        found = []
+        for number, rate in enumerate(bench.rates):
+            told = _at_rate(bench, settings, clicks._replace(seed=11 + number), rate)
+            tell(
+                f"at {rate:.0f} clicks/s: p50 {told.p50 * 1e3:.1f} ms, p99 {told.p99 * 1e3:.1f} ms"
+            )
+            found.append(told)
+        return PipelineFigures(
+            engine=bench.engine,
+            model=f"{manifest.name} {manifest.version}",
+            store=bench.store,
+            users=bench.users,
+            clicks=done,
+            seconds=round(seconds, 3),
+            clicks_per_second=round(done / seconds, 1),
+            lists_per_second=round(made / seconds, 1),
+            engine_limit_lists_per_second=round(limit, 1),
+            limit_ratio=round(made / seconds / limit, 4),
+            latency_seconds=found,
+            bytes_per_user=_mean_bytes(settings, "windows"),
+            bytes_per_item=_mean_bytes(settings, "graph"),
+            peak_rss_bytes=worker.peak_rss_bytes(),
+            cpu_seconds=cpu,
+        )
+
+
+def _at_rate(bench: PipelineBench, settings: Settings, clicks: Clicks, rate: float) -> Latency:
+    """One open loop; its first fifth warms up and is not counted."""
+    seconds = bench.seconds * 1.25
+    subscriber = Subscriber(settings)
+    try:
+        subscriber.read(_QUIET_SECONDS / 4)  # connected, before the first click leaves
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            sending = pool.apply_async(send_at_rate, (settings, clicks, rate, seconds))
+            while not sending.ready():
+                subscriber.read(0.1)
+            sent = sending.get()
+        while subscriber.read(_QUIET_SECONDS):
+            pass
+        lists = subscriber.lists()
+    finally:
+        subscriber.close()
+    begin = min(click.planned for click in sent) + bench.seconds / 4
+    counted = [click for click in sent if click.planned >= begin]
+    waits = latencies(counted, lists)
+    p50, p99, p999 = (round(quantile(waits, share), 5) for share in (0.5, 0.99, 0.999))
+    return Latency(rate, len(counted), len(lists), p50, p99, p999, round(waits[-1], 5))
+
+
+def _engine_limit(bench: PipelineBench) -> float:
+    """Lists a second of the encoder alone, one full batch after the other; median of 25 calls."""
+    scorer = EncoderScorer.load(bench.model, engine=bench.engine, threads=bench.threads)
+    chance = np.random.default_rng(7)
+    batch = scorer.max_batch
+    histories = []
+    events = scorer.manifest.max_length
+    for _ in range(batch):
+        items = [scorer.items[i] for i in chance.integers(0, len(scorer.items), events)]
+        times = list(range(0, 60_000 * events, 60_000))
+        histories.append(History(items, [""] * events, times, [0] * events))
+    candidates = chance.integers(1, len(scorer.items) + 1, (batch, _CANDIDATES), np.int64)
+    prepared = scorer.prepare(histories, candidates)
+    scorer.run(prepared)
+    took = []
+    for _ in range(25):
+        began = time.perf_counter()
+        scorer.run(prepared)
+        took.append(time.perf_counter() - began)
+    return batch / median(took)
+
+
+def _publish(settings: Settings, clicks: Clicks, count: int) -> None:
+    producer = Producer(settings.librdkafka(**{"partitioner": "murmur2", "linger.ms": 20}))
+    chance = random.Random(clicks.seed)
+    for number in range(count):
+        key, value = clicks.record(chance)
+        producer.produce(settings.clicks, value, key)
+        if number % 5_000 == 0:
+            producer.flush()
+    if producer.flush(60):
+        raise RuntimeError("the backlog could not be published within a minute")
+
+
+def _until_ready(worker: WorkerProcess, port: int) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not is_ready(port):
+        if not worker.alive() or time.monotonic() > deadline:
+            raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
+        time.sleep(0.05)
+
+
+def _cpu_seconds(pid: int, port: int) -> dict[str, float]:
+    """What the worker has used so far, by what it did."""
+    tick = os.sysconf("SC_CLK_TCK")
+    loop = others = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        used = (int(fields[11]) + int(fields[12])) / tick
+        if task.name == str(pid):
+            loop = used
+        else:
+            others += used
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        metrics = answer.read().decode()
+    elapsed = sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in metrics.splitlines()
+        if line.startswith("freshrec_inference_seconds_sum")
+    )
+    return {"event_loop": loop, "other_threads": others, "encoder_elapsed": elapsed}
+
+
+def _mean_bytes(settings: Settings, table: str) -> float:
+    """Of a row of a table: key and value in the changelog."""
+    rows = latest(read_topic(settings, changelog_topic(settings, table)))
+    return round(mean(len(key) + len(value) for key, value in rows.items()), 1)
