@@ -13,6 +13,8 @@ from sys import intern
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.codec import CodecError
 from streams.popularity import decayed_value
@@ -39,6 +41,32 @@ class StoredEdges(msgspec.Struct, array_like=True, gc=False):
     weights: bytes
     last_ms: bytes
     counts: list[int]
+
+    def check(self) -> None:
+        """CodecError where the columns do not fit together."""
+        size = len(self.destinations)
+        if (
+            not len(self.weights) == len(self.last_ms) == 8 * size
+            or not len(self.counts) == size
+            or not self.half_life_ms > 0.0
+            or min(self.counts, default=0) < 0
+        ):
+            raise _misfit()
+
+    def weight_column(self) -> NDArray[np.float64]:
+        """Forward-decayed weights, read where they stand."""
+        return np.frombuffer(self.weights, "<f8")
+
+    def last_ms_column(self) -> NDArray[np.int64]:
+        """When each edge was last strengthened, read where it stands."""
+        return np.frombuffer(self.last_ms, "<i8")
+
+
+def _misfit() -> CodecError:
+    return CodecError(
+        "stored item state has edge columns that do not fit together: rebuild this state "
+        "from the changelog"
+    )
 
 
 class TypeEdges:
@@ -129,19 +157,12 @@ class TypeEdges:
     @classmethod
     def restored(cls, stored: StoredEdges) -> "TypeEdges":
         """Edges from stored columns; raises CodecError when they do not fit together."""
+        stored.check()
         size = len(stored.destinations)
         edges = cls(stored.base, stored.half_life_ms)
         edges.slots = dict(zip(map(intern, stored.destinations), range(size), strict=True))
-        if (
-            not len(stored.weights) == len(stored.last_ms) == 8 * size
-            or not len(stored.counts) == len(edges.slots) == size
-            or not stored.half_life_ms > 0.0
-            or min(stored.counts, default=0) < 0
-        ):
-            raise CodecError(
-                "stored item state has edge columns that do not fit together: rebuild this state "
-                "from the changelog"
-            )
+        if len(edges.slots) != size:
+            raise _misfit()
         edges.weights.frombytes(stored.weights)
         edges.last_ms.frombytes(stored.last_ms)
         edges.weights = _little_endian(edges.weights)

@@ -262,15 +262,29 @@ def encode_item(state: ItemState) -> bytes:
 
 def decode_item_state(blob: bytes) -> ItemState:
     """The state in stored bytes. Raises CodecError if they are not intact."""
+    payload, stored = _stored(blob)
+    edges = {event_type: TypeEdges.restored(group) for event_type, group in stored.edges.items()}
+    return ItemState(unpack(payload), stored.watermarks, edges)
+
+
+def decode_edges(blob: bytes) -> dict[str, StoredEdges]:
+    """The edges in stored bytes by event type, to be read only: a third of what it costs to make a
+    state that can be folded into. Raises CodecError if they are not intact.
+    """
+    edges = _stored(blob)[1].edges
+    for group in edges.values():
+        group.check()
+    return edges
+
+
+def _stored(blob: bytes) -> tuple[memoryview, _StoredItem]:
     payload = unframe(blob, ITEM_FORMAT, "item state")
     if len(payload) < HEAD_BYTES:
         raise _unreadable("too short")
     try:
-        stored = _decode(payload[HEAD_BYTES:])
+        return payload, _decode(payload[HEAD_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from error
-    edges = {event_type: TypeEdges.restored(group) for event_type, group in stored.edges.items()}
-    return ItemState(unpack(payload), stored.watermarks, edges)
 
 
 def peek_item(blob: bytes) -> tuple[Popularity, int]:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
-from streams.graph import GraphConfig, ItemState, decode_item_state, peek_item
+from streams.edges import StoredEdges
+from streams.graph import GraphConfig, ItemState, decode_edges, decode_item_state, peek_item
 from streams.item_index import ItemIndex
 from streams.popularity_table import PopularitySnapshot, PopularityTable
 
@@ -127,10 +128,15 @@ class GraphReplica:
         if item_id in cache:
             cache.move_to_end(item_id)
             return cache[item_id]
-        state = self.state(item_id)
-        if state is None:
+        blob = self._blobs.get(item_id)
+        if blob is None:
             return None
-        neighbours = cache[item_id] = self._unpack(state)
+        try:
+            edges = decode_edges(blob)
+        except CodecError:
+            self.damaged += 1
+            return None
+        neighbours = cache[item_id] = self._unpack(edges)
         if len(cache) > self._cached_items:
             cache.popitem(last=False)
         return neighbours
@@ -163,21 +169,21 @@ class GraphReplica:
         items = snapshot.top_trending(n)
         return items, snapshot.trends[items]
 
-    def _unpack(self, state: ItemState) -> Neighbours | None:
+    def _unpack(self, edges: dict[str, StoredEdges]) -> Neighbours | None:
         destinations: list[int] = []
         weights: list[Floats] = []
         last_ms: list[Integers] = []
         segments: list[float] = []
-        for event_type, group in state.edges.items():
+        for event_type, group in edges.items():
             if not self._event_types.is_positive(event_type):
                 continue
-            of_group = np.frombuffer(group.weights, np.float64)
+            of_group = group.weight_column()
             total = float(of_group.sum())
             if not total > 0.0:
                 continue
-            destinations += self.ids.index_all(group.slots)
+            destinations += self.ids.index_all(group.destinations)
             weights.append(of_group)
-            last_ms.append(np.frombuffer(group.last_ms, np.int64))
+            last_ms.append(group.last_ms_column())
             segments += (len(of_group), group.base, group.half_life_ms, total)
         if not segments:
             return None
