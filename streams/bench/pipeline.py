@@ -131,12 +131,15 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         _until_ready(worker, port)
         progress = stack.enter_context(Progress(settings, settings.clicks))
         lists = stack.enter_context(Progress(settings, settings.recommendations))
+        transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
         fill = bench.users * manifest.max_length
         _publish(settings, clicks, fill)
         progress.wait(fill, worker, 900)
+        _until_at_rest(transitions, worker)
         tell("the windows are filled")
         _publish(settings, clicks, bench.clicks)
         total = fill + bench.clicks
+        # From a tenth on; commits come in steps, so a small backlog is measured coarsely.
         started = progress.wait(fill + bench.clicks // 10, worker, 120)
         first_clicks, first_lists = progress.committed(), lists.end()
         cpu_before = _cpu_seconds(worker.pid, port)
@@ -149,6 +152,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         limit = mean(limits)
         done = total - first_clicks
         tell(f"{done / seconds:.0f} clicks/s, {made / seconds:.0f} lists/s")
+        _until_at_rest(transitions, worker)
         found = []
         for number, rate in enumerate(bench.rates):
             told = _at_rate(bench, settings, clicks._replace(seed=11 + number), rate)
@@ -156,6 +160,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
                 f"at {rate:.0f} clicks/s: p50 {told.p50 * 1e3:.1f} ms, p99 {told.p99 * 1e3:.1f} ms"
             )
             found.append(told)
+            _until_at_rest(transitions, worker)
         return PipelineFigures(
             engine=bench.engine,
             model=f"{manifest.name} {manifest.version}",
@@ -238,6 +243,11 @@ def _until_ready(worker: WorkerProcess, port: int) -> None:
         if not worker.alive() or time.monotonic() > deadline:
             raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
         time.sleep(0.05)
+
+
+def _until_at_rest(transitions: Progress, worker: WorkerProcess) -> None:
+    """Until the graph has all transitions, so that no earlier part of the run slows the next."""
+    transitions.wait(transitions.end(), worker, 900)
 
 
 def _cpu_seconds(pid: int, port: int) -> dict[str, float]:

@@ -4,16 +4,25 @@ import logging
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams.settings import Settings
-from streams.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
+
+
+class Process(Protocol):
+    """A child whose progress is waited for."""
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+    def log_tail(self) -> str:
+        """The end of its log, for an error message."""
 
 
 class Progress:
@@ -45,13 +54,13 @@ class Progress:
         return self._committed
 
     def wait(
-        self, offset: int, workers: WorkerProcess | Sequence[WorkerProcess], timeout_seconds: float
+        self, offset: int, workers: Process | Sequence[Process], timeout_seconds: float
     ) -> float:
         """Wait until `offset` is committed; returns the monotonic instant.
 
         Raises RuntimeError when a worker dies or the time is up.
         """
-        if isinstance(workers, WorkerProcess):
+        if not isinstance(workers, Sequence):
             workers = [workers]
         deadline = time.monotonic() + timeout_seconds
         while (committed := self.committed()) < offset:

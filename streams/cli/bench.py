@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from streams.cli.bench_peers import peers
 from streams.cli.bench_pipeline import pipeline
 from streams.cli.bench_scorer import scorer
 from streams.cli.options import Failure, emit, failures, json_option, set_up_logging
@@ -18,6 +19,7 @@ def bench() -> None:
 
 bench.add_command(scorer)
 bench.add_command(pipeline)
+bench.add_command(peers)
 
 
 @bench.command()
