@@ -20,8 +20,8 @@ _CHECKOUT = Path(__file__).parents[2]
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--peer", "peers", multiple=True, metavar="NAME",
               help="Only this, and freshrec; repeatable.")  # fmt: skip
-@click.option("--store", type=click.Choice(["memory", "rocksdb", "both"]), default="both",
-              show_default=True)  # fmt: skip
+@click.option("--store", "stores", type=click.Choice(["memory", "rocksdb"]), multiple=True,
+              help="Only this.  [default: both]")  # fmt: skip
 @json_option
 def peers(
     short: bool,
@@ -29,7 +29,7 @@ def peers(
     users: int,
     rounds: int,
     peers: tuple[str, ...],
-    store: str,
+    stores: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Clicks per second of the same job by stock Faust, Quix Streams, Kafka Streams and by hand.
@@ -58,7 +58,7 @@ def peers(
                 users=users,
                 rounds=1 if short else rounds,
                 peers=chosen,
-                stores=job.STORES if store == "both" else (store,),
+                stores=stores or job.STORES,
             ),
             lambda words: click.echo(words, err=True),
         )
