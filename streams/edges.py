@@ -110,13 +110,6 @@ class TypeEdges:
         columns = zip(self.weights, self.last_ms, self.counts, strict=True)
         return zip(self.slots, (Edge(*row) for row in columns), strict=True)
 
-    def append(self, destination: str, weight: float, time_ms: int) -> None:
-        """Add the first transition to a destination."""
-        self.slots[destination] = len(self.weights)
-        self.weights.append(weight)
-        self.last_ms.append(time_ms)
-        self.counts.append(1)
-
     def keep(self, wanted: Sequence[bool]) -> None:
         """Forget every edge that is not wanted; one answer for each place of the columns."""
         self.slots = dict(zip(compress(self.slots, wanted), count()))

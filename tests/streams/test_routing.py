@@ -1,0 +1,75 @@
+"""What every graph partition is told of a batch of clicks."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.click import Click
+from streams.routing import Link, Router
+from streams.transitions import TransitionBatch, owner_of
+
+PARTITIONS = 3
+SOURCE = 4
+
+ITEMS = st.sampled_from([f"i{number}" for number in range(7)])
+LINKS = st.lists(
+    st.tuples(
+        ITEMS, st.sampled_from(["click", "purchase"]), st.lists(st.none() | ITEMS, max_size=5)
+    ),
+    max_size=30,
+).map(
+    lambda rows: [
+        Link(offset, Click("u", item, kind, 1_000 + offset), before)
+        for offset, (item, kind, before) in enumerate(rows)
+    ]
+)
+
+
+def told(batch: TransitionBatch) -> set[tuple[int, str, str, str, int]]:
+    """(offset, clicked item, event type, item before it, distance) of every transition."""
+    kinds = batch.row_types()
+    return {
+        (batch.offsets[row], batch.items[row], kinds[row], item, distance)
+        for item, flat in batch.edges.items()
+        for row, distance in zip(flat[::2], flat[1::2], strict=True)
+    }
+
+
+@given(LINKS)
+def test_every_transition_reaches_the_owner_of_the_item_that_was_followed(
+    links: list[Link],
+) -> None:
+    outgoing = Router(PARTITIONS).route(links, SOURCE)
+    for partition in range(PARTITIONS):
+        wanted = {
+            (offset, click.item_id, click.event_type, item, distance)
+            for offset, click, before in links
+            for distance, item in enumerate(before, 1)
+            if item is not None and owner_of(item, PARTITIONS) == partition
+        }
+        batch = outgoing.get(partition, TransitionBatch.empty(SOURCE))
+        assert told(batch) == wanted
+
+
+@given(LINKS)
+def test_every_click_is_told_once_to_the_owner_of_its_item(links: list[Link]) -> None:
+    outgoing = Router(PARTITIONS).route(links, SOURCE)
+    counted = [
+        (batch.offsets[row], batch.items[row], partition)
+        for partition, batch in outgoing.items()
+        for row in batch.owned
+    ]
+    assert sorted(counted) == [
+        (link.offset, link.click.item_id, owner_of(link.click.item_id, PARTITIONS))
+        for link in links
+    ]
+
+
+@given(LINKS)
+def test_a_batch_has_only_clicks_that_concern_its_partition_in_offset_order(
+    links: list[Link],
+) -> None:
+    for batch in Router(PARTITIONS).route(links, SOURCE).values():
+        assert batch.is_consistent()
+        assert batch.offsets == sorted(set(batch.offsets))
+        used = {row for flat in batch.edges.values() for row in flat[::2]} | set(batch.owned)
+        assert used == set(range(len(batch.offsets)))
