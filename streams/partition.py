@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _CHAIN = CHAIN_KEY.encode()
 _LIST_FORMAT = 1
-_DEAD_LETTERS_REREAD = 50_000
+_DEAD_LETTERS_REREAD = 100_000
 _RETRY_SECONDS = 1.0
 
 
