@@ -1,5 +1,6 @@
 """Progress: what the broker knows of how far a group has come."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
+_NEW_LEADER_SECONDS = 60.0
 
 
 class Process(Protocol):
@@ -39,9 +41,24 @@ class Progress:
 
     def end(self) -> int:
         """Records in the topic, as the sum of the end offsets."""
-        return sum(
-            self._consumer.get_watermark_offsets(tp, timeout=10)[1] for tp in self._partitions
-        )
+        return sum(map(self._end_of, self._partitions))
+
+    def _end_of(self, tp: TopicPartition) -> int:
+        """End of a partition; its leader may be moving, and is looked for again until it is found.
+
+        Raises KafkaException when it is not.
+        """
+        deadline = time.monotonic() + _NEW_LEADER_SECONDS
+        while True:
+            try:
+                return int(self._consumer.get_watermark_offsets(tp, timeout=10)[1])
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.info("the end of %s/%d is not known yet: %s", tp.topic, tp.partition, error)
+            time.sleep(_POLL_SECONDS)
+            with contextlib.suppress(KafkaException):
+                self._consumer.list_topics(tp.topic, timeout=10)
 
     def committed(self) -> int:
         """Sum of the committed offsets; what was known last while the coordinator moves."""
