@@ -187,6 +187,11 @@ def _measured(
         ):
             started = progress.wait(bench.clicks // 10, process, bench.timeout_seconds)
             first = progress.committed()
+            if first >= bench.clicks:
+                raise RuntimeError(
+                    f"{name} committed all {bench.clicks} clicks at once, so that no rate can be"
+                    " told: take more with --clicks"
+                )
             ended = progress.wait(bench.clicks, process, bench.timeout_seconds)
             return _Run(
                 (bench.clicks - first) / max(ended - started, 1e-3),

@@ -14,7 +14,7 @@ _CHECKOUT = Path(__file__).parents[2]
 
 
 @click.command()
-@click.option("--short", is_flag=True, help="One round of few clicks: a smoke test.")
+@click.option("--short", is_flag=True, help="One round of half the clicks: a first look.")
 @click.option("--clicks", type=click.IntRange(1000), default=200_000, show_default=True)
 @click.option("--users", type=click.IntRange(1), default=2_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
@@ -54,7 +54,7 @@ def peers(
     with failures(KafkaUnavailable, RuntimeError):
         figures = job.run(
             job.PeersBench(
-                clicks=max(clicks // 10, 1000) if short else clicks,
+                clicks=max(clicks // 2, 1000) if short else clicks,
                 users=users,
                 rounds=1 if short else rounds,
                 peers=chosen,
