@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from typing import Self
 
 from streams.broker_reaper import Reaper
 
+_POLL_SECONDS = 0.05
 _WORKER = "from streams.cli import main; main()"
 
 
@@ -37,6 +39,22 @@ def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
             return bool(answer.status == HTTPStatus.OK)
     except OSError:
         return False
+
+
+def wait_until_ready(
+    worker: "WorkerProcess",
+    port: int,
+    timeout_seconds: float,
+    waiting: Callable[[float], None] = lambda _: None,
+) -> None:
+    """Wait for /readyz; `waiting` is told the seconds so far. RuntimeError if it does not come."""
+    started = time.monotonic()
+    while not is_ready(port):
+        seconds = time.monotonic() - started
+        if not worker.alive() or seconds > timeout_seconds:
+            raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
+        waiting(seconds)
+        time.sleep(_POLL_SECONDS)
 
 
 @functools.cache

@@ -5,28 +5,23 @@ one record a user. A worker with an empty disk then recovers them, so the sizes 
 of a shop that has been running for long, without the hours of clicks that lead there.
 """
 
-import asyncio
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from streams.bench.ground import ground
 from streams.bench.progress import Progress
 from streams.bench.recovery import RECOVERED
-from streams.broker import KafkaCluster
 from streams.events import Click
 from streams.sender import KafkaSender
 from streams.settings import Settings
-from streams.topics import changelog_topic, make_topics
+from streams.topics import changelog_topic
 from streams.window import Window, WindowConfig, encode_window, fold
-from streams.worker_process import WorkerProcess, free_port, is_ready
+from streams.worker_process import WorkerProcess, free_port, wait_until_ready
 
-_POLL_SECONDS = 0.1
 _TELL_SECONDS = 5.0
 _READY_SECONDS = 900.0
 _STEP_MS = 3_600_000
@@ -101,29 +96,24 @@ def run(plan: LargeState, tell: Callable[[str], None] = lambda _: None) -> Large
 
     Raises RuntimeError when the worker dies or is not ready in time.
     """
+    port = free_port()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bootstrap = plan.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
-        run_id = f"bench-{time.time_ns():x}"
-        port = free_port()
-        flags: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "group": run_id,
-            "topic_prefix": f"{run_id}-",
-            "partitions": plan.partitions,
-            "store": plan.store,
-            "encoder": False,
-            "metrics_port": port,
-            "state_dir": directory / "state",
-        }
-        settings = Settings(**flags)
-        asyncio.run(make_topics(settings))
+        place = stack.enter_context(
+            ground(
+                plan.bootstrap,
+                partitions=plan.partitions,
+                store=plan.store,
+                encoder=False,
+                metrics_port=port,
+            )
+        )
+        settings = place.settings
         topic = changelog_topic(settings, "windows")
         started = time.monotonic()
         with Progress(settings, topic) as progress:
             total = _write_all(
                 plan,
-                bootstrap,
+                settings.bootstrap,
                 topic,
                 time.time_ns() // 1_000_000,
                 lambda: tell(
@@ -136,13 +126,12 @@ def run(plan: LargeState, tell: Callable[[str], None] = lambda _: None) -> Large
                     f"the changelog has {progress.end()} records of {plan.users}: is another"
                     " process writing to this Kafka's bench topics?"
                 )
-        log = directory / "worker.log"
+        log = place.directory / "worker.log"
         started = time.monotonic()
-        worker = stack.enter_context(WorkerProcess(flags, log))
-        _until_ready(worker, port, tell)
+        worker = stack.enter_context(WorkerProcess(place.flags, log))
+        wait_until_ready(worker, port, _READY_SECONDS, _Recovering(worker, tell))
         ready = time.monotonic() - started
         count, seconds = RECOVERED.findall(log.read_text())[-1]
-        state = directory / "state"
         return LargeStateFigures(
             users=plan.users,
             events=plan.events,
@@ -152,7 +141,9 @@ def run(plan: LargeState, tell: Callable[[str], None] = lambda _: None) -> Large
             writers=plan.writers,
             window_bytes=round(total / plan.users, 1),
             changelog_bytes=total + plan.users * len("user0000000"),
-            disk_bytes=sum(file.stat().st_size for file in state.rglob("*") if file.is_file()),
+            disk_bytes=sum(
+                file.stat().st_size for file in settings.state_dir.rglob("*") if file.is_file()
+            ),
             rss_bytes=worker.peak_rss_bytes(),
             records=int(count),
             seconds=float(seconds),
@@ -192,17 +183,16 @@ def _write(plan: LargeState, writer: int, bootstrap: str, topic: str, newest_ms:
     return total
 
 
-def _until_ready(worker: WorkerProcess, port: int, tell: Callable[[str], None]) -> None:
-    started = time.monotonic()
-    deadline = started + _READY_SECONDS
-    next_tell = started + _TELL_SECONDS
-    while not is_ready(port):
-        if time.monotonic() >= next_tell:
-            next_tell += _TELL_SECONDS
-            tell(
-                f"the worker recovers for {next_tell - started - _TELL_SECONDS:.0f} s:"
-                f" {worker.rss_bytes() / 1e6:.0f} MB"
-            )
-        if not worker.alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
-        time.sleep(_POLL_SECONDS)
+class _Recovering:
+    """Tells of a recovery now and then."""
+
+    def __init__(self, worker: WorkerProcess, tell: Callable[[str], None]) -> None:
+        self._worker = worker
+        self._tell = tell
+        self._next_seconds = _TELL_SECONDS
+
+    def __call__(self, seconds: float) -> None:
+        if seconds >= self._next_seconds:
+            self._next_seconds += _TELL_SECONDS
+            memory = self._worker.rss_bytes() / 1e6
+            self._tell(f"the worker recovers for {seconds:.0f} s: {memory:.0f} MB")

@@ -5,18 +5,15 @@ would make of such windows with the same threads. Then clicks at given rates in 
 long after its planned instant a click is on a list that a subscriber has.
 """
 
-import asyncio
 import multiprocessing
 import os
 import random
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +21,7 @@ from confluent_kafka import Producer
 
 from model.artifact import DEMO_ARTIFACT, load_artifact
 from model.scorer import EncoderScorer, History
+from streams.bench.ground import ground
 from streams.bench.open_loop import (
     Clicks,
     Subscriber,
@@ -33,10 +31,9 @@ from streams.bench.open_loop import (
 )
 from streams.bench.oracle import latest, read_topic
 from streams.bench.progress import Progress
-from streams.broker import KafkaCluster
 from streams.settings import Settings
-from streams.topics import changelog_topic, make_topics
-from streams.worker_process import WorkerProcess, free_port, is_ready
+from streams.topics import changelog_topic
+from streams.worker_process import WorkerProcess, free_port, wait_until_ready
 
 _READY_SECONDS = 120.0
 _QUIET_SECONDS = 2.0
@@ -104,32 +101,27 @@ class PipelineFigures(msgspec.Struct):
 
 def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> PipelineFigures:
     """Publish, work off, measure. RuntimeError when the worker dies or a click is on no list."""
+    artifact = load_artifact(bench.model)
+    manifest = artifact.manifest
+    port = free_port()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bootstrap = bench.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
-        run_id = f"bench-{time.time_ns():x}"
-        port = free_port()
-        flags: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "group": run_id,
-            "topic_prefix": f"{run_id}-",
-            "partitions": bench.partitions,
-            "store": bench.store,
-            "state_dir": directory / "state",
-            "model_dir": bench.model,
-            "engine": bench.engine,
-            "inference_threads": bench.threads,
-            "metrics_port": port,
-        }
-        settings = Settings(**{**flags, "model_dir": Path(bench.model)})
-        asyncio.run(make_topics(settings))
-        manifest = load_artifact(bench.model).manifest
+        place = stack.enter_context(
+            ground(
+                bench.bootstrap,
+                partitions=bench.partitions,
+                store=bench.store,
+                model_dir=bench.model.resolve(),
+                engine=bench.engine,
+                inference_threads=bench.threads,
+                metrics_port=port,
+            )
+        )
+        settings = place.settings
         limits = [_engine_limit(bench)]
         tell(f"the encoder alone: {limits[0]:.0f} lists/s")
-        items = EncoderScorer.load(bench.model, engine="cpu").items
-        clicks = Clicks(bench.users, items, seed=7)
-        worker = stack.enter_context(WorkerProcess(flags, directory / "worker.log"))
-        _until_ready(worker, port)
+        clicks = Clicks(bench.users, artifact.items, seed=7)
+        worker = stack.enter_context(WorkerProcess(place.flags, place.directory / "worker.log"))
+        wait_until_ready(worker, port, _READY_SECONDS)
         progress = stack.enter_context(Progress(settings, settings.clicks))
         lists = stack.enter_context(Progress(settings, settings.recommendations))
         transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
@@ -232,14 +224,6 @@ def _publish(settings: Settings, clicks: Clicks, count: int) -> None:
             producer.flush()
     if producer.flush(60):
         raise RuntimeError("the backlog could not be published within a minute")
-
-
-def _until_ready(worker: WorkerProcess, port: int) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while not is_ready(port):
-        if not worker.alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
-        time.sleep(0.05)
 
 
 def _until_at_rest(transitions: Progress, worker: WorkerProcess) -> None:

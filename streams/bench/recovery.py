@@ -5,22 +5,17 @@ once with an empty one. The time is the worker's own: from the assignment of its
 last changelog record applied.
 """
 
-import asyncio
 import re
 import shutil
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from streams.bench.ground import ground
 from streams.bench.progress import Progress
 from streams.bench.workload import Workload, publish
-from streams.broker import KafkaCluster
-from streams.settings import Settings
-from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
 
 RECOVERED = re.compile(r"recovered partitions .*: (\d+) changelog records in ([\d.]+) s")
@@ -56,25 +51,18 @@ class RecoveryBench(msgspec.Struct, frozen=True):
 def run(bench: RecoveryBench) -> RecoveryFigures:
     """Work off, kill, recover twice. Raises RuntimeError when the worker dies or falls silent."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bootstrap = bench.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
-        run_id = f"bench-{time.time_ns():x}"
-        state_dir = directory / "state"
-        flags: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "group": run_id,
-            "topic_prefix": f"{run_id}-",
-            "partitions": bench.partitions,
-            "store": bench.store,
-            "encoder": False,
-            "metrics_port": 0,
-            "instance_id": "worker-0",
-            "session_timeout_seconds": 6.0,
-            "heartbeat_seconds": 1.0,
-            "state_dir": state_dir,
-        }
-        settings = Settings(**flags)
-        asyncio.run(make_topics(settings))
+        directory, flags, settings = stack.enter_context(
+            ground(
+                bench.bootstrap,
+                partitions=bench.partitions,
+                store=bench.store,
+                encoder=False,
+                metrics_port=0,
+                instance_id="worker-0",
+                session_timeout_seconds=6.0,
+                heartbeat_seconds=1.0,
+            )
+        )
         tally = publish(settings, bench.workload, time.time_ns() // 1_000_000)
         log = directory / "worker.log"
         worker = stack.enter_context(WorkerProcess(flags, log))
@@ -83,7 +71,7 @@ def run(bench: RecoveryBench) -> RecoveryFigures:
                 progress.wait(progress.end(), worker, 900)
         tail_records, tail_seconds = _restarted(worker, log)
         worker.kill()
-        shutil.rmtree(state_dir, ignore_errors=True)
+        shutil.rmtree(settings.state_dir, ignore_errors=True)
         records, seconds = _restarted(worker, log)
         return RecoveryFigures(
             store=bench.store,

@@ -6,20 +6,14 @@ popularity, changelogs, every send acknowledged before the commit. The encoder i
 the graph and committed, not when the last click is.
 """
 
-import asyncio
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from streams.bench.ground import ground
 from streams.bench.progress import Progress
 from streams.bench.workload import Workload, publish
-from streams.broker import KafkaCluster
-from streams.settings import Settings
-from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
 
 
@@ -56,21 +50,16 @@ class StateBench(msgspec.Struct, frozen=True):
 def run(bench: StateBench) -> StateFigures:
     """Publish, work off, measure. Raises RuntimeError when a worker dies or falls silent."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bootstrap = bench.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
-        run_id = f"bench-{time.time_ns():x}"
-        flags: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "group": run_id,
-            "topic_prefix": f"{run_id}-",
-            "partitions": bench.partitions,
-            "store": bench.store,
-            "encoder": False,
-            "lists": bench.lists,
-            "metrics_port": 0,
-        }
-        settings = Settings(**flags)
-        asyncio.run(make_topics(settings))
+        directory, flags, settings = stack.enter_context(
+            ground(
+                bench.bootstrap,
+                partitions=bench.partitions,
+                store=bench.store,
+                encoder=False,
+                lists=bench.lists,
+                metrics_port=0,
+            )
+        )
         tally = publish(settings, bench.workload, time.time_ns() // 1_000_000)
         workers = [
             stack.enter_context(

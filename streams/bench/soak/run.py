@@ -9,28 +9,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from model.artifact import DEMO_ARTIFACT, load_artifact
+from streams.bench.ground import ground
 from streams.bench.progress import Progress
 from streams.bench.soak.lists_seen import ListSeen, ListsSeen
 from streams.bench.soak.load import Load
 from streams.bench.soak.plan import SoakPlan, sustained
 from streams.bench.soak.sampler import Reading, Sampler, latest_lag
 from streams.bench.soak.verdict import Sample, Verdict, verdict
-from streams.broker import KafkaCluster
 from streams.recommendation import DegradedReason, ServedBy
 from streams.settings import Settings
-from streams.topics import make_topics
-from streams.worker_process import WorkerProcess, free_port, is_ready
+from streams.worker_process import WorkerProcess, free_port, wait_until_ready
 
 Tell = Callable[[str], None]
 
@@ -83,26 +79,21 @@ def run(soak: Soak, tell: Tell) -> SoakFigures:
     """
     artifact = load_artifact(soak.model)
     plan = soak.plan
+    port = free_port()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bootstrap = soak.bootstrap or stack.enter_context(KafkaCluster()).bootstrap
-        run_id = f"bench-{time.time_ns():x}"
-        port = free_port()
-        flags: dict[str, Any] = {
-            "bootstrap": bootstrap,
-            "group": run_id,
-            "topic_prefix": f"{run_id}-",
-            "partitions": soak.partitions,
-            "store": soak.store,
-            "model_dir": soak.model.resolve(),
-            "window_events": plan.window_events,
-            "metrics_port": port,
-            "state_dir": directory / "state",
-        }
-        settings = Settings(**flags)
-        asyncio.run(make_topics(settings))
-        worker = stack.enter_context(WorkerProcess(flags, directory / "worker.log"))
-        _until_ready(worker, port)
+        place = stack.enter_context(
+            ground(
+                soak.bootstrap,
+                partitions=soak.partitions,
+                store=soak.store,
+                model_dir=soak.model.resolve(),
+                window_events=plan.window_events,
+                metrics_port=port,
+            )
+        )
+        settings = place.settings
+        worker = stack.enter_context(WorkerProcess(place.flags, place.directory / "worker.log"))
+        wait_until_ready(worker, port, _READY_SECONDS)
         progress = stack.enter_context(Progress(settings, settings.clicks))
         bench = _Bench(
             settings,
@@ -305,11 +296,3 @@ def _line(sample: Sample, seconds: float) -> str:
         f" {sample.encoder_lists / max(sample.lists, 1):.0%}, late"
         f" {sample.late_lists / max(sample.lists, 1):.0%}, {sample.rss_bytes / 1e6:.0f} MB"
     )
-
-
-def _until_ready(worker: WorkerProcess, port: int) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while not is_ready(port):
-        if not worker.alive() or time.monotonic() > deadline:
-            raise RuntimeError(f"the worker did not become ready:\n{worker.log_tail()}")
-        time.sleep(0.1)
