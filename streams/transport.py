@@ -6,27 +6,23 @@ one event, decodes nothing, and commits only what `OffsetTracker` reports.
 
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
 `_drain_messages`, `_wait_next_records`, `_new_offset`, `_filter_tps_with_pending_acks`,
-`wait_empty`, `on_partitions_revoked`, `on_partitions_assigned`, and of `AIOKafkaConsumerThread`
-`_create_worker_consumer`, `_fetch_records`, `on_start` and the same two.
+`wait_empty`, `on_partitions_revoked` and `on_partitions_assigned`. `streams.consumer_thread`
+overrides those of the thread.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol, cast
 
-import aiokafka
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.client_options import aiokafka_options
-from streams.lease import HandoverError, Lease, renew_by_heartbeats
+from streams.consumer_thread import BatchConsumerThread
+from streams.lease import HandoverError
 from streams.offsets import Delivery, OffsetTracker
-from streams.settings import Settings
 
 SCHEME = "freshrec"
 """URL scheme under which the transport is registered with Faust."""
@@ -75,117 +71,6 @@ class Lifecycle(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End the process: nothing may be sent or committed any more."""
-
-
-def read_ends(assignment: Any) -> dict[TP, int]:
-    """Partitions of an aiokafka assignment that are read to their end, and when that was known.
-
-    Milliseconds since the epoch by this worker's clock: those of the fetch that told the end.
-    """
-    ends = {}
-    for tp in assignment.tps:
-        state = assignment.state_value(tp)
-        if (
-            state.has_valid_position
-            and state.highwater is not None
-            and state.timestamp is not None
-            and state.position >= state.highwater
-        ):
-            ends[tp] = state.timestamp
-    return ends
-
-
-def find_leaders_again(fetcher: Any) -> None:
-    """Have a consumer look for new leaders when an old one does not tell where a partition begins.
-
-    aiokafka does so when a fetch fails, but not when the position of a partition without a
-    committed offset is asked for: it asked the same broker until its metadata was five minutes old,
-    and all partitions of the worker waited.
-    """
-    ask = fetcher._proc_offset_request
-
-    async def asking(node_id: int, topic_data: Any) -> Any:
-        try:
-            return await ask(node_id, topic_data)
-        except KafkaError as error:
-            if getattr(error, "invalid_metadata", False):
-                fetcher._client.force_metadata_update()
-            raise
-
-    fetcher._proc_offset_request = asking
-
-
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Consumer in its own thread, so that a busy event loop does not cost the membership."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.assignment_token: object | None = None
-        """Stands for the current assignment; None between two of them."""
-        self.fetched_under: object | None = None
-        """The assignment that the records of the last fetch belong to."""
-        self.fetched_after_ms: Mapping[TP, int] = {}
-        """When each partition had last been read to its end before the last fetch."""
-        self._read_to_end_ms: dict[TP, int] = {}
-        super().__init__(*args, **kwargs)
-
-    async def on_start(self) -> None:
-        await super().on_start()
-        lease: Lease = cast("Any", self.app).lease
-        renew_by_heartbeats(cast("Any", self._consumer)._coordinator, lease)
-        find_leaders_again(cast("Any", self._consumer)._fetcher)
-
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        self.assignment_token = None
-        await super().on_partitions_revoked(revoked)
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self.assignment_token = object()
-        self._read_to_end_ms = {}
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        before, assignment = self._read_to_end_ms, self.assignment_token
-        records = await super()._fetch_records(*args, **kwargs)
-        # In this thread, where assignments change: a fetch can begin under one assignment and,
-        # since it waits for the rebalance, return records of the next.
-        self.fetched_under = self.assignment_token
-        # Ends of an assignment that is over were reached from other positions.
-        self.fetched_after_ms = before if assignment is self.assignment_token else {}
-        subscription = cast("Any", self._consumer)._subscription.subscription
-        if subscription is not None and subscription.assignment is not None:
-            ends = read_ends(subscription.assignment)
-            self._read_to_end_ms = {**self._read_to_end_ms, **ends}
-        return records
-
-    def _create_worker_consumer(
-        self,
-        transport: Any,  # noqa: ARG002
-    ) -> aiokafka.AIOKafkaConsumer:
-        conf = self.app.conf
-        settings: Settings = cast("Any", self.app).settings
-        # Faust's assignor only matters for Faust's own tables. Range keeps partition i of every
-        # topic with the same number of partitions on one member, which is what ours need.
-        self._assignor = RangePartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
-            client_id=conf.broker_client_id,
-            group_id=conf.id,
-            group_instance_id=conf.consumer_group_instance_id,
-            partition_assignment_strategy=[RangePartitionAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_records=conf.broker_max_poll_records,
-            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000.0),
-            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=int(settings.fetch_max_wait_seconds * 1000.0),
-            request_timeout_ms=int(conf.broker_request_timeout * 1000.0),
-            check_crcs=conf.broker_check_crcs,
-            session_timeout_ms=int(conf.broker_session_timeout * 1000.0),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000.0),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
-            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
-            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
-            **aiokafka_options(cast("Any", self.app).settings),
-        )
 
 
 class BatchConsumer(driver.Consumer):

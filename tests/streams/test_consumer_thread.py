@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, NotLeaderForPartitionError, RequestTimed
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.transport import BatchConsumerThread, find_leaders_again, read_ends
+from streams.consumer_thread import BatchConsumerThread, find_leaders_again, read_ends
 
 
 class Fetcher:
