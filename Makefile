@@ -52,17 +52,20 @@ soak: $(FULL)  ## half an hour of load with bursts: memory, lag, and lists that 
 clean:  ## remove environments, caches and local state
 	rm -rf .venv .venv-demo build dist freshrec-state
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f streams/kernels/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------
 # uv where the machine has it, else the version that the lock names, fetched by pip.
 
-$(FULL): requirements/all.txt pyproject.toml
+KERNELS := hatch_build.py streams/kernels/compiled.pyx
+
+$(FULL): requirements/all.txt pyproject.toml $(KERNELS)
 	$(call create_environment,$(VENV))
 	$(call install_locked,$(VENV),requirements/all.txt)
 	@touch $@
 
-.venv-demo/.core: requirements/core.txt pyproject.toml
+.venv-demo/.core: requirements/core.txt pyproject.toml $(KERNELS)
 	$(call create_environment,.venv-demo)
 	$(call install_locked,.venv-demo,requirements/core.txt)
 	@touch $@

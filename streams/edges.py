@@ -6,8 +6,7 @@ columns keep that to a few cache lines, and are stored as they are.
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
-from itertools import compress, count
+from collections.abc import Iterator
 from math import floor, ldexp
 from sys import intern
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
+from streams.kernels import keep_edges
 from streams.popularity import decayed_value
 
 
@@ -110,12 +110,9 @@ class TypeEdges:
         columns = zip(self.weights, self.last_ms, self.counts, strict=True)
         return zip(self.slots, (Edge(*row) for row in columns), strict=True)
 
-    def keep(self, wanted: Sequence[bool]) -> None:
+    def keep(self, wanted: list[bool]) -> None:
         """Forget every edge that is not wanted; one answer for each place of the columns."""
-        self.slots = dict(zip(compress(self.slots, wanted), count()))
-        self.weights = array("d", compress(self.weights, wanted))
-        self.last_ms = array("q", compress(self.last_ms, wanted))
-        self.counts = array("Q", compress(self.counts, wanted))
+        keep_edges(self, wanted)
 
     def adopt(self, half_life_ms: float, at_ms: int) -> None:
         """Express the weights, as of an instant, in another half-life."""

@@ -5,8 +5,7 @@ type has its own half-life; weights are forward-decayed (see popularity), so ran
 a type needs no clock.
 """
 
-from collections.abc import Sequence
-from math import floor, ldexp, log2
+from math import log2
 from struct import Struct
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
 from streams.edges import StoredEdges, TypeEdges
 from streams.event_types import EventTypes
+from streams.kernels import add_run, decay_terms, keep_strongest
 from streams.popularity import (
     POPULARITY_BYTES,
     REBASE_HALF_LIVES,
@@ -88,10 +88,10 @@ class FollowingClicks:
 
     def __init__(
         self,
-        offsets: Sequence[int],
-        times_ms: Sequence[int],
-        items: Sequence[str],
-        event_types: Sequence[str],
+        offsets: list[int],
+        times_ms: list[int],
+        items: list[str],
+        event_types: list[str],
         types: EventTypes,
     ) -> None:
         self.offsets = offsets
@@ -99,7 +99,6 @@ class FollowingClicks:
         self.items = items
         self.event_types = event_types
         effects = types.effects
-        weights: list[float]
         if len(set(event_types)) == 1:
             weight, half_life_ms = effects.get(event_types[0], _NO_EFFECT)
             weights = [weight] * len(offsets)
@@ -108,19 +107,14 @@ class FollowingClicks:
             of_rows = [effects.get(name, _NO_EFFECT) for name in event_types]
             weights = [weight for weight, _ in of_rows]
             self.half_lives_ms = [half_life_ms for _, half_life_ms in of_rows]
-        ages = [t / h for t, h in zip(times_ms, self.half_lives_ms, strict=True)]
-        self.powers = [floor(age) for age in ages]
-        self.mantissas = [
-            weight * 2.0 ** (age - power)
-            for weight, age, power in zip(weights, ages, self.powers, strict=True)
-        ]
+        self.powers, self.mantissas = decay_terms(times_ms, weights, self.half_lives_ms)
 
 
 def fold_followers(
     state: ItemState,
     source: int,
     clicks: FollowingClicks,
-    followers: Sequence[int],
+    followers: list[int],
     config: GraphConfig,
 ) -> tuple[int, int]:
     """Add transitions from this item to clicks that followed it, with weight / distance, in place.
@@ -136,52 +130,26 @@ def fold_followers(
     first = 0
     while first < len(followers) and offsets[followers[first]] <= watermark:
         first += 2
-    items = clicks.items
-    times_ms = clicks.times_ms
     mantissas = clicks.mantissas
-    powers = clicks.powers
-    event_types = clicks.event_types
     max_neighbours = config.max_neighbours
     groups = state.edges
-    event_type = None
     evicted = 0
-    pairs = zip(followers[first::2], followers[first + 1 :: 2], strict=True)
-    for row, distance in pairs:
-        mantissa = mantissas[row]
-        if not mantissa:
+    position = first
+    while position < len(followers):
+        row = followers[position]
+        if not mantissas[row]:
+            position += 2
             continue
-        if event_types[row] is not event_type:
-            event_type = event_types[row]
-            group = _group(state, event_type, clicks, row)
-            base = group.base
-            slots = group.slots
-            find = slots.get
-            weights = group.weights
-            last_ms = group.last_ms
-            counts = group.counts
-        power = powers[row]
-        if power != base:
-            if power - base > REBASE_HALF_LIVES:
-                group.rebase(power - base)
-                base = power
-                weights = group.weights
-            mantissa = ldexp(mantissa, power - base)
-        item_id = items[row]
-        slot = find(item_id)
-        if slot is not None:
-            weights[slot] += mantissa / distance
-            counts[slot] += 1
-            time_ms = times_ms[row]
-            if time_ms > last_ms[slot]:
-                last_ms[slot] = time_ms
-            continue
-        slots[item_id] = len(weights)
-        weights.append(mantissa / distance)
-        last_ms.append(times_ms[row])
-        counts.append(1)
-        if len(weights) > max_neighbours or (len(groups) > 1 and degree(state) > max_neighbours):
+        group = _group(state, clicks.event_types[row], clicks, row)
+        shift = clicks.powers[row] - group.base
+        if shift > REBASE_HALF_LIVES:
+            group.rebase(shift)
+        max_edges = max_neighbours
+        if len(groups) > 1:
+            max_edges -= degree(state) - len(group)
+        position = add_run(group, clicks, followers, position, max_edges, REBASE_HALF_LIVES)
+        if len(group) > max_edges:
             evicted += _evict(state, max_neighbours)
-            event_type = None  # the eviction has made new columns
     return (len(followers) - first) // 2, evicted
 
 
@@ -217,7 +185,7 @@ def fold_edge(
     was applied up to this offset before: then nothing changed.
     """
     clicks = FollowingClicks([offset], [time_ms], [dst], [event_type], config.event_types)
-    folded, evicted = fold_followers(state, source, clicks, (0, distance), config)
+    folded, evicted = fold_followers(state, source, clicks, [0, distance], config)
     if not folded:
         return REPLAYED
     state.watermarks[source] = offset
@@ -328,20 +296,8 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
     if len(groups) == 1:
         # One base and one half-life: weights compare as they are.
         (group,) = groups.values()
-        weights, last_ms = group.weights, group.last_ms
-        surplus = len(weights) - kept
-        bar = sorted(weights)[surplus - 1]
-        wanted = [weight > bar for weight in weights]
-        missing = kept - sum(wanted)
-        if missing:
-            ties = [
-                (last_ms[slot], name, slot)
-                for name, slot in group.slots.items()
-                if weights[slot] == bar
-            ]
-            for _, _, slot in sorted(ties)[-missing:]:
-                wanted[slot] = True
-        group.keep(wanted)
+        surplus = len(group) - kept
+        keep_strongest(group, kept)
         return surplus
     at_ms = max([max(group.last_ms) for group in groups.values()])
     ranked = []

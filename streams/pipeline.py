@@ -6,7 +6,7 @@ the same result whenever a batch is replayed, however the records are cut into b
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from streams.events import Click, ClickLimits, Reject, RejectReason, decode_clic
 from streams.graph import GraphConfig
 from streams.place import Place
 from streams.pseudonym import Pseudonyms
-from streams.routing import Link, Router
+from streams.routing import Router
 from streams.transitions import SentPositions, TransitionBatch
 from streams.window import Outcome, Window, WindowConfig, fold
 
@@ -164,12 +164,6 @@ class _Batch:
         self.predecessors: list[list[str | None] | None] = [None] * len(records)
         self.effects = ClickEffects({}, {}, {}, [], [], [], Counter())
 
-    def links(self) -> Iterator[Link]:
-        """Clicks that link items, in offset order."""
-        for record, click, before in zip(self.records, self.clicks, self.predecessors, strict=True):
-            if click is not None and before is not None:
-                yield Link(record.offset, click, before)
-
 
 class ClickPipeline:
     """Decode, validate, fold into windows, derive transitions."""
@@ -206,7 +200,10 @@ class ClickPipeline:
             self._fold_user(user_id, positions, batch)
         effects = batch.effects
         effects.dead_letters.sort(key=_offset_of)
-        effects.transitions = self._router.route(batch.links(), sent.source)
+        offsets = [record.offset for record in records]
+        effects.transitions = self._router.route(
+            offsets, batch.clicks, batch.predecessors, sent.source
+        )
         for partition, transitions in effects.transitions.items():
             sent.chain(partition, transitions)
         return effects

@@ -1,14 +1,25 @@
 """What every graph partition is told of a batch of clicks."""
 
+from typing import NamedTuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.click import Click
-from streams.routing import Link, Router
+from streams.routing import Router
 from streams.transitions import TransitionBatch, owner_of
 
 PARTITIONS = 3
 SOURCE = 4
+
+
+class Link(NamedTuple):
+    """A click, and the items that it links."""
+
+    offset: int
+    click: Click
+    predecessors: list[str | None]
+
 
 ITEMS = st.sampled_from([f"i{number}" for number in range(7)])
 LINKS = st.lists(
@@ -24,11 +35,23 @@ LINKS = st.lists(
 )
 
 
+def route(links: list[Link]) -> dict[int, TransitionBatch]:
+    """What becomes of them, with clicks that link nothing in between."""
+    offsets: list[int] = []
+    clicks: list[Click | None] = []
+    predecessors: list[list[str | None] | None] = []
+    for offset, click, before in links:
+        offsets += (3 * offset, 3 * offset + 1, 3 * offset + 2)
+        clicks += (None, click, click)
+        predecessors += (["i1"], before, None)
+    return Router(PARTITIONS).route(offsets, clicks, predecessors, SOURCE)
+
+
 def told(batch: TransitionBatch) -> set[tuple[int, str, str, str, int]]:
     """(offset, clicked item, event type, item before it, distance) of every transition."""
     kinds = batch.row_types()
     return {
-        (batch.offsets[row], batch.items[row], kinds[row], item, distance)
+        (batch.offsets[row] // 3, batch.items[row], kinds[row], item, distance)
         for item, flat in batch.edges.items()
         for row, distance in zip(flat[::2], flat[1::2], strict=True)
     }
@@ -38,7 +61,7 @@ def told(batch: TransitionBatch) -> set[tuple[int, str, str, str, int]]:
 def test_every_transition_reaches_the_owner_of_the_item_that_was_followed(
     links: list[Link],
 ) -> None:
-    outgoing = Router(PARTITIONS).route(links, SOURCE)
+    outgoing = route(links)
     for partition in range(PARTITIONS):
         wanted = {
             (offset, click.item_id, click.event_type, item, distance)
@@ -52,9 +75,9 @@ def test_every_transition_reaches_the_owner_of_the_item_that_was_followed(
 
 @given(LINKS)
 def test_every_click_is_told_once_to_the_owner_of_its_item(links: list[Link]) -> None:
-    outgoing = Router(PARTITIONS).route(links, SOURCE)
+    outgoing = route(links)
     counted = [
-        (batch.offsets[row], batch.items[row], partition)
+        (batch.offsets[row] // 3, batch.items[row], partition)
         for partition, batch in outgoing.items()
         for row in batch.owned
     ]
@@ -68,7 +91,7 @@ def test_every_click_is_told_once_to_the_owner_of_its_item(links: list[Link]) ->
 def test_a_batch_has_only_clicks_that_concern_its_partition_in_offset_order(
     links: list[Link],
 ) -> None:
-    for batch in Router(PARTITIONS).route(links, SOURCE).values():
+    for batch in route(links).values():
         assert batch.is_consistent()
         assert batch.offsets == sorted(set(batch.offsets))
         used = {row for flat in batch.edges.values() for row in flat[::2]} | set(batch.owned)
