@@ -196,7 +196,7 @@ def test_images_begin_from_one_pinned_base_and_install_locks_with_hashes() -> No
         "requirements/train.txt",
     ]
     assert all("--require-hashes -r lock.txt" in command for _, command in locks)
-    (uv,) = re.findall(r"uv==(\S+)", DOCKERFILE)
+    (uv,) = set(re.findall(r"uv==(\S+)", DOCKERFILE))
     assert re.search(rf"(?m)^uv=={re.escape(uv)} ", (ROOT / "requirements/all.txt").read_text())
 
 
