@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.client_options import aiokafka_options
+from streams.fetching import find_leaders_again, hand_out_as_parsed
 from streams.lease import Lease, renew_by_heartbeats
 from streams.settings import Settings
 
@@ -36,51 +36,6 @@ def read_ends(assignment: Any) -> dict[TP, int]:
         ):
             ends[tp] = state.timestamp
     return ends
-
-
-def find_leaders_again(fetcher: Any) -> None:
-    """Have a consumer look for new leaders when an old one does not tell where a partition begins.
-
-    aiokafka does so when a fetch fails, but not when the position of a partition without a
-    committed offset is asked for: it asked the same broker until its metadata was five minutes old,
-    and all partitions of the worker waited.
-    """
-    ask = fetcher._proc_offset_request
-
-    async def asking(node_id: int, topic_data: Any) -> Any:
-        try:
-            return await ask(node_id, topic_data)
-        except KafkaError as error:
-            if getattr(error, "invalid_metadata", False):
-                fetcher._client.force_metadata_update()
-            raise
-
-    fetcher._proc_offset_request = asking
-
-
-def hand_out_as_parsed(fetcher: Any) -> None:
-    """Have a consumer hand out records as aiokafka's parser makes them.
-
-    aiokafka copies each into a `ConsumerRecord`, an object with a dictionary of eleven entries: a
-    seventh of what a worker that is behind does with a click, and most of a batch's memory. Offset,
-    timestamp, key, value and headers are all that is read of a record, and the parser's have them.
-    """
-    fetch = fetcher._proc_fetch_request
-
-    async def fetching(*args: Any) -> Any:
-        again = await fetch(*args)
-        for result in fetcher._records.values():
-            # A result that failed has no records; one that was drained has none any more.
-            parser = getattr(result, "_partition_records", None)
-            if parser is not None:
-                parser._consumer_record = _as_parsed
-        return again
-
-    fetcher._proc_fetch_request = fetching
-
-
-def _as_parsed(_tp: object, record: Any) -> Any:
-    return record
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from streams.client_options import aiokafka_options
 from streams.connection import raise_if_denied
+from streams.fetching import hand_out_as_parsed
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ async def read_to_end(
     consumer = _consumer(settings)
     try:
         await consumer.start()
+        hand_out_as_parsed(consumer._fetcher)
         consumer.assign(list(starts))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(starts))
         firsts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(starts))
@@ -127,6 +129,7 @@ class Follower:
             consumer = _consumer(self._settings)
             try:
                 await consumer.start()
+                hand_out_as_parsed(consumer._fetcher)
                 await self._read(consumer)
             except (KafkaError, OSError) as error:
                 raise_if_denied(error, f"reading {self._topic}")

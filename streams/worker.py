@@ -304,7 +304,7 @@ class Worker(Lifecycle):
                 self.replica.apply(record.key.decode(), record.value)
         self._replica_offsets[number] = records[-1].offset + 1
 
-    def _on_item_records(self, _number: int, records: list[Any]) -> None:
+    def _on_item_records(self, number: int, records: list[Any]) -> None:
         limits = self.settings.click_limits()
         for record in records:
             if record.value is None:
@@ -317,7 +317,7 @@ class Worker(Lifecycle):
             if isinstance(item, Reject):
                 log.warning(
                     "item record %d/%d is not used: %s",
-                    record.partition,
+                    number,
                     record.offset,
                     item.reason.value,
                 )

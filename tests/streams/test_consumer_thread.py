@@ -4,36 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, NotLeaderForPartitionError, RequestTimedOutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.consumer_thread import BatchConsumerThread, find_leaders_again, read_ends
-
-
-class Fetcher:
-    """Answers a question for offsets, or fails."""
-
-    def __init__(self, fault: KafkaError | None) -> None:
-        self.fault = fault
-        self.updates = 0
-        self._client = SimpleNamespace(force_metadata_update=self._update)
-
-    def _update(self) -> None:
-        self.updates += 1
-
-    async def _proc_offset_request(self, node_id: int, topic_data: Any) -> str:
-        if self.fault is not None:
-            raise self.fault
-        return f"offsets of {topic_data} from {node_id}"
-
-
-async def test_a_broker_that_leads_no_more_makes_the_consumer_look_for_the_leader() -> None:
-    fetcher = Fetcher(NotLeaderForPartitionError())
-    find_leaders_again(fetcher)
-    with pytest.raises(NotLeaderForPartitionError):
-        await fetcher._proc_offset_request(1, "t")
-    assert fetcher.updates == 1
+from streams.consumer_thread import BatchConsumerThread, read_ends
 
 
 def partition_state(position: int | None, highwater: int | None) -> SimpleNamespace:
@@ -113,13 +87,3 @@ async def test_what_was_read_to_its_end_under_another_assignment_is_not_known_an
     assert await fetched.ends_before_a_fetch() == {}
     fetched.meanwhile = lambda: None
     assert await fetched.ends_before_a_fetch() == {}
-
-
-async def test_other_faults_and_answers_pass_as_they_are() -> None:
-    fetcher = Fetcher(RequestTimedOutError())
-    find_leaders_again(fetcher)
-    with pytest.raises(RequestTimedOutError):
-        await fetcher._proc_offset_request(1, "t")
-    fetcher.fault = None
-    assert await fetcher._proc_offset_request(1, "t") == "offsets of t from 1"
-    assert fetcher.updates == 0
