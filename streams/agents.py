@@ -118,6 +118,7 @@ class ClickAgent:
         read_to_end_ms: int | None,
     ) -> None:
         async with partition.taking_clicks:
+            await self._publisher.room()
             await partition.slots.acquire()
             if partition.draining or partition.closed:
                 partition.slots.release()
@@ -289,6 +290,7 @@ class GraphAgent:
         """Take one delivered batch of transitions through fold and changelog."""
         await partition.recovered.wait()
         async with partition.taking_transitions:
+            await self._publisher.room()
             await partition.graph_slots.acquire()
             if partition.draining or partition.closed:
                 partition.graph_slots.release()

@@ -1,6 +1,8 @@
 """Publisher: packed batches to exact partitions, each with a future for its acknowledgement."""
 
 import asyncio
+import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from streams.topics import MAX_RECORD_BYTES
 Header = tuple[str, bytes]
 
 _BATCH_BYTES = 512 * 1024
+_MAX_QUEUED_BYTES = 32 * 1024 * 1024
 _NO_HEADERS: list[Header] = []
 
 
@@ -23,19 +26,35 @@ class PublishError(RuntimeError):
     """A send that was given up; nothing after it may be committed."""
 
 
+class Lane:
+    """The way to one partition: batches leave one after the other, each once the one before is
+    acknowledged.
+    """
+
+    __slots__ = ("acknowledged_at",)
+
+    def __init__(self) -> None:
+        self.acknowledged_at = -math.inf
+        """Monotonic seconds of the last acknowledgement."""
+
+
 class Sent:
     """What one call sent: acknowledged when every batch of it is."""
 
-    __slots__ = ("_futures", "_patience_seconds")
+    __slots__ = ("_futures", "_lane", "_patience_seconds")
 
     def __init__(
         self,
         futures: list[tuple[asyncio.Future[RecordMetadata], int]],
-        patience_seconds: float | None = None,
+        patience_seconds: float = math.inf,
+        lane: Lane | None = None,
     ) -> None:
-        """`patience_seconds`: for each batch, once it is waited for; the client has no limit."""
+        """`patience_seconds`: how long the broker may be silent while it is waited for, where the
+        client has no limit. What stands before it on its lane and is acknowledged is no silence.
+        """
         self._futures = futures
         self._patience_seconds = patience_seconds
+        self._lane = Lane() if lane is None else lane
 
     async def acknowledged(self) -> int:
         """Wait for the broker; returns the offset after the last record (-1 if none was sent).
@@ -45,14 +64,7 @@ class Sent:
         """
         next_offset = -1
         for future, count in self._futures:
-            if not future.done():
-                await asyncio.wait([future], timeout=self._patience_seconds)
-            if not future.done():
-                raise PublishError(
-                    f"the broker did not acknowledge a send within {self._patience_seconds:g} s "
-                    "(request_timeout_seconds); nothing unacknowledged is committed, a restart "
-                    "replays it"
-                )
+            await self._settled(future)
             try:
                 metadata = await future
             except asyncio.CancelledError:
@@ -65,6 +77,19 @@ class Sent:
                 ) from error
             next_offset = metadata.offset + count
         return next_offset
+
+    async def _settled(self, future: asyncio.Future[RecordMetadata]) -> None:
+        since = time.monotonic()
+        while not future.done():
+            since = max(since, self._lane.acknowledged_at)
+            left = since + self._patience_seconds - time.monotonic()
+            if left <= 0:
+                raise PublishError(
+                    f"the broker did not acknowledge a send within {self._patience_seconds:g} s "
+                    "(request_timeout_seconds); nothing unacknowledged is committed, a restart "
+                    "replays it"
+                )
+            await asyncio.wait([future], timeout=None if left == math.inf else left)
 
 
 class Publisher:
@@ -85,6 +110,22 @@ class Publisher:
         )
         if lease is not None:
             send_only_with(lease, self._producer.client)
+        self._lanes: dict[tuple[str, int | None], Lane] = {}
+        self._queued_bytes = 0
+        self._acknowledged = asyncio.Event()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Of packed batches that no broker has acknowledged yet."""
+        return self._queued_bytes
+
+    async def room(self) -> None:
+        """Wait until little enough is queued: what a batch of clicks changes can be much larger
+        than the clicks, and a broker slower than the folds.
+        """
+        while self._queued_bytes > _MAX_QUEUED_BYTES:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     async def start(self) -> None:
         """Connect."""
@@ -125,7 +166,7 @@ class Publisher:
                 append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count():
             futures.append(await self._queue(batch, topic, partition))
-        return Sent(futures, self._patience_seconds)
+        return Sent(futures, self._patience_seconds, self._lane(topic, partition))
 
     async def _queue(
         self, batch: Any, topic: str, partition: int
@@ -136,12 +177,30 @@ class Publisher:
         queue here is the number of record batches that the agents have in flight, so a batch
         may stand behind others; the client sends them one after the other.
         """
-        count = batch.record_count()
+        count, size = batch.record_count(), batch.size()
         accumulator = self._producer._message_accumulator
         tp = TopicPartition(topic, partition)
         if accumulator._batches.get(tp) and not accumulator._closed and not accumulator._exception:
-            return asyncio.shield(accumulator._append_batch(batch, tp).future), count
-        return await self._producer.send_batch(batch, topic, partition=partition), count
+            future = asyncio.shield(accumulator._append_batch(batch, tp).future)
+        else:
+            future = await self._producer.send_batch(batch, topic, partition=partition)
+        self._watch(future, self._lane(topic, partition), size)
+        return future, count
+
+    def _lane(self, topic: str, partition: int | None) -> Lane:
+        return self._lanes.setdefault((topic, partition), Lane())
+
+    def _watch(self, future: asyncio.Future[Any], lane: Lane, size: int) -> None:
+        """Note when a batch has left the queue, whatever becomes of it."""
+        self._queued_bytes += size
+
+        def left(done: asyncio.Future[Any]) -> None:
+            self._queued_bytes -= size
+            self._acknowledged.set()
+            if not done.cancelled() and done.exception() is None:
+                lane.acknowledged_at = time.monotonic()
+
+        future.add_done_callback(left)
 
     async def send_one(
         self,
@@ -156,4 +215,6 @@ class Publisher:
         future = await self._producer.send(
             topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
         )
-        return Sent([(future, 1)], self._patience_seconds)
+        lane = self._lane(topic, partition)
+        self._watch(future, lane, 0)
+        return Sent([(future, 1)], self._patience_seconds, lane)

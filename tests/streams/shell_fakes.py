@@ -67,6 +67,9 @@ class FakePublisher:
         self.held: dict[str, asyncio.Event] = {}
         """A topic whose sends wait, as if the client had no room."""
 
+    async def room(self) -> None:
+        """There is always room."""
+
     async def send(self, topic: str, partition: int | None, records: Any) -> FakeSent:
         if topic in self.held:
             await self.held[topic].wait()

@@ -1,11 +1,13 @@
 """An acknowledgement is waited for, but not for ever."""
 
 import asyncio
+import time
 
 import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from streams.publisher import PublishError, Sent
+from streams.publisher import Lane, Publisher, PublishError, Sent
+from streams.settings import Settings
 
 TP = TopicPartition("t", 0)
 
@@ -40,3 +42,52 @@ async def test_a_silent_broker_is_given_up_after_the_time_set() -> None:
     future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
     with pytest.raises(PublishError, match=r"within 0\.05 s \(request_timeout_seconds\)"):
         await Sent([(future, 1)], 0.05).acknowledged()
+
+
+async def test_a_queue_that_the_broker_works_off_is_waited_for_however_long_it_is() -> None:
+    futures: list[asyncio.Future[RecordMetadata]] = [
+        asyncio.get_running_loop().create_future() for _ in range(6)
+    ]
+    lane = Lane()
+    sent = Sent([(futures[-1], 1)], 0.2, lane)
+
+    async def broker() -> None:
+        for number, future in enumerate(futures):
+            await asyncio.sleep(0.1)  # half the patience each, three times the patience together
+            lane.acknowledged_at = time.monotonic()
+            future.set_result(metadata(number))
+
+    working = asyncio.ensure_future(broker())
+    assert await sent.acknowledged() == len(futures)
+    await working
+
+
+async def test_an_acknowledgement_of_before_the_wait_does_not_shorten_it() -> None:
+    future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+    lane = Lane()
+    lane.acknowledged_at = time.monotonic() - 10.0
+    waiting = asyncio.ensure_future(Sent([(future, 1)], 5.0, lane).acknowledged())
+    await asyncio.sleep(0)
+    future.set_result(metadata(4))
+    assert await waiting == 5
+
+
+async def test_nothing_more_is_taken_while_too_much_is_queued() -> None:
+    publisher = Publisher(Settings())
+    loop = asyncio.get_running_loop()
+    await asyncio.wait_for(publisher.room(), 1.0)
+    futures: list[asyncio.Future[RecordMetadata]] = [loop.create_future() for _ in range(2)]
+    lane = Lane()
+    for future in futures:
+        publisher._watch(future, lane, 20 * 1024 * 1024)
+    assert publisher.queued_bytes == 40 * 1024 * 1024
+    waiting = asyncio.ensure_future(publisher.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    futures[0].set_exception(RuntimeError("given up"))  # it has left the queue as well
+    await asyncio.wait_for(waiting, 1.0)
+    futures[1].set_result(metadata(0))
+    await asyncio.sleep(0)
+    assert publisher.queued_bytes == 0
+    await publisher.stop()
+    assert lane.acknowledged_at > 0
