@@ -19,6 +19,9 @@ from streams.codec import CodecError
 from streams.kernels import keep_edges
 from streams.popularity import decayed_value
 
+_ARRAY_HEADS = {0xDC: 3, 0xDD: 5}
+"""MessagePack's first byte of an array of 16 or more entries, and the length of its head."""
+
 
 class Edge(msgspec.Struct, frozen=True, gc=False):
     """A transition to another item.
@@ -53,6 +56,26 @@ class StoredEdges(msgspec.Struct, array_like=True, gc=False):
         ):
             raise _misfit()
 
+
+class PackedEdges(msgspec.Struct, array_like=True, gc=False):
+    """StoredEdges to be read only: what is rarely needed stays as it is packed."""
+
+    base: int
+    half_life_ms: float
+    destinations: msgspec.Raw
+    weights: bytes
+    last_ms: bytes
+    counts: msgspec.Raw
+
+    def check(self) -> None:
+        """CodecError where the columns that are read do not fit together."""
+        size = len(self.weights)
+        if (
+            not size == len(self.last_ms) == 8 * packed_size(self.destinations)
+            or not self.half_life_ms > 0.0
+        ):
+            raise _misfit()
+
     def weight_column(self) -> NDArray[np.float64]:
         """Forward-decayed weights, read where they stand."""
         return np.frombuffer(self.weights, "<f8")
@@ -60,6 +83,24 @@ class StoredEdges(msgspec.Struct, array_like=True, gc=False):
     def last_ms_column(self) -> NDArray[np.int64]:
         """When each edge was last strengthened, read where it stands."""
         return np.frombuffer(self.last_ms, "<i8")
+
+
+def packed_size(column: msgspec.Raw) -> int:
+    """Entries of a packed array; -1 where it is none."""
+    head = memoryview(column)[:5]
+    if not head:
+        return -1
+    if head[0] & 0xF0 == 0x90:
+        return head[0] & 0x0F
+    if head[0] in _ARRAY_HEADS:
+        return int.from_bytes(head[1 : _ARRAY_HEADS[head[0]]], "big")
+    return -1
+
+
+def packed_body(column: msgspec.Raw) -> bytes:
+    """The entries of a packed array, without what tells their number."""
+    packed = bytes(column)
+    return packed[_ARRAY_HEADS.get(packed[0], 1) :]
 
 
 def _misfit() -> CodecError:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.codec import HEADER_BYTES, CodecError, frame
-from streams.edges import TypeEdges
+from streams.edges import TypeEdges, packed_size
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
@@ -325,7 +325,9 @@ def test_edges_that_are_only_read_are_those_of_the_state() -> None:
     read = decode_edges(encode_item(state))
     assert read.keys() == state.edges.keys()
     for event_type, group in state.edges.items():
-        assert read[event_type].destinations == list(group.slots)
+        destinations = read[event_type].destinations
+        assert msgspec.msgpack.decode(destinations) == list(group.slots)
+        assert packed_size(destinations) == len(group)
         assert read[event_type].weight_column().tolist() == list(group.weights)
         assert read[event_type].last_ms_column().tolist() == list(group.last_ms)
         assert read[event_type].base == group.base
