@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.access_faults import NotAdmittedError, NotPermittedError
+from streams import clock_checks, machine_checks, right_checks, topic_checks
+from streams.access import Role
+from streams.access_faults import NotAdmittedError
+from streams.findings import Finding, kafka_command, listed
 from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
+from streams.topics import TABLES, changelog_topic, plan
 
-Level = Literal["ok", "note", "fault"]
-
-_MIN_FREE_BYTES = 1 << 30
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """The result of one check. A `note` is worth knowing and stops nothing."""
-
-    check: str
-    level: Level
-    words: str
-    advice: str = ""
+__all__ = ["Finding", "run_checks"]
 
 
-def run_checks(settings: Settings, *, broker_timeout_seconds: float = 5.0) -> Iterator[Finding]:
+def run_checks(
+    settings: Settings, role: Role = "worker", *, broker_timeout_seconds: float = 5.0
+) -> Iterator[Finding]:
     """All findings, in the order in which a first start would meet them."""
     refusal = _admission(settings)
-    if refusal is not None:
-        yield refusal
-        yield from _beside_brokers(settings)
-        return
-    partitions = _partition_counts(settings, broker_timeout_seconds)
-    if isinstance(partitions, Finding):
-        yield partitions
+    cluster = refusal or _cluster(settings, broker_timeout_seconds)
+    changelog_bytes = None
+    partitions = settings.partitions
+    offsets_ms = clicks_ms = None
+    if isinstance(cluster, Finding):
+        yield cluster
     else:
+        admin, metadata = cluster
+        counts = {name: len(topic.partitions) for name, topic in metadata.topics.items()}
         yield Finding("brokers", "ok", f"{settings.bootstrap} answers")
-        yield from topic_findings(settings, partitions)
-        yield from _rights(settings)
-    yield from _beside_brokers(settings)
-
-
-def _beside_brokers(settings: Settings) -> Iterator[Finding]:
+        yield from topic_checks.topic_findings(settings, counts)
+        partitions = counts.get(settings.clicks, partitions)
+        if metadata.controller_id >= 0:  # the broker in memory has none, and no answers for more
+            yield from _of_cluster(settings, role, admin, metadata, broker_timeout_seconds)
+            changelog_bytes = _changelog_bytes(settings, counts, broker_timeout_seconds)
+        offsets_ms, clicks_ms = clock_checks.kafka_times(
+            settings, admin, counts, broker_timeout_seconds
+        )
+    yield from clock_checks.clock_findings(
+        clock_checks.kernel_clock(), time.time_ns() // 1_000_000, offsets_ms, clicks_ms
+    )
     yield from _secret_files(settings)
-    yield from _state_directory(settings)
+    yield from _machine(settings, partitions, changelog_bytes)
     yield _one_onnxruntime()
     yield from _model(settings)
     yield _engine(settings)
@@ -67,21 +66,62 @@ def _admission(settings: Settings) -> Finding | None:
     return None
 
 
-def _rights(settings: Settings) -> Iterator[Finding]:
-    """What a worker with these credentials would lack."""
-    if settings.security_protocol == "plaintext":
-        return
-    from streams.permissions import ensure_permitted
-
+def _cluster(settings: Settings, timeout_seconds: float) -> tuple[Any, Any] | Finding:
+    """An admin client and the cluster's metadata."""
+    admin = AdminClient(settings.librdkafka(), logger=_silent())
     try:
-        ensure_permitted(settings, "worker")
-    except NotPermittedError as error:
-        fault, _, advice = str(error).partition(": ")
-        yield Finding("rights", "fault", fault, advice)
+        return admin, admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
-        yield Finding("rights", "note", f"the brokers do not say: {error.args[0].str()}")
-    else:
-        yield Finding("rights", "ok", "those of a worker, as docs/security.md lists them")
+        return Finding(
+            "brokers",
+            "fault",
+            f"no broker answers at {settings.bootstrap}: {error.args[0].str()}",
+            "start one (freshrec broker), correct --bootstrap, or check the security settings",
+        )
+
+
+def _of_cluster(
+    settings: Settings, role: Role, admin: Any, metadata: Any, timeout_seconds: float
+) -> Iterator[Finding]:
+    """What a cluster tells beside its topics: how they are kept, and what this client may do."""
+    names = [topic.name for topic in plan(settings)]
+    there = [name for name in names if name in metadata.topics]
+    try:
+        told, hidden = topic_checks.describe(admin, there, timeout_seconds)
+    except KafkaException as error:
+        told, hidden = {}, []
+        words = f"the brokers do not tell how topics are kept: {error.args[0].str()}"
+        yield Finding("configuration", "note", words, "compare them with docs/messages.md")
+    if hidden:
+        words = f"this client may not see how {listed(hidden)} are kept"
+        grant = f"--add --allow-principal '{right_checks.principal(settings)}'"
+        topics = " ".join(f"--topic {name}" for name in hidden)
+        grant = f"{grant} --operation DescribeConfigs {topics}"
+        yield Finding(
+            "configuration", "note", words, "to have that checked: "
+            + kafka_command(settings, "kafka-acls", grant),
+        )  # fmt: skip
+    yield from topic_checks.configuration_findings(settings, told)
+    yield from topic_checks.replica_findings(
+        settings, topic_checks.spread_of(metadata), len(metadata.brokers), told
+    )
+    if settings.security_protocol != "plaintext":
+        yield from right_checks.right_findings(settings, role, frozenset(there))
+        if role == "worker":
+            missing = [name for name in names if name not in there]
+            creation = right_checks.creation_finding(settings, admin, missing)
+            if creation is not None:
+                yield creation
+
+
+def _changelog_bytes(
+    settings: Settings, counts: dict[str, int], timeout_seconds: float
+) -> int | None:
+    from streams.log_sizes import topic_bytes
+
+    names = [changelog_topic(settings, table) for table in TABLES]
+    there = {name: counts[name] for name in names if name in counts}
+    return topic_bytes(settings, there, timeout_seconds) if there else None
 
 
 def _secret_files(settings: Settings) -> Iterator[Finding]:
@@ -95,70 +135,25 @@ def _secret_files(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _partition_counts(settings: Settings, timeout_seconds: float) -> dict[str, int] | Finding:
-    try:
-        listed = AdminClient(settings.librdkafka(), logger=_silent()).list_topics(
-            timeout=timeout_seconds
-        )
-    except KafkaException as error:
-        return Finding(
-            "brokers",
-            "fault",
-            f"no broker answers at {settings.bootstrap}: {error.args[0].str()}",
-            "start one (freshrec broker), correct --bootstrap, or check the security settings",
-        )
-    return {name: len(topic.partitions) for name, topic in listed.topics.items()}
-
-
-def topic_findings(settings: Settings, partitions: Mapping[str, int]) -> Iterator[Finding]:
-    """Missing topics, and partition counts that a worker would refuse."""
-    from streams.topics import plan
-
-    topics = plan(settings)
-    missing = [topic.name for topic in topics if topic.name not in partitions]
-    if missing:
-        words = f"not there yet: {', '.join(missing)}"
-        advice = f"a worker creates them, with {settings.partitions} partitions and"
-        advice += f" {settings.replication_factor} replicas where nothing else says how many"
-        yield Finding("topics", "note", words, advice)
-    wanted = partitions.get(settings.clicks)
-    wrong = [
-        f"{topic.name} has {partitions[topic.name]}"
-        for topic in topics
-        if topic.copartitioned and wanted and partitions.get(topic.name, wanted) != wanted
-    ]
-    if wrong:
-        yield Finding(
-            "partitions",
-            "fault",
-            f"{settings.clicks} has {wanted} partitions, but {', '.join(wrong)}",
-            "all need one count: delete the differing topics, or use another --topic-prefix",
-        )
-    elif wanted:
-        yield Finding("partitions", "ok", f"{wanted} of {settings.clicks} and of all beside it")
-
-
-def _state_directory(settings: Settings) -> Iterator[Finding]:
-    if settings.store == "memory":
-        yield Finding("state", "note", "state is kept in memory and recovered from the changelogs")
-        return
-    directory = settings.state_dir.absolute()
-    while not directory.exists():  # a worker makes what is missing; a check changes nothing
-        directory = directory.parent
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            free = shutil.disk_usage(directory).free
-    except OSError as error:
-        yield Finding(
-            "state", "fault", f"cannot write in {directory}: {error.strerror}",
-            "give this user the right to write there, or say --state DIR",
-        )  # fmt: skip
-        return
-    words = f"{directory} can be written, {free / (1 << 30):.1f} GiB free"
-    if free < _MIN_FREE_BYTES:
-        yield Finding("state", "fault", words, "free some space, or say --state DIR")
+def _machine(settings: Settings, partitions: int, changelog_bytes: int | None) -> Iterator[Finding]:
+    on_disk = settings.store == "rocksdb"
+    known_bytes = changelog_bytes or 0
+    if on_disk:
+        disk = machine_checks.look_at_disk(settings)
+        if isinstance(disk, Finding):
+            yield disk
+        else:
+            yield from machine_checks.disk_findings(disk, changelog_bytes)
+            known_bytes = max(known_bytes, disk.state_bytes)
     else:
-        yield Finding("state", "ok", words)
+        words = "state is kept in memory and recovered from the changelogs"
+        yield Finding("state", "note", words)
+    yield machine_checks.memory_finding(
+        machine_checks.memory_limit_bytes(), settings.model_dir is not None
+    )
+    yield machine_checks.open_files_finding(
+        machine_checks.open_file_limit(), partitions, known_bytes, on_disk=on_disk
+    )
 
 
 def _one_onnxruntime(installed: Callable[[str], str] = version) -> Finding:

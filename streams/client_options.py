@@ -24,6 +24,7 @@ _OPAQUE_TOKEN_SECONDS = 60.0
 
 class _Claims(msgspec.Struct):
     exp: float | None = None
+    sub: object = None
 
 
 def librdkafka_options(settings: Settings) -> dict[str, Any]:
@@ -72,16 +73,25 @@ def token_end_seconds(token: str, now_seconds: float) -> float:
 
     The signature is the brokers' to check.
     """
+    end = _claims(token).exp
+    return now_seconds + _OPAQUE_TOKEN_SECONDS if end is None else end
+
+
+def token_subject(token: str) -> str | None:
+    """Whom a bearer token names: what brokers call its bearer by default; None: unknown."""
+    subject = _claims(token).sub
+    return subject if isinstance(subject, str) else None
+
+
+def _claims(token: str) -> _Claims:
     parts = token.split(".")
     if len(parts) == 3:
         try:
             payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-            end = msgspec.json.decode(payload, type=_Claims).exp
+            return msgspec.json.decode(payload, type=_Claims)
         except (binascii.Error, ValueError, msgspec.DecodeError):
-            end = None
-        if end is not None:
-            return end
-    return now_seconds + _OPAQUE_TOKEN_SECONDS
+            pass
+    return _Claims()
 
 
 def _token(settings: Settings) -> str:

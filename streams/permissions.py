@@ -19,6 +19,9 @@ _TIMEOUT_SECONDS = 15.0
 _DENIED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 _SHOWN = 4
 
+Answers = dict[tuple[str, str], frozenset[str] | None]
+"""By resource and name, the operations allowed; None: the brokers do not say."""
+
 
 def missing_rights(settings: Settings, role: Role) -> list[Right]:
     """What of the role's rights the brokers do not give this client; empty without credentials.
@@ -29,9 +32,21 @@ def missing_rights(settings: Settings, role: Role) -> list[Right]:
     if settings.security_protocol == "plaintext":
         return []
     wanted = rights(role, settings)
+    return lacking(wanted, answers(settings, wanted))
+
+
+def answers(settings: Settings, wanted: list[Right]) -> Answers:
+    """What the brokers say that this client may do on the topics and groups of these rights.
+
+    Raises `KafkaException` where no broker answers that.
+    """
     admin = AdminClient(settings.librdkafka(), logger=_log)
-    allowed = {**_topics(admin, wanted), **_groups(admin, wanted)}
-    return list(_lacking(wanted, allowed))
+    return {**_topics(admin, wanted), **_groups(admin, wanted)}
+
+
+def lacking(wanted: list[Right], told: Answers) -> list[Right]:
+    """The rights that were asked about and not given, with just the operations that are missing."""
+    return list(_lacking(wanted, told))
 
 
 def ensure_access(settings: Settings, role: Role) -> None:
@@ -69,9 +84,7 @@ def sentence(settings: Settings, role: Role, lacking: list[Right]) -> str:
     )
 
 
-def _lacking(
-    wanted: list[Right], allowed: dict[tuple[str, str], frozenset[str] | None]
-) -> Iterator[Right]:
+def _lacking(wanted: list[Right], allowed: Answers) -> Iterator[Right]:
     for right in wanted:
         given = allowed.get((right.resource, right.name))
         if given is None:
@@ -81,7 +94,7 @@ def _lacking(
             yield Right(right.resource, right.name, operations, right.why)
 
 
-def _topics(admin: Any, wanted: list[Right]) -> dict[tuple[str, str], frozenset[str] | None]:
+def _topics(admin: Any, wanted: list[Right]) -> Answers:
     names = [right.name for right in wanted if right.resource == "topic"]
     asked = admin.describe_topics(
         TopicCollection(names),
@@ -91,7 +104,7 @@ def _topics(admin: Any, wanted: list[Right]) -> dict[tuple[str, str], frozenset[
     return {("topic", name): _answer(future) for name, future in asked.items()}
 
 
-def _groups(admin: Any, wanted: list[Right]) -> dict[tuple[str, str], frozenset[str] | None]:
+def _groups(admin: Any, wanted: list[Right]) -> Answers:
     names = [right.name for right in wanted if right.resource == "group"]
     if not names:
         return {}

@@ -17,6 +17,7 @@ from streams.access import Right, rights
 from streams.access_faults import NotAdmittedError, NotPermittedError
 from streams.connection import ensure_admitted
 from streams.permissions import ensure_permitted, missing_rights
+from streams.right_checks import right_findings, unreadable
 from streams.settings import Settings
 from streams.topics import make_topics
 from streams.worker_process import WorkerProcess
@@ -147,8 +148,17 @@ async def test_every_right_of_the_table_is_needed(kafka: SecuredKafka, tmp_path:
     assert {(r.resource, r.name) for r in missing_rights(settings, "worker")} == {
         (r.resource, r.name) for r in table
     }
+    names = [right.name for right in table if right.resource == "topic"]
+    found = list(right_findings(settings, "worker", frozenset(names)))
+    assert {finding.level for finding in found} == {"fault"}
+    assert len(found) == len(table)
+    assert all("--allow-principal 'User:least'" in finding.advice for finding in found)
+    assert unreadable(settings, [settings.clicks]) == {settings.clicks}
+    kafka.grant("least", [Right("topic", settings.clicks, ("describe",), "")])
+    assert unreadable(settings, [settings.clicks]) == {settings.clicks}
     kafka.grant("least", table)
     wait_until(lambda: not missing_rights(settings, "worker"), "the rights are known")
+    assert unreadable(settings, [settings.clicks]) == set()
     for right in (table[0], table[-1]):
         kafka.revoke("least", Right(right.resource, right.name, right.operations[:1], ""))
         wait_until(lambda: missing_rights(settings, "worker"), "the right is gone")

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,14 @@ from streams.bench.recovery import RecoveryBench, run
 from streams.bench.soak import run as soak_run
 from streams.bench.soak.plan import SoakPlan
 from streams.bench.workload import Workload
+from streams.checks import run_checks
 from streams.erase import EraseError, erase
+from streams.log_sizes import topic_bytes
 from streams.sender import KafkaSender, ensure_topic
 from streams.settings import Settings
 from streams.tail import TopicReader
+from streams.topics import changelog_topic
+from tests.integration.running import create_topic
 
 pytestmark = pytest.mark.kafka
 
@@ -47,6 +52,31 @@ def test_what_is_sent_is_read_once_and_in_order_for_each_key(settings: Settings)
     assert len(by_key) == 11
     for first, (_, numbers) in enumerate(sorted(by_key.items(), key=lambda entry: entry[1][0])):
         assert numbers == list(range(first, 5000, 11))
+
+
+def test_check_tells_of_topics_that_would_lose_state_and_how_to_mend_them(
+    settings: Settings, tmp_path: Path
+) -> None:
+    graph = changelog_topic(settings, "graph")
+    create_topic(settings.bootstrap, graph, 3, cleanup_policy="compact,delete")
+    create_topic(settings.bootstrap, settings.clicks, 3, retention_ms="3600000")
+    ahead_ms = time.time_ns() // 1_000_000 + 60_000
+    sender = KafkaSender(settings, settings.clicks)
+    sender.send(b"ann", b"x", ahead_ms)
+    sender.finish()
+    found = list(run_checks(settings.replace(state_dir=tmp_path)))
+    said = [f"{finding.level} {finding.check}: {finding.words}" for finding in found]
+    (fault,) = [finding for finding in found if finding.level == "fault"]
+    assert fault.words.startswith(f"{graph} has cleanup.policy=compact,delete, not compact")
+    assert f"--entity-name {graph} --add-config cleanup.policy=compact" in fault.advice
+    assert any("keeps clicks for 1.0 hours" in words for words in said)
+    assert any(words.startswith("note replicas: one replica") for words in said)
+    assert any("newest click's record is from" in words for words in said)
+    assert any(words.startswith("ok partitions: 3 of ") for words in said)
+    assert all(finding.advice for finding in found if finding.level == "fault")
+    size = topic_bytes(settings, {settings.clicks: 3}, 10.0)
+    assert size is not None
+    assert 0 < size < 10_000
 
 
 def test_an_erasure_that_nobody_confirms_leaves_a_null_record_and_says_where(

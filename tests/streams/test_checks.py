@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from streams.broker import EmbeddedBroker
-from streams.checks import Finding, _one_onnxruntime, run_checks, topic_findings
+from streams.checks import Finding, _one_onnxruntime, run_checks
 from streams.settings import Settings
+from streams.topic_checks import topic_findings
 from streams.topics import plan
 
 

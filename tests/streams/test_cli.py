@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from model.engine import cuda_devices
 from streams import app
 from streams.broker import EmbeddedBroker
 from streams.cli import freshrec
@@ -313,3 +314,12 @@ def test_check_reports_faults_with_exit_code_1(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert report["ok"] is False
     assert {f["check"] for f in report["findings"]} >= {"brokers", "state", "onnxruntime", "model"}
+
+
+@pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
+def test_check_of_a_gpu_fails_where_there_is_none_and_looks_at_no_broker() -> None:
+    result = _run("check", "--gpu", "--bootstrap", "127.0.0.1:1", "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert not report["ok"]
+    assert {f["check"].partition(" ")[0] for f in report["findings"]} == {"gpu"}

@@ -1,0 +1,142 @@
+"""What these credentials may do on the brokers, and the command that grants what is missing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.access import Right, Role, rights
+from streams.client_options import token_subject
+from streams.findings import Finding, kafka_command, listed
+from streams.permissions import Answers, answers, lacking
+from streams.settings import Settings
+
+_log = logging.getLogger("librdkafka")
+_PROBE_SECONDS = 3.0
+
+
+def right_findings(settings: Settings, role: Role, existing: frozenset[str]) -> Iterator[Finding]:
+    """What this client lacks of a role, one finding for each topic or group.
+
+    `existing` names the topics that are there. Where brokers do not say what is allowed, reading
+    is tried; writing cannot be tried without writing, and is said to be unknown.
+    """
+    wanted = rights(role, settings)
+    told: Answers = {}
+    try:
+        told = answers(settings, wanted)
+    except KafkaException as error:
+        yield Finding("rights", "note", f"the brokers do not say: {error.args[0].str()}")
+    missing = lacking(wanted, told)
+    silent = [
+        right
+        for right in wanted
+        if told.get((right.resource, right.name)) is None
+        and (right.resource == "topic" and right.name in existing)
+    ]
+    if silent:
+        denied = unreadable(settings, [r.name for r in silent if "read" in r.operations])
+        missing += [r for r in silent if r.name in denied]
+    yield from (_lack(settings, role, right) for right in missing)
+    writes = [r.name for r in silent if "write" in r.operations]
+    if writes:
+        yield Finding(
+            "rights", "note",
+            f"the brokers do not say whether this client may write to {listed(writes)}",
+            "a worker ends with a sentence where it may not",
+        )  # fmt: skip
+    if not missing:
+        article = "an" if role[0] in "aeiou" else "a"
+        yield Finding("rights", "ok", f"those of {article} {role}, as docs/security.md lists them")
+
+
+def creation_finding(settings: Settings, admin: Any, missing: list[str]) -> Finding | None:
+    """A note where topics are missing and this client may not create topics in general.
+
+    Kafka does not say who may create a topic that is not there, by its own name.
+    """
+    if not missing:
+        return None
+    try:
+        told = admin.describe_cluster(
+            include_authorized_operations=True, request_timeout=10
+        ).result(15)
+    except KafkaException:
+        return None
+    if any(op.name in ("CREATE", "ALL") for op in told.authorized_operations or ()):
+        return None
+    words = f"{listed(missing)}: not there, and this client may not create topics in general"
+    one = " ".join(f"--topic {name}" for name in missing)
+    grant = _grant(settings, f"--operation Create {one}")
+    return Finding("rights", "note", words, f"create them, or: {grant}")
+
+
+def unreadable(settings: Settings, topics: list[str]) -> set[str]:
+    """Those of these topics that refuse a read: one is tried, of nothing, outside of any group."""
+    if not topics:
+        return set()
+    denied: set[str] = set()
+    consumer = Consumer(
+        settings.librdkafka(
+            **{
+                "group.id": settings.group,  # never joined, and nothing is committed
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,  # the end of a topic: it can be read
+            }
+        ),
+        logger=_log,
+    )
+    try:
+        # Who may not even see a topic gets no answer to a read of it.
+        for name in topics:
+            fault = consumer.list_topics(name, timeout=_PROBE_SECONDS).topics[name].error
+            if fault is not None and fault.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                denied.add(name)
+        undecided = set(topics) - denied
+        consumer.assign([TopicPartition(name, 0, OFFSET_END) for name in undecided])
+        end = time.monotonic() + _PROBE_SECONDS
+        while undecided and time.monotonic() < end:
+            message = consumer.poll(0.1)
+            if message is None or (error := message.error()) is None:
+                continue
+            told = undecided & {message.topic()}
+            undecided -= told
+            if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                denied |= told
+    finally:
+        consumer.close()
+    return denied
+
+
+def principal(settings: Settings) -> str:
+    """What the brokers call this client, as far as it can be known here."""
+    if settings.security_protocol.startswith("sasl"):
+        if settings.sasl_mechanism != "oauthbearer":
+            return f"User:{settings.sasl_username}"
+        subject = token_subject(settings.secret("sasl_token") or "")
+        if subject is not None:
+            return f"User:{subject}"
+    if settings.security_protocol == "plaintext":
+        return "User:ANONYMOUS"
+    return "User:NAME"
+
+
+def _lack(settings: Settings, role: Role, right: Right) -> Finding:
+    may = " and ".join(name.upper() for name in right.operations)
+    words = f"{principal(settings)} may not {may} on the {right.resource} {right.name}"
+    operations = " ".join(
+        f"--operation {''.join(part.capitalize() for part in name.split('_'))}"
+        for name in right.operations
+    )
+    grant = _grant(settings, f"{operations} --{right.resource} {right.name}")
+    return Finding("rights", "fault", f"{words} ({role}: {right.why})", grant)
+
+
+def _grant(settings: Settings, what: str) -> str:
+    return kafka_command(
+        settings, "kafka-acls", f"--add --allow-principal '{principal(settings)}' {what}"
+    )

@@ -1,0 +1,128 @@
+"""Disk, memory, open files and clock: facts to findings, and the facts of files that say them."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams.clock_checks import KernelClock, clock_findings, kernel_clock
+from streams.machine_checks import (
+    Disk,
+    disk_findings,
+    file_system,
+    memory_finding,
+    memory_limit_bytes,
+    open_files_finding,
+)
+
+GIB = 1 << 30
+DISK = Disk(Path("/state"), 50 * GIB, None, "ext4", 2 * GIB)
+SYNCHRONISED = KernelClock(synchronised=True, largest_error_seconds=0.02)
+NOW_MS = 1_769_860_800_000
+
+
+def test_a_disk_with_room_for_the_state_twice_is_fine() -> None:
+    (finding,) = disk_findings(DISK, 10 * GIB)
+    assert finding.level == "ok"
+    assert "50.0 GiB free, at most 10.0 GiB of state" in finding.words
+
+
+@pytest.mark.parametrize(
+    ("changes", "changelogs", "levels"),
+    [
+        ({}, 30 * GIB, ["note"]),  # compaction needs room
+        ({}, 60 * GIB, ["fault"]),
+        ({"free_bytes": GIB // 2, "state_bytes": 0}, None, ["fault"]),
+        ({"free_files": 12}, None, ["ok", "fault"]),
+        ({"kind": "tmpfs"}, None, ["ok", "note"]),
+        ({"kind": "nfs4"}, None, ["ok", "note"]),
+    ],
+)
+def test_a_disk_that_is_small_in_memory_or_far_is_told(
+    changes: dict[str, object], changelogs: int | None, levels: list[str]
+) -> None:
+    found = list(disk_findings(msgspec.structs.replace(DISK, **changes), changelogs))
+    assert [finding.level for finding in found] == levels
+    assert all(finding.advice for finding in found if finding.level != "ok")
+
+
+def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "2 1 0:5 / /data rw shared:1 - nfs4 host:/x rw\n"
+        "3 2 0:6 / /data/fast\\040disk rw - tmpfs tmpfs rw\n"
+        "a line of something else\n"
+    )
+    assert file_system(Path("/var"), mounts) == "ext4"
+    assert file_system(Path("/data/state"), mounts) == "nfs4"
+    assert file_system(Path("/data/fast disk/state"), mounts) == "tmpfs"
+    assert file_system(Path("/data"), tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("0::/kubepods/pod1\n", "memory.max"),
+        ("0::/kubepods/pod1\n", "kubepods/pod1/memory.max"),
+        ("0::/kubepods/pod1\n", "kubepods/memory.max"),
+        ("4:memory:/docker/1\n", "memory/docker/1/memory.limit_in_bytes"),
+        ("4:memory:/docker/1\n", "memory/memory.limit_in_bytes"),
+    ],
+)
+def test_the_memory_limit_is_the_narrowest_of_the_control_groups(
+    tmp_path: Path, line: str, file: str
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("3:cpuset:/\n" + line)
+    limit = tmp_path / "groups" / file
+    limit.parent.mkdir(parents=True)
+    limit.write_text("max\n")
+    unlimited = memory_limit_bytes(tmp_path / "proc", tmp_path / "groups")
+    limit.write_text("1048576\n")
+    assert memory_limit_bytes(tmp_path / "proc", tmp_path / "groups") == 1 << 20 < unlimited
+
+
+def test_little_memory_is_a_note_and_enough_is_not() -> None:
+    assert memory_finding(GIB // 2, has_model=True).level == "note"
+    assert memory_finding(8 * GIB, has_model=True).level == "ok"
+
+
+def test_a_limit_of_open_files_below_what_all_partitions_take_is_a_fault() -> None:
+    assert open_files_finding(1024, 4, 0, on_disk=True).level == "ok"
+    tight = open_files_finding(1024, 64, 0, on_disk=True)
+    assert tight.level == "fault"
+    assert "ulimit -n" in tight.advice
+    assert open_files_finding(1024, 64, 0, on_disk=False).level == "ok"
+
+
+def test_a_clock_that_follows_a_server_and_is_not_behind_is_fine() -> None:
+    (finding,) = clock_findings(SYNCHRONISED, NOW_MS, NOW_MS - 3_600_000, NOW_MS - 100)
+    assert finding.level == "ok"
+
+
+@pytest.mark.parametrize(("ahead_ms", "level"), [(900, "note"), (60_000, "fault")])
+def test_records_that_brokers_stamped_later_than_now_show_that_this_clock_is_behind(
+    ahead_ms: int, level: str
+) -> None:
+    found = list(clock_findings(SYNCHRONISED, NOW_MS, NOW_MS + ahead_ms, NOW_MS + ahead_ms))
+    assert [finding.level for finding in found] == [level, "ok"]
+    assert f"at least {ahead_ms / 1000:.1f} s behind the brokers'" in found[0].words
+
+
+def test_a_click_from_ahead_of_brokers_and_of_now_is_of_a_producer_with_a_fast_clock() -> None:
+    found = list(clock_findings(SYNCHRONISED, NOW_MS, NOW_MS, NOW_MS + 20_000))
+    assert found[0].level == "note"
+    assert "LogAppendTime" in found[0].advice
+
+
+@pytest.mark.parametrize("kernel", [None, KernelClock(False, 16.0)])
+def test_a_clock_that_follows_nothing_or_does_not_say_is_a_note(kernel: KernelClock | None) -> None:
+    (finding,) = clock_findings(kernel, NOW_MS, None, None)
+    assert finding.level == "note"
+    assert finding.advice
+
+
+def test_the_kernel_is_asked_without_setting_anything() -> None:
+    kernel = kernel_clock()
+    assert kernel is None or kernel.largest_error_seconds >= 0
