@@ -83,7 +83,7 @@ def test_every_command_that_is_shown_exists_with_its_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for word in call:
-        if word.endswith(".csv"):
+        if word.endswith((".csv", ".jsonl", ".tsv")):
             Path(word).touch()
     parse(call)
 
@@ -118,9 +118,12 @@ def test_every_block_of_commands_is_run_or_says_why_not(block: Block) -> None:
 
 def test_every_block_that_says_run_is_run_by_the_walk_through_the_documents() -> None:
     marked = [block.words for block in commands() if block.verdict == "run"]
-    walk = (ROOT / "tests/integration/test_ways_in.py").read_text(encoding="utf-8")
+    walks = "".join(
+        (ROOT / f"tests/integration/test_{name}.py").read_text(encoding="utf-8")
+        for name in ("ways_in", "quick_start", "scenes")
+    )
     assert sorted(marked) == sorted(set(marked))
-    assert set(re.findall(r'\.(?:run|start)\("([^"]+)"', walk)) == set(marked)
+    assert set(re.findall(r'\.(?:run|start)\("([^"]+)"', walks)) == set(marked)
 
 
 def test_every_make_target_that_is_shown_exists() -> None:

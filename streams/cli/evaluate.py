@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli.log_options import Reading, model_failures, reading_options
-from streams.cli.options import emit, json_option
+from streams.cli.options import emit, json_option, read_settings
 
 if TYPE_CHECKING:
     from model.data import Sequences
+    from streams.settings import Settings
 
 _PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 
@@ -34,6 +35,9 @@ _PROTOCOLS = ["leave-one-out", "temporal", "prequential", "cold-items"]
 @click.option("--window-seconds", type=click.IntRange(60, 315_360_000),
               help="Oldest event of a user (prequential).  [default: as fitted for, or 30 days]",
               )  # fmt: skip
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False),
+              help="Settings file of a worker whose state and repeat policy to use (prequential, "
+              "without --model).")  # fmt: skip
 @click.option("--max-examples", type=click.IntRange(1), help="Evaluate a sample of this size.")
 @click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]), help="Whether lists may "
               "have items that the user had.  [default: as the artefact says, or as users do]",
@@ -88,11 +92,15 @@ def evaluate(
     elif shares:
         raise click.UsageError("--resamples does not go with --noise: it has no intervals.")
     window = {name: options.pop(name) for name in ("window_events", "window_seconds")}
+    config = options.pop("config")
+    if config is not None and (models or options["protocol"] != "prequential"):
+        raise click.UsageError("--config needs --protocol prequential, and no --model.")
     if options["protocol"] == "prequential":
         if shares:
             raise click.UsageError("--noise does not go with --protocol prequential.")
         with model_failures():
-            report = _prequential(reading.log(data), models, window | options)
+            worker = None if config is None else read_settings({}, config)
+            report = _prequential(reading.log(data), models, window | options, worker)
         emit(report, as_json=as_json)
         return
     if len(models) > 1:
@@ -118,13 +126,16 @@ def evaluate(
 
 
 def _prequential(
-    log: Sequences, models: tuple[Path, ...], options: dict[str, Any]
+    log: Sequences,
+    models: tuple[Path, ...],
+    options: dict[str, Any],
+    worker: Settings | None,
 ) -> dict[str, Any]:
     from streams.cli.prequential import evaluate_prequential
 
     for name in ("protocol", "items"):
         del options[name]
-    return evaluate_prequential(log, models, progress=sys.stderr.isatty(), **options)
+    return evaluate_prequential(log, models, worker=worker, progress=sys.stderr.isatty(), **options)
 
 
 def _with_noise(

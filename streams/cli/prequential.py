@@ -34,13 +34,15 @@ def evaluate_prequential(
     threads: int,
     window_events: int | None,
     window_seconds: int | None,
+    worker: Settings | None,
     progress: bool,
 ) -> dict[str, Any]:
     """The report: hit rate, NDCG and MRR at 5, 10 and 20 of blend, encoder, graph and baselines.
 
     The first of `models`, if there is one, predicts from `test_fraction` on; each of the others
     takes over where its own training ended. State is kept as the first one's blend was fitted for;
-    `window_events` and `window_seconds` override that. ValueError, one sentence, on wrong use.
+    `window_events` and `window_seconds` override that. `worker`, without models, says how a worker
+    would keep state, and its repeat policy. ValueError, one sentence, on wrong use.
     """
     from model.ranking import ranking_metrics
     from model.scorer import EncoderScorer
@@ -57,8 +59,10 @@ def evaluate_prequential(
         message = "the prequential protocol needs timestamps, and this data is order-only"
         raise ValueError(message)
     training: Mapping[str, Any] = {} if scorer is None else scorer.manifest.training
-    settings = _settings(training, window_events, window_seconds)
+    settings = _settings(worker, training, window_events, window_seconds)
     recommender = RecommenderConfig() if scorer is None else _recommender(scorer, repeat_policy)
+    if worker is not None:
+        repeat_policy = repeat_policy or worker.repeat_policy
     if scorer is None and repeat_policy is not None:
         recommender = _with(recommender, repeat_policy=repeat_policy)
     successors = _successors(log, scorers[1:], fraction, repeat_policy)
@@ -147,7 +151,10 @@ def _successors(
 
 
 def _settings(
-    training: Mapping[str, Any], window_events: int | None, window_seconds: int | None
+    worker: Settings | None,
+    training: Mapping[str, Any],
+    window_events: int | None,
+    window_seconds: int | None,
 ) -> Settings:
     """A worker's settings with the state that the blend was fitted for."""
     from streams.fitted_state import fitted_settings
@@ -158,7 +165,7 @@ def _settings(
         changes["window_events"] = window_events
     if window_seconds is not None:
         changes["window_seconds"] = window_seconds
-    return Settings().replace(**changes)
+    return (worker or Settings()).replace(**changes)
 
 
 def _pipeline(settings: Settings, log: Sequences, training: Mapping[str, Any]) -> PipelineConfig:

@@ -3,129 +3,17 @@
 Only the addresses are replaced, so that the test disturbs nothing that listens on this machine.
 """
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from streams.worker_process import free_port
-from tests.documents import commands
+from tests.integration.walk import DEADLINE_SECONDS, Walk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-
-DEADLINE_SECONDS = 30.0
-LOOKUP_TOKEN = "of-this-test"
-
-
-class Walk:
-    """A reader with two terminals: runs blocks of the documents by name, in a directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.kafka_port = free_port()
-        self.worker_port = free_port()
-        self.second_port = free_port()
-        self._open: list[subprocess.Popen[str]] = []
-        self._blocks = {block.words: block for block in commands() if block.verdict == "run"}
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("FRESHREC_")}
-        self._environment = kept | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "FRESHREC_BOOTSTRAP": f"127.0.0.1:{self.kafka_port}",
-            "FRESHREC_METRICS_PORT": str(self.worker_port),
-            "FRESHREC_WORKER": f"http://127.0.0.1:{self.worker_port}",
-            "FRESHREC_LOOKUP_TOKEN": LOOKUP_TOKEN,
-        }
-
-    def start(self, name: str) -> subprocess.Popen[str]:
-        """Run a block in a terminal that stays open."""
-        with (self.directory / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                self._command(name),
-                cwd=self.directory,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        self._open.append(process)
-        return process
-
-    def run(self, name: str) -> str:
-        """Run a block to its end; what it printed. It must succeed."""
-        done = subprocess.run(
-            self._command(name),
-            cwd=self.directory,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}\n{self.logs()}"
-        return done.stdout
-
-    def close(self) -> None:
-        """Close the terminals, last opened first."""
-        for process in reversed(self._open):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-    def look_up(self, path: str, port: int | None = None) -> Any:
-        """What the worker says, None while it says nothing."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port or self.worker_port}{path}",
-            headers={"Authorization": f"Bearer {LOOKUP_TOKEN}"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:
-                return json.loads(response.read())
-        except (urllib.error.URLError, ConnectionError):
-            return None
-
-    def wait_for(self, what: str, seen: Callable[[], Any]) -> None:
-        """Poll until `seen` says something true."""
-        end = time.monotonic() + DEADLINE_SECONDS
-        while not seen():
-            assert all(process.poll() is None for process in self._open), self.logs()
-            assert time.monotonic() < end, f"{what} did not come\n{self.logs()}"
-            time.sleep(0.05)
-
-    def logs(self) -> str:
-        """The ends of the logs, for an error message."""
-        return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("*.log"))
-
-    def _command(self, name: str) -> list[str]:
-        block = self._blocks[name]
-        code = (
-            block.code.replace("127.0.0.1:9092", f"127.0.0.1:{self.kafka_port}")
-            .replace("--port 9092", f"--port {self.kafka_port}")
-            .replace("127.0.0.1:9464", f"127.0.0.1:{self.worker_port}")
-            .replace("--metrics-port 9465", f"--metrics-port {self.second_port}")
-        )
-        if block.language == "python":
-            script = self.directory / f"{name}.py"
-            script.write_text(code)
-            return [sys.executable, str(script)]
-        return ["bash", "-euo", "pipefail", "-c", code]
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +72,7 @@ def test_a_list_arrives_in_kcat_under_its_users_key(published: Walk) -> None:
 
 def test_a_list_arrives_in_tail_as_the_readme_shows_it(published: Walk) -> None:
     head, *items = published.run("subscribe with tail").splitlines()
-    assert head.startswith("bob  graph (model_missing)  ")
+    assert head.startswith("dee  graph (model_missing)  ")
     assert "  1 events  " in head
     assert items[0].startswith("   1. desk  Oak desk  ")
     assert "  CO_CLICKED lamp" in items[0]
@@ -203,7 +91,7 @@ def test_the_look_ups_answer(published: Walk) -> None:
     assert '"ready":true' in printed
     assert '"item_id":"desk","title":"Oak desk"' in printed
     assert "Oak desk" in printed.partition("neighbours:")[2]
-    assert "user:bob" in printed
+    assert "user:dee" in printed
     assert (published.directory / "graph.graphml").read_bytes().startswith(b"<?xml")
 
 
@@ -235,11 +123,11 @@ def test_a_bad_click_is_found_with_its_reason(published: Walk) -> None:
 
 def test_an_erased_user_is_gone(published: Walk) -> None:
     assert "erased_at" in published.run("erase")
-    assert published.look_up("/recommendations/bob") is None
-    assert published.look_up("/graph/ego/bob") is None
+    assert published.look_up("/recommendations/dee") is None
+    assert published.look_up("/graph/ego/dee") is None
     assert published.look_up("/graph/ego/ann") is not None
     after = published.run("subscribe with kcat").splitlines()
-    assert [line for line in after if line.startswith("bob  ")][-1] == "bob  "
+    assert [line for line in after if line.startswith("dee  ")][-1] == "dee  "
 
 
 def test_a_second_worker_takes_half_of_the_partitions(published: Walk) -> None:
