@@ -80,6 +80,24 @@ def test_a_shorter_window_forgets_what_users_did(log_file: Path) -> None:
         assert report["baselines"]["own_history"]["hit_rate"]["5"] < 0.9
 
 
+def test_a_workers_settings_file_says_how_state_is_kept(log_file: Path, tmp_path: Path) -> None:
+    config = tmp_path / "scene.toml"
+    config.write_text(
+        'window_events = 1\nrepeat_policy = "exclude"\n[event_types.click]\nweight = 2.0'
+    )
+    arguments = (str(log_file), "--protocol", "prequential", "--config", str(config), "--json")
+    report = json.loads(_run(*arguments).stdout)
+    assert report["state"]["window_events"] == 1
+    assert report["repeat_policy"] == "exclude"
+    assert report["blend"]["hit_rate"]["10"] < 0.9  # every item is one that the user had
+    assert (
+        json.loads(_run(*arguments, "--window-events", "7").stdout)["state"]["window_events"] == 7
+    )
+    misused = _run(str(log_file), "--config", str(config))
+    assert misused.exit_code == 2
+    assert "--config needs --protocol prequential, and no --model" in misused.stderr
+
+
 def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path) -> None:
     result = _run(str(log_file), "--window-events", "5")
     assert result.exit_code == 2
