@@ -35,7 +35,10 @@ def topic_findings(settings: Settings, partitions: Mapping[str, int]) -> Iterato
     topics = plan(settings)
     missing = [topic.name for topic in topics if topic.name not in partitions]
     if missing:
-        words = f"not there yet: {', '.join(missing)}"
+        # Brokers list only what a client may describe.
+        secured = settings.security_protocol != "plaintext"
+        absent = "not there yet, or not shown to this client" if secured else "not there yet"
+        words = f"{absent}: {', '.join(missing)}"
         advice = f"a worker creates them, with {settings.partitions} partitions and"
         advice += f" {settings.replication_factor} replicas where nothing else says how many"
         yield Finding("topics", "note", words, advice)
