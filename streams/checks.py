@@ -20,6 +20,9 @@ from streams.topics import TABLES, changelog_topic, plan
 
 __all__ = ["Finding", "run_checks"]
 
+_IN_MEMORY = "mockCluster"
+"""How librdkafka's mock cluster, the broker in memory, begins its id."""
+
 
 def run_checks(
     settings: Settings, role: Role = "worker", *, broker_timeout_seconds: float = 5.0
@@ -35,10 +38,12 @@ def run_checks(
     else:
         admin, metadata = cluster
         counts = {name: len(topic.partitions) for name, topic in metadata.topics.items()}
-        yield Finding("brokers", "ok", f"{settings.bootstrap} answers")
+        in_memory = str(metadata.cluster_id).startswith(_IN_MEMORY)
+        words = f"{settings.bootstrap} answers"
+        yield Finding("brokers", "ok", f"{words}, a development broker" if in_memory else words)
         yield from topic_checks.topic_findings(settings, counts)
         partitions = counts.get(settings.clicks, partitions)
-        if metadata.controller_id >= 0:  # the broker in memory has none, and no answers for more
+        if not in_memory:  # it has no answers for more
             yield from _of_cluster(settings, role, admin, metadata, broker_timeout_seconds)
             changelog_bytes = _changelog_bytes(settings, counts, broker_timeout_seconds)
         offsets_ms, clicks_ms = clock_checks.kafka_times(

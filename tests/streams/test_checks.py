@@ -39,6 +39,7 @@ def test_a_broker_that_answers_is_found_and_missing_topics_are_a_note(tmp_path: 
         settings = Settings(bootstrap=broker.bootstrap, state_dir=tmp_path)
         found = {finding.check: finding for finding in run_checks(settings)}
     assert found["brokers"].level == "ok"
+    assert found["brokers"].words.endswith("a development broker")
     assert found["topics"].level == "note"
     assert "clicks" in found["topics"].words
 
