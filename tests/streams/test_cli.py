@@ -265,7 +265,14 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     reading = {"pairs", "time_unit", "min_item_events"}
     kept = reading | {
         "train": {"check", "from_kafka", "trials", "config", *KAFKA, "window_seconds"},
-        "evaluate": {"models", "shares", "noise_kind", "window_events", "window_seconds"},
+        "evaluate": {
+            "models",
+            "shares",
+            "noise_kind",
+            "window_events",
+            "window_seconds",
+            "config",
+        },
     }.get(name, set())
     for parameter in command.params:
         if parameter.name not in {"as_json", *kept}:
