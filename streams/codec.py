@@ -33,16 +33,17 @@ def unframe(blob: bytes, format_byte: int, what: str) -> memoryview:
 
     what: noun used in the error message ("window", "item state").
     """
-    if len(blob) < HEADER_BYTES:
-        raise CodecError(
-            f"stored {what} is {len(blob)} bytes, shorter than its {HEADER_BYTES}-byte header: "
-            "rebuild this state from the changelog"
-        )
-    check_format(blob, format_byte, what)
-    payload = memoryview(blob)[HEADER_BYTES:]
-    if not is_intact(blob):
+    if len(blob) >= HEADER_BYTES and blob[0] == format_byte:
+        payload = memoryview(blob)[HEADER_BYTES:]
+        if crc32(payload) == int.from_bytes(blob[1:HEADER_BYTES], "big"):
+            return payload
         raise CodecError(f"stored {what} fails its checksum: rebuild this state from the changelog")
-    return payload
+    if len(blob) >= HEADER_BYTES:
+        check_format(blob, format_byte, what)
+    raise CodecError(
+        f"stored {what} is {len(blob)} bytes, shorter than its {HEADER_BYTES}-byte header: "
+        "rebuild this state from the changelog"
+    )
 
 
 def check_format(blob: bytes, format_byte: int, what: str) -> None:
