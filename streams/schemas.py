@@ -1,4 +1,6 @@
-"""JSON Schemas of the three messages, generated from the structs that read and write them."""
+"""JSON Schemas of the three messages and the OpenAPI document, generated from the structs that are
+read and written.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from msgspec import Meta
 
 from streams.click_message import ClickMessage, Id
 from streams.events import Recommendation
+from streams.openapi import FILE, document
 
 DIRECTORY = Path("deploy/schemas")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,6 +44,11 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def documents() -> dict[str, dict[str, Any]]:
+    """File name to content, of all that is committed: the schemas and the OpenAPI document."""
+    return schemas() | {FILE: document()}
+
+
 def text(schema: dict[str, Any]) -> str:
     """A schema as it stands in its file: stable, indented, with a last newline."""
     encoded = msgspec.json.encode(schema, order="deterministic")
@@ -48,10 +56,10 @@ def text(schema: dict[str, Any]) -> str:
 
 
 def write(directory: Path) -> list[Path]:
-    """Write the schemas; the files that changed."""
+    """Write the documents; the files that changed."""
     directory.mkdir(parents=True, exist_ok=True)
     changed = []
-    for name, schema in schemas().items():
+    for name, schema in documents().items():
         path = directory / name
         if not path.exists() or path.read_text(encoding="utf-8") != text(schema):
             path.write_text(text(schema), encoding="utf-8")
@@ -63,7 +71,7 @@ def stale(directory: Path) -> list[Path]:
     """The files that are missing or differ from what the code says."""
     return [
         directory / name
-        for name, schema in schemas().items()
+        for name, schema in documents().items()
         if not (directory / name).is_file()
         or (directory / name).read_text(encoding="utf-8") != text(schema)
     ]
