@@ -261,7 +261,12 @@ class ClickAgent:
         for user_id, item_id in effects.trials:
             verdict = self._quality.on_click(user_id, item_id)
             if verdict is not None:
-                metrics.judged(verdict.rank, verdict.served_by)
+                metrics.judged(
+                    verdict.rank,
+                    verdict.served_by,
+                    graph_hit=verdict.graph_hit,
+                    popularity_hit=verdict.popularity_hit,
+                )
 
 
 class GraphAgent:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import networkx as nx
+import numpy as np
 
+from streams.api import EvolutionAnswer, PopularityFigures, Trending, TrendingItem
+from streams.evolution import evolution, timeline
+from streams.evolution_answer import evolution_answer
 from streams.graph import ItemState, decode_item_state
 from streams.instant import iso_utc
-from streams.popularity import popularity_at, trending_at
+from streams.popularity import Popularity, popularity_at, trending_at
 from streams.snapshot import ego_snapshot, graph_snapshot, graphml
-from streams.window import Window, history
+from streams.window import HistoryView, Window, history
 
 if TYPE_CHECKING:
     from streams.worker import Worker
@@ -24,6 +28,7 @@ Result = TypeVar("Result")
 
 _WAIT_SECONDS = 8.0
 _EGO_NEIGHBOURS = 10
+_CHANCE_SEED = 7
 
 
 class Lookups:
@@ -44,6 +49,32 @@ class Lookups:
     def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
         """What was last published for a user."""
         return self._on_loop(lambda: self._last_list(user_id))
+
+    def trending_json(self, limit: int) -> Trending:
+        """The items that exceed their usual rate most."""
+        return self._on_loop(lambda: self._trending(limit))
+
+    def evolution_json(self, user_id: str, gap_seconds: int) -> EvolutionAnswer | None:
+        """Sessions, drift and interest of a user; reckoned off the loop, from a copy of the window.
+
+        Chance is drawn with one seed, so that the same window gives the same answer.
+        """
+        worker = self._worker
+        user_id = worker.settings.known_as(user_id)
+        copied = self._on_loop(lambda: self._copied_timeline(user_id))
+        if copied is None:
+            return None
+        events, titles, categories = copied
+        at_ms = worker.batcher.now_ms()
+        found = evolution(
+            events,
+            lambda item_id: categories[item_id],
+            worker.settings.event_type_registry(),
+            gap_ms=gap_seconds * 1000,
+            at_ms=at_ms,
+            rng=np.random.default_rng(_CHANCE_SEED),
+        )
+        return evolution_answer(found, user_id, titles, at_ms=at_ms, gap_seconds=gap_seconds)
 
     def graphml(self) -> bytes:
         """The whole graph as GraphML; decoded off the loop from a copy of its blobs."""
@@ -80,13 +111,7 @@ class Lookups:
             return None
         now_ms = worker.batcher.now_ms()
         edges: list[dict[str, Any]] = []
-        popularity = {"events": 0, "decayed": 0.0, "trending": 0.0}
         if state is not None:
-            popularity = {
-                "events": state.popularity.count,
-                "decayed": round(popularity_at(state.popularity, now_ms), 4),
-                "trending": round(trending_at(state.popularity, now_ms), 4),
-            }
             graph = graph_snapshot([(item_id, state)], now_ms, worker.settings.graph_config())
             edges = [
                 {
@@ -107,9 +132,50 @@ class Lookups:
             "title": worker.catalogue.title(item_id),
             "available": worker.catalogue.available(item_id),
             "categories": list(worker.catalogue.categories(item_id)),
-            "popularity": popularity,
+            "popularity": _figures(None if state is None else state.popularity, now_ms),
             "neighbours": edges,
         }
+
+    def _trending(self, limit: int) -> Trending:
+        worker = self._worker
+        replica, catalogue = worker.replica, worker.catalogue
+        now_ms = worker.batcher.now_ms()
+        config = worker.settings.graph_config()
+        items = []
+        for number, trend in zip(*replica.top_trending(limit, now_ms), strict=True):
+            item_id = replica.item_id(int(number))
+            items.append(
+                TrendingItem(
+                    item_id,
+                    title=catalogue.title(item_id),
+                    categories=list(catalogue.categories(item_id)),
+                    available=catalogue.available(item_id),
+                    trend=round(float(trend), 4),
+                    popularity=_figures(replica.counts(item_id), now_ms),
+                )
+            )
+        return Trending(
+            iso_utc(now_ms),
+            config.popularity_half_life_seconds,
+            config.trending_half_life_seconds,
+            items,
+        )
+
+    def _copied_timeline(
+        self, user_id: str
+    ) -> tuple[HistoryView, dict[str, str], dict[str, tuple[str, ...]]] | None:
+        """A user's events, and titles and categories of their items."""
+        window = self._window(user_id)
+        if window is None:
+            return None
+        catalogue = self._worker.catalogue
+        events = timeline(window)
+        items = set(events.items)
+        return (
+            events,
+            {item: catalogue.title(item) for item in items},
+            {item: tuple(catalogue.categories(item)) for item in items},
+        )
 
     def _window(self, user_id: str) -> Window | None:
         for partition in self._worker.owned.values():
@@ -126,6 +192,9 @@ class Lookups:
             return None
         config = worker.settings.graph_config()
         graph = ego_snapshot(user_id, window, self._item_state, worker.batcher.now_ms(), config)
+        for node, attributes in graph.nodes(data=True):
+            if attributes["kind"] == "item":
+                attributes["title"] = worker.catalogue.title(node)
         seen = history(window, worker.settings.window_config())
         return {
             "user_id": user_id,
@@ -175,3 +244,13 @@ class Lookups:
             "queue": len(worker.batcher),
             "next_click": worker.quality.as_dict(),
         }
+
+
+def _figures(popularity: Popularity | None, now_ms: int) -> PopularityFigures:
+    if popularity is None:
+        return PopularityFigures(0, 0.0, 0.0)
+    return PopularityFigures(
+        popularity.count,
+        round(popularity_at(popularity, now_ms), 4),
+        round(trending_at(popularity, now_ms), 4),
+    )

@@ -37,6 +37,7 @@ INFERENCE_OUTCOMES = ("ok", "failed", "deadline")
 RELOAD_OUTCOMES = ("loaded", "refused")
 ERASURE_OUTCOMES = ("erased",)
 HIT_RANKS = (1, 5, 10)
+YARDSTICKS = ("graph", "popularity")  # what is judged beside the list, on the same click
 
 # Edges at the service-level objectives: 10, 50 and 100 ms from event to recommendation.
 _FRESHNESS = (
@@ -101,13 +102,27 @@ class Metrics:
 
     def engine_ready(self, engine: str, buckets: Iterable[str]) -> None:
         """Initialise the inference series of an engine, one for each padded length of windows."""
+        self.engine = engine
         for bucket in buckets:
             self.inference_seconds.labels(engine, bucket)
 
-    def judged(self, rank: int, served_by: str, variant: str | None = None) -> None:
+    def models(self) -> list[tuple[str, str, str]]:
+        """Name, version and variant of the models that serve."""
+        return list(self._models.values())
+
+    def judged(
+        self,
+        rank: int,
+        served_by: str,
+        variant: str | None = None,
+        *,
+        graph_hit: bool = False,
+        popularity_hit: bool = False,
+    ) -> None:
         """Count a list that the user's next click judged; `rank` counts from 1, 0 is a miss.
 
         Without a `variant` the list counts for the default one, or for none where no model ranked.
+        `graph_hit`, `popularity_hit`: whether the list of that yardstick had the item.
         """
         if variant is None:
             variant = DEFAULT_VARIANT if served_by == ServedBy.BERT_GRAPH else NO_VARIANT
@@ -116,6 +131,9 @@ class Metrics:
         for k in HIT_RANKS:
             if 0 < rank <= k:
                 self.next_click_hits_total.labels(str(k), served_by, variant).inc()
+        for yardstick, hit in (("graph", graph_hit), ("popularity", popularity_hit)):
+            if hit:
+                self.next_click_yardstick_hits_total.labels(yardstick).inc()
 
     def _ingest(self, event_types: tuple[str, ...]) -> None:
         self.events_total = self._counter(
@@ -192,6 +210,8 @@ class Metrics:
             ((name,) for name in INFERENCE_OUTCOMES),
         )  # fmt: skip
         self._models: dict[str, tuple[str, str, str]] = {}
+        self.engine = ""
+        """Of the encoder that was loaded last; empty before."""
         self.model_info = self._gauge(
             "model_info", "1 for the model that serves a variant", ("name", "version", "variant")
         )
@@ -235,6 +255,12 @@ class Metrics:
             ("k", "served_by", "variant"),
             ((str(k), *pair) for k in HIT_RANKS for pair in served),
         )  # fmt: skip
+        self.next_click_yardstick_hits_total = self._counter(
+            "next_click_yardstick_hits",
+            "Judged lists whose clicked item the yardstick would have shown in its first 10",
+            ("yardstick",),
+            ((name,) for name in YARDSTICKS),
+        )
         # A Summary exports exactly the sum (and count) that a mean reciprocal rank needs.
         self.next_click_reciprocal_rank_sum = Summary(
             "next_click_reciprocal_rank",

@@ -17,6 +17,7 @@ from streams.destinations import Destinations
 from streams.edges import PackedEdges
 from streams.graph import GraphConfig, ItemState, decode_edges, decode_item_state, peek_item
 from streams.item_index import ItemIndex
+from streams.popularity import Popularity
 from streams.popularity_table import PopularitySnapshot, PopularityTable
 
 Floats = NDArray[np.float64]
@@ -122,6 +123,11 @@ class GraphReplica:
         except CodecError:
             self.damaged += 1
             return None
+
+    def counts(self, item_id: str) -> Popularity | None:
+        """Decayed counts of an item, without unpacking its edges; None as in `state`."""
+        blob = self._blobs.get(item_id)
+        return None if blob is None else peek_item(blob)[0]
 
     def neighbours(self, item_id: str) -> Neighbours | None:
         """Out-edges of an item, None if it has none.

@@ -8,23 +8,34 @@ they are off, on this machine too.
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import logging
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from streams.health import Health
+from streams.live import live
+from streams.lookup_access import LookupAccess
 from streams.metrics import CONTENT_TYPE, Metrics
+from streams.openapi import document
+from streams.query import (
+    EXPORT_FORMAT,
+    SESSION_GAP,
+    TRENDING_LIMIT,
+    Parameter,
+    QueryError,
+    read_query,
+)
+from streams.state_reader import Found, StateReader
 
 _log = logging.getLogger(__name__)
 
@@ -34,36 +45,21 @@ REQUEST_TIMEOUT_SECONDS = 10.0  # for a client that connects and says nothing
 _INDEX = """<!doctype html><meta charset="utf-8"><title>freshrec worker</title>
 <h1>freshrec worker</h1><ul>
 <li><a href="/status">/status</a> partitions, model, counts</li>
+<li><a href="/live">/live</a> figures of this moment</li>
 <li><a href="/metrics">/metrics</a> Prometheus</li>
 <li><a href="/livez">/livez</a>, <a href="/readyz">/readyz</a> health</li>
 <li>/recommendations/USER the last list of a user of this worker</li>
+<li>/evolution/USER how a user's behaviour evolved</li>
+<li><a href="/trending">/trending</a> items that exceed their usual rate most</li>
 <li>/graph/item/ITEM the neighbours of an item</li>
 <li>/graph/ego/USER a user's items and their neighbours</li>
-<li><a href="/graph/export">/graph/export</a> the graph as GraphML</li></ul>
+<li><a href="/graph/export">/graph/export</a> the graph as GraphML</li>
+<li><a href="/openapi.json">/openapi.json</a> all of this for programs (OpenAPI)</li></ul>
 """
 
 
 class ServingError(RuntimeError):
     """The server cannot start; the message says what to change."""
-
-
-class StateReader(Protocol):
-    """What the look-ups need of a worker. Called from other threads than the event loop."""
-
-    def item_json(self, item_id: str) -> Mapping[str, Any] | None:
-        """Neighbours, popularity and catalogue entry of an item; None: not known."""
-
-    def ego_json(self, user_id: str) -> Mapping[str, Any] | None:
-        """A user's window and the graph around it; None: not on this worker."""
-
-    def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
-        """What was last published for a user; None: nothing on this worker."""
-
-    def graphml(self) -> bytes:
-        """The whole graph as GraphML."""
-
-    def status(self) -> Mapping[str, Any]:
-        """Partitions, model, sizes: what an operator looks at first."""
 
 
 class Server:
@@ -133,6 +129,15 @@ class Answer(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
 
 
+class _Endpoint(NamedTuple):
+    """What asks for the token. `read` takes the id of a look-up and the parameters by name."""
+
+    read: Callable[..., Answer]
+    parameters: tuple[Parameter, ...] = ()
+    open_here: bool = False
+    """Whether a person on this machine needs no token."""
+
+
 class Answers:
     """From a request to its response, without sockets: what the server says to whom."""
 
@@ -141,45 +146,71 @@ class Answers:
     ) -> None:
         self._metrics = metrics
         self._health = health
-        self._reader = reader
-        self._token = lookup_token
+        self._access = LookupAccess(lookup_token)
+        self._started_seconds = time.monotonic()
+        self._document = msgspec.json.encode(document())
         self._plain: dict[str, Callable[[], Answer]] = {
             "/": lambda: Answer(HTTPStatus.OK, _INDEX.encode(), "text/html; charset=utf-8"),
             "/metrics": lambda: Answer(HTTPStatus.OK, metrics.exposition(), CONTENT_TYPE),
             "/livez": self._livez,
             "/readyz": self._readyz,
+            "/openapi.json": lambda: Answer(HTTPStatus.OK, self._document),
         }
-        self._lookups: dict[str, Callable[[str], Mapping[str, Any] | None]] = {
-            "/graph/item/": reader.item_json,
-            "/graph/ego/": reader.ego_json,
-            "/recommendations/": reader.recommendations_json,
+        self._guarded = {
+            "/status": _Endpoint(lambda: _json(reader.status()), open_here=True),
+            "/live": _Endpoint(self._live, open_here=True),
+            "/trending": _Endpoint(
+                lambda limit: _json(reader.trending_json(limit)), (TRENDING_LIMIT,)
+            ),
+            "/graph/export": _Endpoint(
+                lambda format: _graphml(reader.graphml()),  # noqa: A006, ARG005 (the parameter's)
+                (EXPORT_FORMAT,),
+            ),
         }
+        self._lookups = {
+            "/graph/item/": _Endpoint(_looked_up(reader.item_json)),
+            "/graph/ego/": _Endpoint(_looked_up(reader.ego_json)),
+            "/recommendations/": _Endpoint(_looked_up(reader.recommendations_json)),
+            "/evolution/": _Endpoint(_looked_up(reader.evolution_json), (SESSION_GAP,)),
+        }
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path there is; one that ends in a slash wants an id after it."""
+        return [*self._plain, *self._guarded, *self._lookups]
 
     def answer(self, target: str, headers: Message, client: str) -> Answer:
         """The response to a GET of `target` by the peer with the address `client`."""
-        path = target.partition("?")[0]
+        path, _, query = target.partition("?")
         if path in self._plain:
             return self._plain[path]()
         prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
-        if prefix is None and path not in ("/status", "/graph/export"):
+        endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
+        if endpoint is None:
             return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
-        refusal = self._refusal(headers)
-        if path == "/status":
-            if refusal is None or self._is_this_machine(headers, client):
-                return _json(self._reader.status())
-            return refusal
-        if refusal is not None:
-            return refusal
-        if prefix is None:
-            return Answer(HTTPStatus.OK, self._reader.graphml(), "application/graphml+xml")
+        refusal = self._access.refusal(headers)
+        here = endpoint.open_here and self._access.is_this_machine(headers, client)
+        if refusal is not None and not here:
+            return _problem(HTTPStatus.UNAUTHORIZED, refusal)
         try:
-            name = unquote(path[len(prefix) :], errors="strict")
+            values = read_query(query, endpoint.parameters)
+            names = () if prefix is None else (unquote(path[len(prefix) :], errors="strict"),)
+        except QueryError as error:
+            return _problem(HTTPStatus.BAD_REQUEST, str(error))
         except UnicodeDecodeError:
             return _problem(HTTPStatus.BAD_REQUEST, "The id is not percent-encoded UTF-8.")
-        found = self._lookups[prefix](name)
-        if found is None:
-            return _problem(HTTPStatus.NOT_FOUND, f"This worker knows nothing of {name!r}.")
-        return _json(found)
+        return endpoint.read(*names, **values)
+
+    def _live(self) -> Answer:
+        uptime_seconds = time.monotonic() - self._started_seconds
+        return _json(
+            live(
+                self._metrics,
+                self._health,
+                time_seconds=time.time(),
+                uptime_seconds=uptime_seconds,
+            )
+        )
 
     def _livez(self) -> Answer:
         stalled = self._health.stalled_seconds
@@ -192,36 +223,6 @@ class Answers:
         reasons = self._health.reasons
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return _json({"ready": not reasons, "waiting_for": reasons}, status)
-
-    def _refusal(self, headers: Message) -> Answer | None:
-        """Why this peer may not look anything up; None: it may."""
-        if self._token is None:
-            return _problem(
-                HTTPStatus.UNAUTHORIZED,
-                "Look-ups are off: set FRESHREC_LOOKUP_TOKEN for the worker, and for whoever asks.",
-            )
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return _problem(
-                HTTPStatus.UNAUTHORIZED,
-                "Look-ups need the worker's look-up token: Authorization: Bearer TOKEN"
-                " (freshrec graph takes it from FRESHREC_LOOKUP_TOKEN).",
-            )
-        if hmac.compare_digest(given.strip().encode(), self._token.encode()):
-            return None
-        return _problem(HTTPStatus.UNAUTHORIZED, "The look-up token is wrong.")
-
-    @staticmethod
-    def _is_this_machine(headers: Message, client: str) -> bool:
-        """Whether a person on this machine asks, as far as can be told.
-
-        The Host check keeps web pages of other origins out (DNS rebinding); a forwarded request
-        comes from a proxy on this machine and says nothing about who asked. A token that is given
-        must be right.
-        """
-        forwarded = "X-Forwarded-For" in headers or "Forwarded" in headers
-        local = _is_loopback(client) and _is_local_name(headers.get("Host", ""))
-        return local and not forwarded and "Authorization" not in headers
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -296,26 +297,23 @@ class Handler(BaseHTTPRequestHandler):
         _log.debug(format, *args)
 
 
-def _json(document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:
+def _looked_up(find: Callable[..., Found | None]) -> Callable[..., Answer]:
+    def read(name: str, **values: Any) -> Answer:
+        found = find(name, **values)
+        if found is None:
+            return _problem(HTTPStatus.NOT_FOUND, f"This worker knows nothing of {name!r}.")
+        return _json(found)
+
+    return read
+
+
+def _graphml(body: bytes) -> Answer:
+    return Answer(HTTPStatus.OK, body, "application/graphml+xml")
+
+
+def _json(document: Found, status: HTTPStatus = HTTPStatus.OK) -> Answer:
     return Answer(status, msgspec.json.encode(document))
 
 
 def _problem(status: HTTPStatus, words: str) -> Answer:
     return _json({"error": words}, status)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
-
-
-def _is_local_name(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return name == "localhost" or _is_loopback(name)

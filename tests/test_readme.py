@@ -274,8 +274,7 @@ def test_the_messages_that_are_shown_are_messages() -> None:
 
 def test_every_endpoint_is_documented() -> None:
     answers = Answers(Metrics(), None, _NoReader(), None)  # type: ignore[arg-type]
-    paths = {path for path in answers._plain if path != "/"} | set(answers._lookups)
-    paths |= {"/status", "/graph/export"}
+    paths = set(answers.paths) - {"/"}
     shown = {re.sub("[A-Z]+$", "", p) for p in re.findall(r"(?m)^\| `(/\S+)` \|", OPERATIONS)}
     assert shown == paths
 
@@ -283,7 +282,8 @@ def test_every_endpoint_is_documented() -> None:
 class _NoReader:
     """The look-ups of a worker, never called."""
 
-    item_json = ego_json = recommendations_json = graphml = status = None
+    item_json = ego_json = recommendations_json = evolution_json = trending_json = None
+    graphml = status = None
 
 
 def test_the_steps_of_the_guarantee_are_those_of_the_code() -> None:

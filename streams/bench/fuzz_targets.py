@@ -228,6 +228,12 @@ class _NoState:
     def recommendations_json(self, user_id: str) -> None:
         del user_id
 
+    def evolution_json(self, user_id: str, gap_seconds: int) -> dict[str, Any]:
+        return {"user_id": user_id, "gap_seconds": gap_seconds}
+
+    def trending_json(self, limit: int) -> dict[str, Any]:
+        return {"items": [None] * limit}
+
     def graphml(self) -> bytes:
         return b""
 
@@ -250,14 +256,15 @@ def _read_http(data: bytes) -> bool:
         if value:
             headers[name] = value.replace("\r", "")
     answer = _answers().answer(target, headers, client)
-    tables = target.startswith(("/graph/", "/recommendations/"))
+    tables = target.startswith(("/graph/", "/recommendations/", "/evolution/", "/trending"))
     if tables and answer.status == 200:
         assert authorization.partition(" ")[2].strip() == _TOKEN, "shown without the token"
     return answer.status == 200
 
 
 def _requests() -> list[bytes]:
-    paths = ["/graph/item/i1", "/graph/ego/u%C3%BC", "/recommendations/u", "/graph/export?x=1"]
+    paths = ["/graph/item/i1", "/graph/ego/u%C3%BC", "/recommendations/u", "/graph/export?format=graphml"]
+    paths += ["/evolution/u?gap_seconds=60", "/trending?limit=5", "/live", "/openapi.json"]
     paths += ["/status", "/readyz", "/", "/nothing/../../etc/passwd"]
     return [
         "\n".join((path, f"Bearer {_TOKEN}", "localhost:9464", "127.0.0.1")).encode("latin-1")

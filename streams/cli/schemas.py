@@ -15,7 +15,9 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--check", "check_in", type=_DIRECTORY, help="Exit 1 if files here are not fresh.")
 @click.option("--write", "write_to", type=_DIRECTORY, help="Write or refresh the files here.")
 def schemas(check_in: Path | None, write_to: Path | None) -> None:
-    """Print the JSON Schemas of click, item and recommendation, as one JSON object."""
+    """Print the JSON Schemas of click, item and recommendation, and the OpenAPI document of the
+    worker's HTTP server, as one JSON object.
+    """
     from streams import schemas as generated
 
     if write_to is not None:
@@ -27,4 +29,4 @@ def schemas(check_in: Path | None, write_to: Path | None) -> None:
             names = ", ".join(str(path) for path in old)
             raise Failure(f"Not fresh: {names}; run freshrec schemas --write {check_in}.")
     if write_to is None and check_in is None:
-        emit(generated.schemas(), as_json=True)
+        emit(generated.documents(), as_json=True)

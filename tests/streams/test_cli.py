@@ -172,6 +172,12 @@ class Reader:
     def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
         return None
 
+    def evolution_json(self, user_id: str, gap_seconds: int) -> Mapping[str, Any] | None:
+        return None
+
+    def trending_json(self, limit: int) -> Mapping[str, Any]:
+        return {}
+
     def graphml(self) -> bytes:
         return b"<graphml/>"
 
@@ -305,7 +311,7 @@ def test_an_option_that_the_protocol_does_not_read_is_refused(
 
 def test_schemas_are_printed_written_and_checked(tmp_path: Path) -> None:
     assert set(json.loads(_run("schemas").stdout)) == {
-        "click.schema.json", "item.schema.json", "recommendation.schema.json",
+        "click.schema.json", "item.schema.json", "openapi.json", "recommendation.schema.json",
     }  # fmt: skip
     directory = str(tmp_path)
     stale = _run("schemas", "--check", directory)

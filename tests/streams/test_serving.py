@@ -38,6 +38,12 @@ class FakeReader:
             raise RuntimeError("no state")
         return {"items": []} if user_id == "u/1" else None
 
+    def evolution_json(self, user_id: str, gap_seconds: int) -> Mapping[str, Any] | None:
+        return {"gap_seconds": gap_seconds} if user_id == "u/1" else None
+
+    def trending_json(self, limit: int) -> Mapping[str, Any]:
+        return {"limit": limit}
+
     def graphml(self) -> bytes:
         return b"<graphml/>"
 
@@ -106,10 +112,12 @@ def test_ids_are_percent_decoded_and_unknown_ones_are_not_found() -> None:
     assert answers("/graph/export?format=graphml") == (200, b"<graphml/>")
 
 
-LOOK_UPS = ["/graph/item/x", "/graph/ego/u", "/recommendations/u", "/graph/export", "/status"]
+TABLES = ["/graph/item/x", "/graph/ego/u", "/recommendations/u", "/graph/export"]
+TABLES += ["/trending", "/evolution/u"]
+FIGURES = ["/status", "/live"]
 
 
-@pytest.mark.parametrize("target", LOOK_UPS)
+@pytest.mark.parametrize("target", TABLES + FIGURES)
 def test_look_ups_from_elsewhere_need_the_token(target: str) -> None:
     elsewhere = "192.0.2.7"
     without = Answers(Metrics(), Health(), FakeReader(), None)
@@ -122,7 +130,7 @@ def test_look_ups_from_elsewhere_need_the_token(target: str) -> None:
     assert _get(_answers(), target, elsewhere, **BEARER)[0] in (200, 404)
 
 
-@pytest.mark.parametrize("target", LOOK_UPS[:-1])
+@pytest.mark.parametrize("target", TABLES)
 def test_what_tables_hold_is_served_to_nobody_without_the_token(target: str) -> None:
     assert _get(_answers(), target)[0] == 401
     without = Answers(Metrics(), Health(), FakeReader(), None)
@@ -131,22 +139,61 @@ def test_what_tables_hold_is_served_to_nobody_without_the_token(target: str) -> 
     assert "FRESHREC_LOOKUP_TOKEN" in body["error"]
 
 
-def test_the_status_is_for_this_machine_too() -> None:
-    assert _get(Answers(Metrics(), Health(), FakeReader(), None), "/status")[0] == 200
+@pytest.mark.parametrize("target", FIGURES)
+def test_status_and_live_figures_are_for_this_machine_too(target: str) -> None:
+    assert _get(Answers(Metrics(), Health(), FakeReader(), None), target)[0] == 200
 
 
-def test_a_page_of_another_origin_or_a_proxy_does_not_count_as_this_machine() -> None:
-    assert _get(_answers(), "/status", Host="evil.example:9464")[0] == 401
-    assert _get(_answers(), "/status", Host="[")[0] == 401
-    assert _get(_answers(), "/status", X_Forwarded_For="203.0.113.9")[0] == 401
+@pytest.mark.parametrize("target", FIGURES)
+def test_a_page_of_another_origin_or_a_proxy_does_not_count_as_this_machine(target: str) -> None:
+    assert _get(_answers(), target, Host="evil.example:9464")[0] == 401
+    assert _get(_answers(), target, Host="[")[0] == 401
+    assert _get(_answers(), target, X_Forwarded_For="203.0.113.9")[0] == 401
     for client, host in (("::1", "[::1]:9464"), ("::ffff:127.0.0.1", "127.0.0.1:9464")):
-        assert _get(_answers(), "/status", client, Host=host)[0] == 200
+        assert _get(_answers(), target, client, Host=host)[0] == 200
 
 
 def test_metrics_and_health_are_open_to_all() -> None:
-    for target in ("/metrics", "/livez", "/readyz", "/"):
+    for target in ("/metrics", "/livez", "/readyz", "/openapi.json", "/"):
         assert _get(_answers(), target, "192.0.2.7", Host="worker:9464")[0] == 200
     assert b"freshrec_events_total" in _get(_answers(), "/metrics")[1]
+
+
+def test_parameters_have_defaults_and_are_read() -> None:
+    answers = functools.partial(_get, _answers(), **BEARER)
+    assert answers("/trending") == (200, {"limit": 20})
+    assert answers("/trending?") == (200, {"limit": 20})
+    assert answers("/trending?limit=7") == (200, {"limit": 7})
+    assert answers("/evolution/u%2F1") == (200, {"gap_seconds": 1800})
+    assert answers("/evolution/u%2F1?gap_seconds=3600") == (200, {"gap_seconds": 3600})
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/trending?limit=0", "limit is a whole number from 1 to 100, not '0'."),
+        ("/trending?limit=101", "limit is a whole number"),
+        ("/trending?limit=", "limit is a whole number"),
+        ("/trending?limit=%D9%A3", "limit is a whole number"),
+        ("/trending?limit=1&limit=1", "limit is given twice"),
+        ("/trending?user=u", "no parameter 'user' here; there is: limit."),
+        ("/trending?limit", "not of the form name=value"),
+        ("/trending?limit=%FF", "not of the form name=value"),
+        ("/graph/export?format=gexf", "format is one of graphml, not 'gexf'."),
+        ("/graph/item/x?limit=3", "no parameter 'limit' here; there is: none."),
+        ("/evolution/u?gap_seconds=59", "gap_seconds is a whole number from 60 to 604800"),
+        ("/status?verbose=1", "no parameter 'verbose'"),
+        ("/live?since=0", "no parameter 'since'"),
+    ],
+)
+def test_a_query_that_is_not_understood_is_refused_in_words(target: str, words: str) -> None:
+    status, body = _get(_answers(), target, **BEARER)
+    assert status == 400
+    assert words in body["error"]
+
+
+def test_whoever_has_no_token_does_not_learn_of_parameters() -> None:
+    assert _get(_answers(), "/trending?limit=0")[0] == 401
 
 
 @pytest.fixture
