@@ -29,7 +29,7 @@ class World:
         self.cold_items = None
         self._offset = 0
 
-    def click(self, user, item, event_type="click", at_ms=NOW_MS):
+    def click(self, user, item, event_type="click", at_ms=NOW_MS, place_cell=0):
         self._offset += 1
         click = Click(
             user_id=user,
@@ -40,7 +40,7 @@ class World:
             value=1.0,
             recommendation_id=None,
             position=None,
-            place_cell=0,
+            place_cell=place_cell,
         )
         self.windows[user], _, predecessors = fold(
             self.windows.get(user), click, 0, self._offset, at_ms, self.window

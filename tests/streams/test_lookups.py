@@ -1,0 +1,66 @@
+"""Look-ups of a worker's state, as the HTTP server gets them."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from streams import api
+from streams.instant import iso_utc
+from streams.lookups import Lookups
+from tests.streams.api_world import DAY_MS, make_world, running_lookups, worker_of
+from tests.streams.list_world import NOW_MS
+
+
+@pytest.fixture(scope="module")
+def lookups() -> Iterator[Lookups]:
+    with running_lookups(worker_of(make_world())) as running:
+        yield running
+
+
+def test_items_trend_by_how_far_they_exceed_their_usual_rate(lookups: Lookups) -> None:
+    answer = lookups.trending_json(10)
+    assert [item.item_id for item in answer.items][:1] == ["lamp"]
+    trends = [item.trend for item in answer.items]
+    assert trends == sorted(trends, reverse=True)
+    (tent,) = [item for item in answer.items if item.item_id == "tent"]
+    assert tent.title == "Tent"
+    assert tent.categories == ["outdoor"]
+    assert tent.popularity.events == 5
+    assert tent.popularity.trending < tent.popularity.decayed < 5
+    assert len(lookups.trending_json(1).items) == 1
+
+
+def test_a_user_s_evolution_has_sessions_drift_and_interest(lookups: Lookups) -> None:
+    answer = lookups.evolution_json("u", 1800)
+    assert answer is not None
+    outdoors, home = answer.sessions
+    assert (outdoors.end, home.end) == (iso_utc(NOW_MS - DAY_MS), iso_utc(NOW_MS))
+    assert home.event_types == {"click": 3, "dislike": 1}
+    assert outdoors.items[0] == api.ItemEvents("tent", "Tent", 2)
+    assert [share.category for share in home.categories] == ["home", "light"]
+    (step,) = answer.drift
+    assert step.distance == 1.0
+    assert step.expected is not None
+    assert step.expected < 1.0
+    interest = {row.label: (row.now, row.before) for row in answer.interest}
+    assert interest["outdoor"][1] == 1.0
+    assert interest["home"][0] > interest["outdoor"][0]
+    assert lookups.evolution_json("u", 1800) == answer
+    assert lookups.evolution_json("nobody", 1800) is None
+
+
+def test_places_of_a_session_are_the_middles_of_their_cells(lookups: Lookups) -> None:
+    answer = lookups.evolution_json("tourist", 1800)
+    assert answer is not None
+    (place,) = answer.sessions[0].places
+    assert place.events == 1
+    assert -90 <= place.lat <= 90
+
+
+def test_the_items_around_a_user_have_titles(lookups: Lookups) -> None:
+    ego = msgspec.convert(lookups.ego_json("u"), api.Ego)
+    titles = {node.id: node.title for node in ego.graph.nodes}
+    assert titles["lamp"] == "Desk lamp"
+    assert titles["a/ä b"] == ""
+    assert titles["user:u"] is msgspec.UNSET
