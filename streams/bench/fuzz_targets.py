@@ -263,7 +263,12 @@ def _read_http(data: bytes) -> bool:
 
 
 def _requests() -> list[bytes]:
-    paths = ["/graph/item/i1", "/graph/ego/u%C3%BC", "/recommendations/u", "/graph/export?format=graphml"]
+    paths = [
+        "/graph/item/i1",
+        "/graph/ego/u%C3%BC",
+        "/recommendations/u",
+        "/graph/export?format=graphml",
+    ]
     paths += ["/evolution/u?gap_seconds=60", "/trending?limit=5", "/live", "/openapi.json"]
     paths += ["/status", "/readyz", "/", "/nothing/../../etc/passwd"]
     return [

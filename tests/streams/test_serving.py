@@ -226,16 +226,19 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
     assert running.url == f"http://127.0.0.1:{running.port}"
 
 
-async def test_a_scrape_is_answered_while_the_event_loop_is_busy(
-    server: tuple[Server, FakeReader],
+@pytest.mark.parametrize(
+    ("path", "words"), [("/metrics", b"freshrec_events_total"), ("/live", b'"clicks":0')]
+)
+async def test_figures_are_answered_while_the_event_loop_is_busy(
+    server: tuple[Server, FakeReader], path: str, words: bytes
 ) -> None:
     running, _ = server
     with ThreadPoolExecutor(1) as scraper:
-        scrape = scraper.submit(_request, running, "/metrics")
+        scrape = scraper.submit(_request, running, path)
         # Not awaited: the loop stands still until the answer is here.
         status, body = scrape.result(timeout=10)
     assert status == 200
-    assert b"freshrec_events_total" in body
+    assert words in body
 
 
 def test_a_look_up_that_fails_is_an_answer_and_not_the_end(

@@ -1,0 +1,88 @@
+"""The OpenAPI document describes the server that there is."""
+
+from email.message import Message
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from streams.health import Health
+from streams.metrics import Metrics
+from streams.openapi import document
+from streams.serving import Answers
+
+DOCUMENT = document()
+PATHS = DOCUMENT["paths"]
+UNDESCRIBED = {"/", "/metrics"}  # a page for people, and a format of its own
+
+
+class _Reader:
+    """Look-ups that find everything, and remember the parameters."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+
+    def _find(self, *names: Any, **values: Any) -> dict[str, Any]:
+        self.given = values
+        return {}
+
+    item_json = ego_json = recommendations_json = evolution_json = trending_json = status = _find
+
+    def graphml(self) -> bytes:
+        return b""
+
+
+def _status(path: str, client: str, token: str | None = None, query: str = "") -> int:
+    headers = Message()
+    headers["Host"] = "localhost"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    answers = Answers(Metrics(), Health(), _Reader(), "t0ken")
+    target = path.replace("{user}", "u").replace("{item}", "i") + query
+    return answers.answer(target, headers, client).status
+
+
+def test_every_endpoint_is_described_and_no_other() -> None:
+    served = set(Answers(Metrics(), Health(), _Reader(), None).paths) - UNDESCRIBED
+    described = {path.partition("{")[0] for path in PATHS}
+    assert described == served
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_who_may_ask_is_as_described(path: str) -> None:
+    security = PATHS[path]["get"]["security"]
+    open_to_all = security == []
+    open_here = open_to_all or {} in security
+    assert (_status(path, "192.0.2.7") == 200) == open_to_all
+    assert (_status(path, "127.0.0.1") == 200) == open_here
+    assert _status(path, "192.0.2.7", "t0ken") == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_parameters_are_those_that_are_described(path: str) -> None:
+    parameters = [
+        p for p in PATHS[path]["get"].get("parameters", []) if p["in"] == "query"
+    ]  # fmt: skip
+    for parameter in parameters:
+        query = f"?{parameter['name']}={parameter['schema']['default']}"
+        assert _status(path, "192.0.2.7", "t0ken", query) == 200
+    if "400" in PATHS[path]["get"]["responses"]:
+        assert _status(path, "192.0.2.7", "t0ken", "?other=1") == 400
+
+
+def test_the_examples_are_what_the_schemas_say() -> None:
+    shown = 0
+    for path in PATHS.values():
+        for response in path["get"]["responses"].values():
+            for media in response["content"].values():
+                schema = media["schema"] | {"components": DOCUMENT["components"]}
+                Draft202012Validator.check_schema(schema)
+                if "example" in media:
+                    Draft202012Validator(schema).validate(media["example"])
+                    shown += 1
+    assert shown > len(PATHS)
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [path["get"]["operationId"] for path in PATHS.values()]
+    assert len(set(names)) == len(names)
