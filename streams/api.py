@@ -198,7 +198,7 @@ class Trending(msgspec.Struct, frozen=True):
 
 
 class ItemEvents(msgspec.Struct, frozen=True):
-    """An item and how many events a session has with it."""
+    """An item and how many positive events a session has with it."""
 
     item_id: str
     title: str
@@ -228,8 +228,10 @@ class SessionAnswer(msgspec.Struct, frozen=True):
     end: Instant
     events: Count
     event_types: dict[str, int]
-    items: Annotated[list[ItemEvents], Meta(description="The five with most events.")]
-    categories: Annotated[list[CategoryShare], Meta(description="The five with most.")]
+    items: Annotated[list[ItemEvents], Meta(description="The five with most positive events.")]
+    categories: Annotated[
+        list[CategoryShare], Meta(description="Of positive events, the five with most.")
+    ]
     places: list[PlaceEvents]
 
 

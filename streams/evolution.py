@@ -14,7 +14,7 @@ of such deals that give as much (a permutation test, never 0 by Phipson and Smyt
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -45,9 +45,9 @@ class Session(NamedTuple):
     events: int
     event_types: list[tuple[str, int]]
     items: list[tuple[str, int]]
-    """At most `TOP_OF_SESSION`."""
+    """Of positive events; at most `TOP_OF_SESSION`."""
     categories: list[tuple[str, float]]
-    """Shares of the events whose item has a category; at most `TOP_OF_SESSION`."""
+    """Shares of the positive events whose item has one; at most `TOP_OF_SESSION`."""
     place_cells: list[tuple[int, int]]
 
 
@@ -111,21 +111,31 @@ def evolution(
 ) -> Evolution:
     """The evolution over events sorted by time. `categories`: of an item, none where unknown.
 
-    Drift and interest are over categories, over items where no category is known; an event of an
-    item with several categories counts for each in equal parts. The same events and the same state
-    of `rng` give the same answer.
+    Drift and interest are of events that express interest (what was only shown says nothing of the
+    user), over categories, over items where no category is known; an event of an item with several
+    categories counts for each in equal parts. The same events and the same state of `rng` give the
+    same answer.
     """
     spans = sessions(events.times_ms, gap_ms)
-    labels = [tuple(dict.fromkeys(categories(item))) for item in events.items]
+    positive = [event_types.is_positive(kind) for kind in events.event_types]
+    labels: list[tuple[str, ...]] = [
+        tuple(dict.fromkeys(categories(item))) if of_interest else ()
+        for item, of_interest in zip(events.items, positive, strict=True)
+    ]
     of_categories = any(labels)
-    measured = labels if of_categories else [(item,) for item in events.items]
+    measured: list[tuple[str, ...]] = labels
+    if not of_categories:
+        measured = [
+            (item,) if of_interest else ()
+            for item, of_interest in zip(events.items, positive, strict=True)
+        ]
     drifts = [
         drift(measured[a.start : a.stop], measured[b.start : b.stop], rng, permutations)
         for a, b in pairwise(spans)
     ]
     return Evolution(
         "categories" if of_categories else "items",
-        [_session(events, labels, span) for span in spans],
+        [_session(events, positive, labels, span) for span in spans],
         drifts,
         _interest(events, measured, event_types, spans[-1].start if spans else 0, at_ms),
     )
@@ -189,7 +199,9 @@ def _label_weights(rows: Sequence[Sequence[str]]) -> Floats:
     return weights
 
 
-def _session(events: HistoryView, labels: Sequence[tuple[str, ...]], span: slice) -> Session:
+def _session(
+    events: HistoryView, positive: Sequence[bool], labels: Sequence[tuple[str, ...]], span: slice
+) -> Session:
     times = events.times_ms[span]
     shares: dict[str, float] = {}
     labelled = [of_event for of_event in labels[span] if of_event]
@@ -201,7 +213,7 @@ def _session(events: HistoryView, labels: Sequence[tuple[str, ...]], span: slice
         times[-1],
         len(times),
         _most(Counter(events.event_types[span])),
-        _most(Counter(events.items[span]))[:TOP_OF_SESSION],
+        _most(Counter(compress(events.items[span], positive[span])))[:TOP_OF_SESSION],
         _most(shares)[:TOP_OF_SESSION],
         _most(Counter(cell for cell in events.place_cells[span] if cell)),
     )

@@ -157,6 +157,17 @@ def test_an_empty_history_has_neither_sessions_nor_interest():
     assert (found.sessions, found.drift, found.interest) == ([], [], [])
 
 
+def test_what_was_only_shown_or_disliked_is_no_interest():
+    events = view(("tent", 2), ("lamp", 1), ("desk", 0))
+    events = events._replace(event_types=["click", "impression", "dislike"])
+    found = evolved(events)
+    (session,) = found.sessions
+    assert session.event_types == [("click", 1), ("dislike", 1), ("impression", 1)]
+    assert session.items == [("tent", 1)]
+    assert session.categories == [("outdoor", 1.0)]
+    assert [row.label for row in found.interest] == ["outdoor"]
+
+
 def test_a_timeline_has_every_event_whatever_its_type_in_order_of_time():
     window = None
     rows = [("lamp", "click", 3, 0), ("tent", "dislike", 1, 9), ("desk", "purchase", 2, 0)]
