@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from datetime import datetime
+from typing import Any
 
 import networkx as nx
 from matplotlib.axes import Axes
@@ -24,9 +25,10 @@ _COLOURS = (
 
 
 def ego_png(ego: Ego) -> bytes:
-    """The user, the items of the window and what followed those, the strongest edges boldest.
+    """The user, around them the items of the window, and around those what followed them.
 
-    Of more than sixty nodes the strongest are drawn, and the title says so.
+    The strongest edges are the boldest. Of more than sixty nodes the strongest are drawn, and the
+    title says so.
     """
     graph = _strongest(ego.graph)
     figure, axes = _figure((9.0, 8.0))
@@ -38,7 +40,7 @@ def ego_png(ego: Ego) -> bytes:
     shown.add_nodes_from(node.id for node in graph.nodes)
     seen = {event.item_id for event in ego.window}
     user = f"user:{ego.user_id}"
-    places = nx.spring_layout(shown, seed=7, weight=None, method="force")
+    places = _rings(shown, user, seen)
     weights = [shown.edges[edge]["weight"] for edge in shown.edges]
     most = max(weights, default=0.0) or 1.0
     nx.draw_networkx_edges(
@@ -136,7 +138,7 @@ def _draw_interest(axes: Axes, evolution: EvolutionAnswer) -> None:
     axes.set_yticks(list(at), [_short(row.title or row.label) for row in rows], parse_math=False)
     axes.set_xlabel("share of interest")
     if rows:
-        axes.legend(loc="lower right", fontsize=7)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
 
 
 def _legend(axes: Axes, evolution: EvolutionAnswer) -> None:
@@ -150,9 +152,27 @@ def _legend(axes: Axes, evolution: EvolutionAnswer) -> None:
     axes.set_xlim(-0.6, max(1, len(starts)) - 0.4)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        legend = axes.legend(handles, labels, loc="upper right", fontsize=7)
+        legend = axes.legend(
+            handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7
+        )
         for text in legend.get_texts():
             text.set_parse_math(False)
+
+
+def _rings(graph: nx.DiGraph[str], user: str, seen: set[str]) -> dict[str, Any]:
+    """Places of the nodes: springs would pull a user's items, which are all linked, into one."""
+    inner = [node for node in graph if node in seen]
+    order = {node: number for number, node in enumerate(inner)}
+
+    def towards(node: str) -> float:
+        """Mean number of the items that a node follows, so that edges cross little."""
+        before = [order[source] for source in graph.predecessors(node) if source in order]
+        return sum(before) / len(before) if before else 0.0
+
+    outer = sorted((node for node in graph if node not in seen and node != user), key=towards)
+    rings = [[user], inner, outer]
+    places: dict[str, Any] = nx.shell_layout(graph, nlist=[ring for ring in rings if ring])
+    return places
 
 
 def _strongest(graph: NodeLinkGraph) -> NodeLinkGraph:

@@ -92,6 +92,9 @@ def test_the_look_ups_answer(published: Walk) -> None:
     assert '"item_id":"desk","title":"Oak desk"' in printed
     assert "Oak desk" in printed.partition("neighbours:")[2]
     assert "user:dee" in printed
+    assert "drift of" in printed
+    assert "trend" in printed
+    assert (published.directory / "dee.png").read_bytes().startswith(b"\x89PNG")
     assert (published.directory / "graph.graphml").read_bytes().startswith(b"<?xml")
 
 
