@@ -15,6 +15,7 @@ from streams import clock_checks, machine_checks, right_checks, topic_checks
 from streams.access import Role
 from streams.access_faults import NotAdmittedError
 from streams.findings import Finding, kafka_command, listed
+from streams.kernels import COMPILED
 from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
 from streams.topics import TABLES, changelog_topic, plan
 
@@ -153,6 +154,7 @@ def _machine(settings: Settings, partitions: int, changelog_bytes: int | None) -
     else:
         words = "state is kept in memory and recovered from the changelogs"
         yield Finding("state", "note", words)
+    yield machine_checks.kernels_finding(compiled=COMPILED)
     yield machine_checks.memory_finding(
         machine_checks.memory_limit_bytes(), settings.model_dir is not None
     )

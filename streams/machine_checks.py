@@ -39,6 +39,17 @@ class Disk(msgspec.Struct, frozen=True):
     state_bytes: int
 
 
+def kernels_finding(*, compiled: bool) -> Finding:
+    """Whether the innermost loops were compiled when this was installed."""
+    if compiled:
+        return Finding("kernels", "ok", "compiled")
+    return Finding(
+        "kernels", "note", "not compiled: the same loops run in Python, and clicks take longer",
+        "install a C compiler and the headers of Python (Debian: gcc python3-dev), and freshrec"
+        " again; no harm where few clicks come",
+    )  # fmt: skip
+
+
 def disk_findings(disk: Disk, changelog_bytes: int | None) -> Iterator[Finding]:
     """`changelog_bytes`: what the changelogs hold on the brokers, a bound for all state together;
     None where the brokers do not say.

@@ -10,6 +10,7 @@ from streams.machine_checks import (
     Disk,
     disk_findings,
     file_system,
+    kernels_finding,
     memory_finding,
     memory_limit_bytes,
     open_files_finding,
@@ -19,6 +20,13 @@ GIB = 1 << 30
 DISK = Disk(Path("/state"), 50 * GIB, None, "ext4", 2 * GIB)
 SYNCHRONISED = KernelClock(synchronised=True, largest_error_seconds=0.02)
 NOW_MS = 1_769_860_800_000
+
+
+def test_kernels_in_python_are_told_with_what_to_install() -> None:
+    assert kernels_finding(compiled=True).level == "ok"
+    finding = kernels_finding(compiled=False)
+    assert finding.level == "note"
+    assert "gcc" in (finding.advice or "")
 
 
 def test_a_disk_with_room_for_the_state_twice_is_fine() -> None:
