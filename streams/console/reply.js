@@ -1,0 +1,1 @@
+export const readLive = (document) => document;

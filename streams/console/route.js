@@ -1,0 +1,22 @@
+// Routes: which view the part of the address after the # asks for. Look-ups stand there and not in
+// the path, so the browser's back works and no server log or proxy sees whom somebody looked at.
+
+const VIEWS = ["live", "trending", "user", "item"];
+const NAMED = ["user", "item"];
+
+/** {view, id} of a hash such as `#/user/ann`; what it does not know is the live view. */
+export function parseRoute(hash) {
+  const [, view = "", rest = ""] = /^#\/([^/]*)(?:\/(.*))?$/s.exec(hash) ?? [];
+  if (!VIEWS.includes(view)) return { view: "live", id: null };
+  if (!NAMED.includes(view)) return { view, id: null };
+  try {
+    return { view, id: decodeURIComponent(rest) };
+  } catch {
+    return { view, id: rest }; // a half-written escape is taken as it stands
+  }
+}
+
+/** The hash of a view; `id` may hold anything. */
+export function routeTo(view, id = null) {
+  return id === null ? `#/${view}` : `#/${view}/${encodeURIComponent(id)}`;
+}
