@@ -1,10 +1,11 @@
 // Charts: lines over time, columns, and bars. They show what a table beside them says in figures.
 
 import { fill, html, svg, write } from "./element.js";
-import { time } from "./wording.js";
+import { span, time } from "./wording.js";
 
 const WIDTH = 300;
 const HEIGHT = 56;
+const SHORTEST_SECONDS = 60;
 
 /** A bar in a cell: `part` of 1 of the room there is. */
 export function bar(part, kind = "") {
@@ -19,7 +20,7 @@ export function setPart(node, part) {
 }
 
 /**
- * Lines over the last `seconds`; time runs to the right and ends now.
+ * Lines over the last `seconds`, or what is known of them; time runs to the right and ends now.
  *
  * `series` are {title, kind}; `words` makes text of a value. `limit` is a value that is drawn as a
  * line of its own. Returns {node, draw}; draw takes [[ms, value of each series or null…]…].
@@ -32,20 +33,36 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
   const picture = svg(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    area, limitLine, lines, hand,
+    area,
+    limitLine,
+    lines,
+    hand,
   );
   const top = html("span", { class: "top" });
   const reading = html("span", { class: "reading" });
+  const start = html("span");
   const scale = html(
-    "div", { class: "scale", "aria-hidden": "true" },
-    html("span", {}, `${seconds / 60} min ago`), reading, html("span", {}, "now"),
+    "div",
+    { class: "scale", "aria-hidden": "true" },
+    start,
+    reading,
+    html("span", {}, "now"),
   );
   const body = html("tbody");
   const figures = html(
-    "table", { class: "unseen" },
+    "table",
+    { class: "unseen" },
     html("caption", {}, `${title}, the last minute`),
-    html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "Time"),
-      series.map((one) => html("th", { scope: "col" }, one.title)))),
+    html(
+      "thead",
+      {},
+      html(
+        "tr",
+        {},
+        html("th", { scope: "col" }, "Time"),
+        series.map((one) => html("th", { scope: "col" }, one.title)),
+      ),
+    ),
     body,
   );
   const node = html("div", { class: "chart" }, html("div", { class: "plot" }, picture, top), scale, figures);
@@ -56,7 +73,9 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
     if (!drawn.length) return;
     const box = picture.getBoundingClientRect();
     const at = ((event.clientX - box.left) / box.width) * WIDTH;
-    const nearest = drawn.reduce((best, point) => (Math.abs(point.x - at) < Math.abs(best.x - at) ? point : best));
+    const nearest = drawn.reduce((best, point) =>
+      Math.abs(point.x - at) < Math.abs(best.x - at) ? point : best,
+    );
     hand.setAttribute("x1", nearest.x);
     hand.setAttribute("x2", nearest.x);
     hand.setAttribute("visibility", "visible");
@@ -69,22 +88,42 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
 
   function draw(points) {
     const end = points.length ? points[points.length - 1][0] : 0;
-    const highest = Math.max(limit ?? 0, ...points.flatMap(([, ...values]) => values.map((value) => value ?? 0)));
+    const known = points.length ? (end - points[0][0]) / 1000 : 0;
+    const reach = known < SHORTEST_SECONDS ? SHORTEST_SECONDS : Math.min(seconds, known);
+    const highest = Math.max(
+      limit ?? 0,
+      ...points.flatMap(([, ...values]) => values.map((value) => value ?? 0)),
+    );
     ceiling = roundUp(highest);
     const y = (value) => HEIGHT - (value / ceiling) * (HEIGHT - 3) - 1;
-    drawn = points.map(([ms, ...values]) => ({ ms, values, x: WIDTH - ((end - ms) / (seconds * 1000)) * WIDTH }));
+    drawn = points.map(([ms, ...values]) => ({
+      ms,
+      values,
+      x: WIDTH - ((end - ms) / (reach * 1000)) * WIDTH,
+    }));
     lines.forEach((line, place) => line.setAttribute("d", path(drawn, place, y)));
     const run = drawn.filter((point) => point.values[0] !== null);
     area.setAttribute(
-      "d", run.length < 2 ? "" : `${path(run, 0, y)}L${run[run.length - 1].x},${HEIGHT}L${run[0].x},${HEIGHT}Z`,
+      "d",
+      run.length < 2 ? "" : `${path(run, 0, y)}L${run[run.length - 1].x},${HEIGHT}L${run[0].x},${HEIGHT}Z`,
     );
     if (limitLine !== null) {
       limitLine.setAttribute("y1", y(limit));
       limitLine.setAttribute("y2", y(limit));
     }
+    write(start, `${span(reach)} ago`);
     write(top, points.length ? words(ceiling) : "");
-    fill(body, lastMinute(points).map(([ms, ...values]) =>
-      html("tr", {}, html("th", { scope: "row" }, time(ms)), values.map((value) => html("td", {}, words(value))))));
+    fill(
+      body,
+      lastMinute(points).map(([ms, ...values]) =>
+        html(
+          "tr",
+          {},
+          html("th", { scope: "row" }, time(ms)),
+          values.map((value) => html("td", {}, words(value))),
+        ),
+      ),
+    );
   }
   return { node, draw };
 }
@@ -129,7 +168,10 @@ export function columns() {
         const mark = html("span", { class: "mark" });
         return { fillPart, mark, all: html("span", { class: "slot" }, fillPart, mark) };
       });
-      fill(node, made.map(({ all }) => all));
+      fill(
+        node,
+        made.map(({ all }) => all),
+      );
     }
     list.forEach(({ title, part, kind, mark }, place) => {
       const { fillPart, mark: below, all } = made[place];

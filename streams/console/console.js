@@ -15,6 +15,7 @@ import { time } from "./wording.js";
 
 const BEAT_MS = 1_000;
 const LATER_MS = 3_000;
+const LONG_ID = 80; // in smaller letters beyond so many
 
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
@@ -35,7 +36,8 @@ function open() {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const title = { live: "Live", trending: "Trending" }[view] ?? `${view === "user" ? "User" : "Item"} ${id.slice(0, 60)}`;
+  const title =
+    { live: "Live", trending: "Trending" }[view] ?? `${view === "user" ? "User" : "Item"} ${id.slice(0, 60)}`;
   document.title = `${title} · freshrec worker`;
   if (view === "live") fill(main, liveNotice, live.node);
   else lookUp(view, id);
@@ -55,28 +57,55 @@ async function lookUp(view, id) {
     byId("kind").value = view;
     byId("wanted").value = id;
   }
-  fill(main, heading(view, id), content);
-  const ended = await show({ node: content, signal, askForToken, ...LOOK_UPS[view](id) });
+  const head = heading(view, id);
+  fill(main, head, content);
+  const asked = LOOK_UPS[view](id);
+  const draw = (found) => {
+    if (view === "item" && found.title && found.title !== id)
+      fill(head, ...headingParts(`Item ${id}`, found.title));
+    return asked.draw(found);
+  };
+  const ended = await show({ ...asked, draw, node: content, signal, askForToken });
   if (ended) announce(ended);
 }
 
 function heading(view, id) {
   if (id === null) return html("h1", {}, "Trending");
-  return html("h1", { class: id.length > 80 ? "long" : null },
-    html("span", { class: "kind" }, view === "user" ? "User" : "Item"), name(id));
+  return html(
+    "h1",
+    { class: id.length > LONG_ID ? "long" : null },
+    headingParts(view === "user" ? "User" : "Item", id),
+  );
+}
+
+function headingParts(kind, title) {
+  return [html("span", { class: "kind" }, name(kind)), name(title)];
 }
 
 const LOOK_UPS = {
-  user: (id) => ({ load: (signal) => loadUser(id, signal), draw: userView, missing: "This worker knows nothing of the user. Each worker knows the users of its own partitions: another one may." }),
-  item: (id) => ({ load: (signal) => ask(`graph/item/${segment(id)}`, { signal }), draw: itemView, missing: "No click and no catalogue entry of this item has reached the worker." }),
-  trending: () => ({ load: (signal) => ask("trending", { signal }), draw: trendingView, missing: "This worker has no list of trends." }),
+  user: (id) => ({
+    load: (signal) => loadUser(id, signal),
+    draw: userView,
+    missing:
+      "This worker knows nothing of the user. Each worker knows the users of its own partitions: another one may.",
+  }),
+  item: (id) => ({
+    load: (signal) => ask(`graph/item/${segment(id)}`, { signal }),
+    draw: itemView,
+    missing: "No click and no catalogue entry of this item has reached the worker.",
+  }),
+  trending: () => ({
+    load: (signal) => ask("trending?limit=50", { signal }),
+    draw: trendingView,
+    missing: "This worker has no list of trends.",
+  }),
 };
 
 async function loadUser(id, signal) {
   const paths = [`graph/ego/${segment(id)}`, `recommendations/${segment(id)}`, `evolution/${segment(id)}`];
-  const [ego, recommendation, evolution] = await Promise.all(paths.map((path) => orNothing(path, signal)));
-  if (ego === null && recommendation === null) throw new Refusal(404, "");
-  return { ego, recommendation, evolution };
+  const [ego, published, evolution] = await Promise.all(paths.map((path) => orNothing(path, signal)));
+  if (ego === null && published === null) throw new Refusal(404, "");
+  return { ego, published, evolution };
 }
 
 async function orNothing(path, signal) {
@@ -115,15 +144,28 @@ function waitUntilSeen() {
 function silent() {
   const since = readings.newest === null ? "" : ` since ${time(readings.newest.atMs)}`;
   tell("silent", `no answer${since}`);
-  say("The worker does not answer", readings.newest === null
-    ? "It may be starting or stopped. This page goes on asking."
-    : "What stands below is what it said last. This page goes on asking.", true);
+  say(
+    "The worker does not answer",
+    readings.newest === null
+      ? "It may be starting or stopped. This page goes on asking."
+      : "What stands below is what it said last. This page goes on asking.",
+    true,
+  );
 }
 
 function refused(error) {
   if (error.status === 401) {
-    tell("refused", "token needed");
-    say("The live figures need the look-up token", error.message, false, html("button", { type: "button", onclick: askForToken }, "Enter the token"));
+    const held = readToken() !== null;
+    tell("refused", held ? "token refused" : "token needed");
+    say(
+      held ? "The worker does not take the token" : "The live figures need the look-up token",
+      error.message,
+      false,
+      html("button", { type: "button", onclick: askForToken }, held ? "Enter another" : "Enter the token"),
+      held
+        ? html("button", { type: "button", class: "quiet", onclick: () => tokenChanged("") }, "Forget it")
+        : null,
+    );
   } else {
     tell("silent", `answers ${error.status}`);
     say("The worker cannot answer now", error.message, true);
@@ -134,7 +176,13 @@ function tell(state, words) {
   const link = byId("link");
   if (link.dataset.state !== state) {
     // Changes of state alone: figures that change every second are not read out.
-    announce({ live: "The worker answers.", silent: "The worker does not answer.", refused: "The look-up token is needed." }[state]);
+    announce(
+      {
+        live: "The worker answers.",
+        silent: "The worker does not answer.",
+        refused: "The look-up token is needed.",
+      }[state],
+    );
     link.dataset.state = state;
   }
   write(byId("link-words"), words);

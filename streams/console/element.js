@@ -43,27 +43,3 @@ export function write(node, text) {
 export function name(text, kind = "name") {
   return html("bdi", { class: kind, title: text.length > 24 ? text : null }, text);
 }
-
-/** A table with its caption and headings; `columns` are [title, class], rows are lists of cells. */
-export function table(caption, columns, rows, attributes = {}) {
-  return html(
-    "table",
-    attributes,
-    html("caption", {}, caption),
-    html("thead", {}, html("tr", {}, columns.map(([title, kind]) => html("th", { scope: "col", class: kind }, title)))),
-    html("tbody", {}, rows.map((cells) => row(columns, cells))),
-  );
-}
-
-/** A row for the body of such a table; its first cell names it. */
-export function row(columns, cells) {
-  return html(
-    "tr",
-    {},
-    cells.map((cell, place) =>
-      place === 0
-        ? html("th", { scope: "row", class: columns[0][1] }, cell)
-        : html("td", { class: columns[place][1] }, cell),
-    ),
-  );
-}

@@ -36,7 +36,11 @@ function noticeOf(error, missing, askForToken) {
   }
   if (error instanceof Refusal && error.status === 404) return notice("Not known here", missing);
   if (error instanceof Refusal) return notice("The worker refused", error.message);
-  if (error instanceof Silence) return notice("The worker does not answer", "It may be starting, stopped, or out of reach. Look the id up again once the lamp above is green.");
+  if (error instanceof Silence)
+    return notice(
+      "The worker does not answer",
+      "It may be starting, stopped, or out of reach. Look the id up again once the lamp above is green.",
+    );
   throw error;
 }
 

@@ -10,6 +10,7 @@ const ROW = 26;
 const TOP = 26;
 const MOST_ITEMS = 14;
 const MOST_NEIGHBOURS = 18;
+const MOST_INSIDE = 12;
 
 /**
  * What is drawn of an ego graph. `own` are {itemId, title, weight}, newest first: the user's edges.
@@ -17,7 +18,12 @@ const MOST_NEIGHBOURS = 18;
  * own items and of those they lead to the strongest, and the edges among what is left.
  */
 export function strongest(own, edges) {
-  const kept = new Set([...own].sort(byWeight).slice(0, MOST_ITEMS).map((item) => item.itemId));
+  const kept = new Set(
+    [...own]
+      .sort(byWeight)
+      .slice(0, MOST_ITEMS)
+      .map((item) => item.itemId),
+  );
   const items = own.filter((item) => kept.has(item.itemId));
   const ids = new Set(own.map((item) => item.itemId));
   const sums = new Map();
@@ -28,10 +34,17 @@ export function strongest(own, edges) {
     sums.set(edge.to, sum);
   }
   const chosen = [...sums.values()].sort(byWeight).slice(0, MOST_NEIGHBOURS);
-  const drawn = edges.filter(
-    (edge) => kept.has(edge.from) && edge.from !== edge.to && (kept.has(edge.to) || chosen.some((one) => one.itemId === edge.to)),
-  );
-  return { items, neighbours: inOrder(chosen, items, drawn), edges: drawn, left: ids.size - items.length + sums.size - chosen.length };
+  const led = new Set(chosen.map((one) => one.itemId));
+  const onward = edges.filter((edge) => kept.has(edge.from) && led.has(edge.to));
+  const inside = edges.filter((edge) => kept.has(edge.from) && kept.has(edge.to) && edge.from !== edge.to);
+  // Among the window's own items nearly all are joined: what is not strong would hide the rest.
+  const drawn = [...onward, ...inside.sort((a, b) => b.weight - a.weight).slice(0, MOST_INSIDE)];
+  return {
+    items,
+    neighbours: inOrder(chosen, items, drawn),
+    edges: drawn,
+    left: ids.size - items.length + sums.size - chosen.length,
+  };
 }
 
 function byWeight(a, b) {
@@ -71,7 +84,14 @@ export function neighbourhood({ items, neighbours, edges }, width, href) {
   neighbours.forEach((item, place) => spots.set(item.itemId, { x: right, y: y(place, neighbours.length) }));
   const heaviest = Math.max(...edges.map((edge) => edge.weight), 1e-9);
   const most = Math.max(...items.map((item) => item.weight), 1e-9);
-  const picture = svg("svg", { class: "neighbourhood", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Graph around the user" });
+  const picture = svg("svg", {
+    class: "neighbourhood",
+    width,
+    height,
+    viewBox: `0 0 ${width} ${height}`,
+    role: "group",
+    "aria-label": "Graph around the user",
+  });
   picture.append(
     svg("text", { class: "axis", x: left - 4, y: 13 }, "in the window"),
     svg("text", { class: "axis", x: right - 4, y: 13 }, narrow ? "leads to" : "the graph leads to"),
@@ -81,10 +101,15 @@ export function neighbourhood({ items, neighbours, edges }, width, href) {
   for (const item of items) {
     const spot = spots.get(item.itemId);
     const middle = (user.x + spot.x) / 2;
-    const line = svg("path", {
-      class: "edge own", "stroke-width": thick(Math.max(0, item.weight) / most),
-      d: `M${user.x},${user.y}C${middle},${user.y} ${middle},${spot.y} ${spot.x},${spot.y}`,
-    }, svg("title", {}, `${item.title}: ${weight(item.weight)}`));
+    const line = svg(
+      "path",
+      {
+        class: "edge own",
+        "stroke-width": thick(Math.max(0, item.weight) / most),
+        d: `M${user.x},${user.y}C${middle},${user.y} ${middle},${spot.y} ${spot.x},${spot.y}`,
+      },
+      svg("title", {}, `${item.title}: ${weight(item.weight)}`),
+    );
     picture.append(line);
     remember(lines, item.itemId, line);
   }
@@ -93,19 +118,28 @@ export function neighbourhood({ items, neighbours, edges }, width, href) {
     const to = spots.get(edge.to);
     const inside = to.x === left;
     const bend = inside ? gate + 14 + Math.abs(to.y - from.y) * 0.18 : (gate + to.x) / 2;
-    const line = svg("path", {
-      class: inside ? "edge inside" : "edge", "stroke-width": thick(edge.weight / heaviest),
-      d: inside
-        ? `M${gate},${from.y}C${bend},${from.y} ${bend},${to.y} ${gate},${to.y}`
-        : `M${gate},${from.y}C${bend},${from.y} ${bend},${to.y} ${to.x - 5},${to.y}`,
-    }, svg("title", {}, `${weight(edge.weight)}`));
+    const line = svg(
+      "path",
+      {
+        class: inside ? "edge inside" : "edge",
+        "stroke-width": thick(edge.weight / heaviest),
+        d: inside
+          ? `M${gate},${from.y}C${bend},${from.y} ${bend},${to.y} ${gate},${to.y}`
+          : `M${gate},${from.y}C${bend},${from.y} ${bend},${to.y} ${to.x - 5},${to.y}`,
+      },
+      svg("title", {}, `${weight(edge.weight)}`),
+    );
     picture.append(line);
     remember(lines, edge.from, line);
     remember(lines, edge.to, line);
   }
   picture.append(svg("circle", { class: "user", cx: user.x, cy: user.y, r: 7 }));
-  for (const [side, list] of [["own", items], ["next", neighbours]]) {
-    for (const item of list) picture.append(node(item, side, spots.get(item.itemId), label, href, lines, picture));
+  for (const [side, list] of [
+    ["own", items],
+    ["next", neighbours],
+  ]) {
+    for (const item of list)
+      picture.append(node(item, side, spots.get(item.itemId), label, href, lines, picture));
   }
   return html("div", { class: "picture" }, picture);
 }
@@ -124,9 +158,13 @@ function node(item, side, spot, label, href, lines, picture) {
   return svg(
     "a",
     {
-      class: `node ${side}`, href: href(item.itemId), "aria-label": `${item.title}, weight ${weight(item.weight)}`,
-      onpointerenter: () => light(true), onpointerleave: () => light(false),
-      onfocus: () => light(true), onblur: () => light(false),
+      class: `node ${side}`,
+      href: href(item.itemId),
+      "aria-label": `${item.title}, weight ${weight(item.weight)}`,
+      onpointerenter: () => light(true),
+      onpointerleave: () => light(false),
+      onfocus: () => light(true),
+      onblur: () => light(false),
     },
     svg("title", {}, item.title),
     svg("rect", { class: "ground", x: spot.x - 7, y: spot.y - 11, width: label + 18, height: 22, rx: 4 }),

@@ -18,7 +18,8 @@ export class Readings {
   /** Add a reading; one that was taken no later than the newest is passed over. */
   add(reading) {
     const newest = this.newest;
-    if (newest !== null && (reading.clicks < newest.clicks || reading.atMs < newest.atMs - 60_000)) this.all = [];
+    if (newest !== null && (reading.clicks < newest.clicks || reading.atMs < newest.atMs - 60_000))
+      this.all = [];
     if (this.newest !== null && reading.atMs <= this.newest.atMs) return;
     this.all.push(reading);
     while (this.all[0].atMs < reading.atMs - (KEPT_SECONDS + 60) * 1000) this.all.shift();

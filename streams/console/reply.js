@@ -1,1 +1,35 @@
-export const readLive = (document) => document;
+// Replies: the worker's /live as the page's readings.
+
+/** One reading of `/live`: totals since the start, and what is so at that moment. */
+export function readLive(live) {
+  const { totals, event_to_recommendation: delays } = live;
+  return {
+    atMs: live.time_seconds * 1000,
+    uptimeSeconds: live.uptime_seconds,
+    version: live.version,
+    ready: live.ready,
+    waitingFor: live.waiting_for,
+    clicks: totals.clicks,
+    rejects: totals.rejects,
+    duplicates: totals.duplicates,
+    lists: Object.values(totals.lists).reduce((sum, many) => sum + many, 0),
+    servedBy: totals.lists,
+    degraded: totals.degraded,
+    trials: totals.next_clicks,
+    hits: totals.hits_at_10,
+    graphHits: totals.graph_hits_at_10,
+    popularityHits: totals.popularity_hits_at_10,
+    delayEdges: delays.edges_seconds,
+    // Of each bucket alone; the last is beyond all edges.
+    delayCounts: delays.cumulative_counts.map((many, place, all) => many - (place ? all[place - 1] : 0)),
+    queueUsers: live.queue_users,
+    oldestPendingSeconds: live.oldest_pending_seconds,
+    lags: live.partitions.map(({ topic, partition, lag_records: records }) => ({
+      topic,
+      partition,
+      records,
+    })),
+    state: live.state,
+    model: live.model,
+  };
+}

@@ -11,7 +11,6 @@ const TOP = 18;
 const FOOT = 34;
 const BREAK = 34;
 const NARROWEST = 46;
-const AGAINST = ["dislike", "not_interested"];
 const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const minute = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
 
@@ -21,15 +20,22 @@ const minute = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit
  * sessions are in it.
  */
 export function timeline(sessions, width, href) {
-  const types = [...new Set(sessions.flat().map((event) => event.type))].sort(
-    (a, b) => AGAINST.includes(a) - AGAINST.includes(b) || a.localeCompare(b),
-  );
+  const types = [...new Set(sessions.flat().map((event) => event.type))].sort();
   const gutter = Math.min(96, 14 + 6.6 * Math.max(4, ...types.map((type) => type.length)));
   const room = width - gutter - 8;
   const shown = sessions.slice(-Math.max(1, Math.floor((room + BREAK) / (NARROWEST + BREAK))));
-  const widths = share(shown.map((events) => Math.sqrt(events.length)), room - BREAK * (shown.length - 1));
+  const widths = share(
+    shown.map((events) => Math.sqrt(events.length)),
+    room - BREAK * (shown.length - 1),
+  );
   const height = TOP + types.length * LANE + FOOT;
-  const picture = svg("svg", { class: "timeline", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const picture = svg("svg", {
+    class: "timeline",
+    width,
+    height,
+    viewBox: `0 0 ${width} ${height}`,
+    "aria-hidden": "true",
+  });
   types.forEach((type, lane) => {
     const y = TOP + lane * LANE + LANE / 2;
     picture.append(
@@ -46,8 +52,15 @@ export function timeline(sessions, width, href) {
     const at = (ms) => x + 8 + (end > begin ? ((ms - begin) / (end - begin)) * inner : inner / 2);
     const today = day.format(begin);
     picture.append(
-      svg("rect", { class: "session", x, y: TOP - 8, width: widths[place], height: types.length * LANE + 14, rx: 4 },
-        svg("title", {}, `${plural(events.length, "event")} from ${dateTime(begin)}, ${span((end - begin) / 1000)}`)),
+      svg(
+        "rect",
+        { class: "session", x, y: TOP - 8, width: widths[place], height: types.length * LANE + 14, rx: 4 },
+        svg(
+          "title",
+          {},
+          `${plural(events.length, "event")} from ${dateTime(begin)}, ${span((end - begin) / 1000)}`,
+        ),
+      ),
       svg("text", { class: "axis", x: x + 2, y: height - 16 }, minute.format(begin)),
       today === lastDay ? "" : svg("text", { class: "axis day", x: x + 2, y: height - 3 }, today),
     );
@@ -56,15 +69,32 @@ export function timeline(sessions, width, href) {
       const y = TOP + types.indexOf(event.type) * LANE + LANE / 2;
       picture.append(
         // By pointer only: the table below has the same links for everybody else.
-        svg("a", { href: href(event.itemId), tabindex: -1 },
-          svg("circle", { class: AGAINST.includes(event.type) ? "event against" : "event", cx: at(event.ms).toFixed(1), cy: y, r: 4.5 },
-            svg("title", {}, `${event.title}, ${words(event.type)}, ${exactTime(event.ms)}`))),
+        svg(
+          "a",
+          { href: href(event.itemId), tabindex: -1 },
+          svg(
+            "circle",
+            { class: "event", cx: at(event.ms).toFixed(1), cy: y, r: 4.5 },
+            svg("title", {}, `${event.title}, ${words(event.type)}, ${exactTime(event.ms)}`),
+          ),
+        ),
       );
     }
     x += widths[place];
     if (place < shown.length - 1) {
       const idle = span((shown[place + 1][0].ms - end) / 1000).match(/^\S+ \S+/)[0];
-      picture.append(svg("text", { class: "break", x: x + BREAK / 2, y: TOP + (types.length * LANE) / 2 + 3, "text-anchor": "middle" }, idle));
+      picture.append(
+        svg(
+          "text",
+          {
+            class: "break",
+            x: x + BREAK / 2,
+            y: TOP + (types.length * LANE) / 2 + 3,
+            "text-anchor": "middle",
+          },
+          idle,
+        ),
+      );
       x += BREAK;
     }
   });
@@ -75,5 +105,7 @@ export function timeline(sessions, width, href) {
 function share(sizes, room) {
   const spare = Math.max(0, room - sizes.length * NARROWEST);
   const all = sizes.reduce((sum, size) => sum + size, 0) || 1;
-  return sizes.map((size) => Math.min(NARROWEST + (spare * size) / all, Math.max(NARROWEST, room / sizes.length, 420)));
+  return sizes.map((size) =>
+    Math.min(NARROWEST + (spare * size) / all, Math.max(NARROWEST, room / sizes.length, 420)),
+  );
 }

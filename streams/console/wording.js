@@ -3,13 +3,32 @@
 const LOCALE = "en";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const significant = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 3 });
-const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const atMostOneDigit = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
+const significant = new Intl.NumberFormat(LOCALE, {
+  minimumSignificantDigits: 3,
+  maximumSignificantDigits: 3,
+});
+const clock = new Intl.DateTimeFormat(LOCALE, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const dayAndTime = new Intl.DateTimeFormat(LOCALE, {
-  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hour12: false,
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hour12: false,
 });
 const fullTime = new Intl.DateTimeFormat(LOCALE, {
-  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
 });
 
 export const NOTHING = "–";
@@ -34,7 +53,9 @@ export function share(part) {
   const percent = part * 100;
   if (percent === 0 || percent === 100) return `${percent} %`;
   if (percent > 99.9) return "> 99.9 %";
-  return percent < 0.1 ? "< 0.1 %" : `${percent < 10 || percent > 90 ? oneDigit.format(percent) : whole.format(percent)} %`;
+  return percent < 0.1
+    ? "< 0.1 %"
+    : `${percent < 10 ? oneDigit.format(percent) : (percent > 90 ? atMostOneDigit : whole).format(percent)} %`;
 }
 
 /** A delay in its own unit: 43 ms, 1.2 s. */

@@ -1,0 +1,142 @@
+// Pace: how much the worker does a second, and how soon after a click its list is out.
+
+import { columns, timeChart } from "./chart.js";
+import { fill, html, write } from "./element.js";
+import { headed, note, part } from "./part.js";
+import { KEPT_SECONDS, OBJECTIVE, quantile, shareWithin } from "./reading.js";
+import { NOTHING, count, delay, plural, rate, share } from "./wording.js";
+
+const HEADLINE_SECONDS = 10;
+const SMOOTH_SECONDS = 2;
+const DELAY_SECONDS = 60;
+const DELAY_POINT_SECONDS = 10;
+
+/** Clicks or lists a second; `take` gives the total of a reading. */
+export function throughput(title, take) {
+  const figure = html("strong", { class: "figure" }, NOTHING);
+  const total = html("span", { class: "beside" });
+  const chart = timeChart({
+    title: `${title} a second`,
+    seconds: KEPT_SECONDS,
+    words: rate,
+    series: [{ title: `${title} a second`, kind: "one" }],
+  });
+  const node = headed(
+    title,
+    "quarter",
+    total,
+    html("p", { class: "headline" }, figure, html("span", { class: "unit" }, "/s")),
+    chart.node,
+  );
+  function draw(readings) {
+    write(figure, rate(readings.rate(take, HEADLINE_SECONDS)));
+    write(total, `${count(take(readings.newest))} since the start`);
+    chart.draw(readings.rows((place) => readings.rate(take, SMOOTH_SECONDS, place)));
+  }
+  return { node, draw };
+}
+
+/** The delay from click to list, against the objective. */
+export function freshness() {
+  const half = html("strong", { class: "figure" }, NOTHING);
+  const most = html("strong", { class: "figure" }, NOTHING);
+  const verdict = html("span", { class: "verdict" });
+  const chart = timeChart({
+    title: "From click to list",
+    seconds: KEPT_SECONDS,
+    words: delay,
+    limit: OBJECTIVE.seconds,
+    series: [
+      { title: "p50", kind: "one" },
+      { title: "p99", kind: "two" },
+    ],
+  });
+  const node = headed(
+    "From click to list",
+    "quarter",
+    verdict,
+    html(
+      "p",
+      { class: "headline" },
+      html("span", { class: "pair" }, html("span", { class: "mark-of one" }, "p50"), half),
+      html("span", { class: "pair" }, html("span", { class: "mark-of two" }, "p99"), most),
+    ),
+    chart.node,
+  );
+  function draw(readings) {
+    const edges = readings.newest.delayEdges;
+    const counts = readings.delays(DELAY_SECONDS);
+    write(half, delay(quantile(counts, edges, 0.5)));
+    write(most, delay(quantile(counts, edges, 0.99)));
+    const within = shareWithin(counts, edges, OBJECTIVE.seconds);
+    const kept = within !== null && within >= OBJECTIVE.share;
+    verdict.className = `verdict ${within === null ? "" : kept ? "good" : "bad"}`;
+    write(verdict, within === null ? "no lists now" : kept ? "objective kept" : "objective missed");
+    chart.draw(
+      readings.rows(
+        ...[0.5, 0.99].map(
+          (part) => (place) => quantile(readings.delays(DELAY_POINT_SECONDS, place), edges, part),
+        ),
+      ),
+    );
+  }
+  return { node, draw };
+}
+
+/** How the delays of the last minute are spread. */
+export function delays() {
+  const chart = columns();
+  const said = note();
+  const body = html("tbody");
+  const figures = html(
+    "table",
+    { class: "unseen" },
+    html("caption", {}, "Lists of the last minute by delay"),
+    html(
+      "thead",
+      {},
+      html("tr", {}, html("th", { scope: "col" }, "Within"), html("th", { scope: "col" }, "Lists")),
+    ),
+    body,
+  );
+  const node = part("Delays of the last minute", "", chart.node, said, figures);
+  function draw(readings) {
+    const edges = readings.newest.delayEdges;
+    const counts = readings.delays(DELAY_SECONDS);
+    const all = counts.reduce((sum, many) => sum + many, 0);
+    const most = Math.max(1, ...counts);
+    const titles = counts.map((_, bucket) =>
+      bucket < edges.length
+        ? `up to ${shortDelay(edges[bucket])}`
+        : `over ${shortDelay(edges[edges.length - 1])}`,
+    );
+    chart.draw(
+      counts.map((many, bucket) => ({
+        title: `${titles[bucket]}: ${count(many)} of ${count(all)}`,
+        part: many / most,
+        kind: edges[bucket] <= OBJECTIVE.seconds ? "one" : "late",
+        mark: bucket < edges.length ? shortDelay(edges[bucket]) : "more",
+      })),
+    );
+    const within = shareWithin(counts, edges, OBJECTIVE.seconds);
+    write(
+      said,
+      within === null
+        ? "No list was published in the last minute."
+        : `${share(within)} of ${plural(all, "list")} within ${shortDelay(OBJECTIVE.seconds)}; the objective is ${share(OBJECTIVE.share)}.`,
+    );
+    fill(
+      body,
+      counts.map((many, bucket) =>
+        many
+          ? html("tr", {}, html("th", { scope: "row" }, titles[bucket]), html("td", {}, count(many)))
+          : null,
+      ),
+    );
+  }
+  return { node, draw };
+}
+
+function shortDelay(seconds) {
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds} s`;
+}

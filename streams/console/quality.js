@@ -1,0 +1,162 @@
+// Quality: whether the lists had the next click on them, and what they were made with.
+
+import { bar, setPart } from "./chart.js";
+import { fill, html, write } from "./element.js";
+import { headed, part } from "./part.js";
+import { KEPT_SECONDS } from "./reading.js";
+import { NOTHING, count, share, words } from "./wording.js";
+
+const MADE_BY = [
+  ["bert+graph", "encoder and graph", "one"],
+  ["graph", "graph alone", "two"],
+  ["popular", "popularity", "three"],
+];
+const DEGRADED = {
+  cold_user: "nothing known of the user",
+  model_missing: "no model",
+  model_failed: "the model failed",
+  deadline: "waited too long",
+};
+
+/** The hit rate of the lists, beside what the graph alone and popularity would have had. */
+export function hits() {
+  const figure = html("strong", { class: "figure" }, NOTHING);
+  const judged = html("span", { class: "beside" });
+  const rows = [
+    ["these lists", "one"],
+    ["graph alone", "two"],
+    ["popularity", "three"],
+  ].map(([title, kind]) => {
+    const value = html("td", { class: "number" }, NOTHING);
+    const length = bar(0, kind);
+    return {
+      value,
+      length,
+      node: html("tr", {}, html("th", { scope: "row" }, title), value, html("td", { class: "room" }, length)),
+    };
+  });
+  const node = headed(
+    "Next click on the list",
+    "quarter",
+    judged,
+    html("p", { class: "headline" }, figure, html("span", { class: "unit" }, "of lists of 10")),
+    html(
+      "table",
+      { class: "bars" },
+      html("caption", { class: "unseen" }, "Share of the judged lists of 10 that had the next click"),
+      html(
+        "thead",
+        { class: "unseen" },
+        html(
+          "tr",
+          {},
+          ["What", "Share", "Bar"].map((title) => html("th", { scope: "col" }, title)),
+        ),
+      ),
+      html(
+        "tbody",
+        {},
+        rows.map((row) => row.node),
+      ),
+    ),
+  );
+  function draw(readings) {
+    const { trials, hits: hit, graphHits, popularityHits } = readings.newest;
+    const parts = [hit, graphHits, popularityHits].map((many) => (trials ? many / trials : null));
+    const longest = Math.max(0.01, ...parts.map((part) => part ?? 0));
+    write(figure, share(parts[0]));
+    write(judged, trials ? `${count(trials)} judged` : "none judged yet");
+    rows.forEach(({ value, length }, place) => {
+      write(value, share(parts[place]));
+      setPart(length, (parts[place] ?? 0) / longest);
+    });
+  }
+  return { node, draw };
+}
+
+/** What made the lists, and why some were made with less than the encoder. */
+export function makers() {
+  const strip = html("div", { class: "strip", "aria-hidden": "true" });
+  const pieces = new Map();
+  const made = html("tbody");
+  const less = html("tbody");
+  const headings = ["", "Last 5 min", "Since the start"].map((title, place) =>
+    html(
+      "th",
+      { scope: "col", class: place ? "number" : null },
+      title || html("span", { class: "unseen" }, "What"),
+    ),
+  );
+  const node = part(
+    "What made the lists",
+    "",
+    strip,
+    html(
+      "table",
+      { class: "lines" },
+      html("caption", { class: "unseen" }, "Lists by what made them"),
+      html("thead", {}, html("tr", {}, headings)),
+      made,
+      less,
+    ),
+  );
+  function draw(readings) {
+    const { servedBy, degraded } = readings.newest;
+    const others = Object.keys(servedBy).filter((name) => !MADE_BY.some(([known]) => known === name));
+    const makers = [...MADE_BY, ...others.map((name) => [name, words(name), "four"])];
+    const grown = (family, name) => readings.growth((reading) => reading[family][name] ?? 0, KEPT_SECONDS);
+    const all = makers.reduce((sum, [name]) => sum + grown("servedBy", name), 0);
+    for (const [name, title, kind] of makers) {
+      if (!pieces.has(name)) {
+        const piece = html("span", { class: `piece ${kind}` });
+        pieces.set(name, piece);
+        strip.append(piece);
+      }
+      const many = grown("servedBy", name);
+      setPart(pieces.get(name), all ? many / all : 0);
+      pieces.get(name).title = `${title}: ${all ? share(many / all) : NOTHING}`;
+    }
+    fill(
+      made,
+      makers.map(([name, title, kind]) =>
+        html(
+          "tr",
+          {},
+          html(
+            "th",
+            { scope: "row" },
+            html("span", { class: `swatch ${kind}`, "aria-hidden": "true" }),
+            title,
+          ),
+          html("td", { class: "number" }, all ? share(grown("servedBy", name) / all) : NOTHING),
+          html("td", { class: "number" }, count(servedBy[name] ?? 0)),
+        ),
+      ),
+    );
+    const reasons = Object.keys(degraded).filter((name) => degraded[name] > 0);
+    fill(
+      less,
+      html(
+        "tr",
+        { class: "group" },
+        html(
+          "th",
+          { colspan: 3, scope: "rowgroup" },
+          reasons.length
+            ? "Made with less than the encoder, because"
+            : "None had to be made with less than the encoder.",
+        ),
+      ),
+      reasons.map((name) =>
+        html(
+          "tr",
+          {},
+          html("th", { scope: "row" }, DEGRADED[name] ?? words(name)),
+          html("td", { class: "number" }, all ? share(grown("degraded", name) / all) : NOTHING),
+          html("td", { class: "number" }, count(degraded[name])),
+        ),
+      ),
+    );
+  }
+  return { node, draw };
+}
