@@ -1,4 +1,4 @@
-"""What a worker answers over HTTP: metrics, health and look-ups of its state.
+"""What a worker answers over HTTP: metrics, health, look-ups of its state, and the console.
 
 The server has threads of its own, so it answers while the event loop is busy. It only reads:
 GET and HEAD, no request body, a bounded number of requests at a time. Look-ups name users and
@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from streams.console import PAGE_HEADERS, PAGE_PATH, Asset, assets
 from streams.health import Health
 from streams.live import live
 from streams.lookup_access import LookupAccess
@@ -41,21 +42,6 @@ _log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 16  # at a time; one more is told to come back
 REQUEST_TIMEOUT_SECONDS = 10.0  # for a client that connects and says nothing
-
-_INDEX = """<!doctype html><meta charset="utf-8"><title>freshrec worker</title>
-<h1>freshrec worker</h1><ul>
-<li><a href="/status">/status</a> partitions, model, counts</li>
-<li><a href="/live">/live</a> figures of this moment</li>
-<li><a href="/metrics">/metrics</a> Prometheus</li>
-<li><a href="/livez">/livez</a>, <a href="/readyz">/readyz</a> health</li>
-<li>/recommendations/USER the last list of a user of this worker</li>
-<li>/evolution/USER how a user's behaviour evolved</li>
-<li><a href="/trending">/trending</a> items that exceed their usual rate most</li>
-<li>/graph/item/ITEM the neighbours of an item</li>
-<li>/graph/ego/USER a user's items and their neighbours</li>
-<li><a href="/graph/export">/graph/export</a> the graph as GraphML</li>
-<li><a href="/openapi.json">/openapi.json</a> all of this for programs (OpenAPI)</li></ul>
-"""
 
 
 class ServingError(RuntimeError):
@@ -122,11 +108,12 @@ class Server:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A response: status, body and its type."""
+    """A response: status, body and its type, and headers beside those that every response has."""
 
     status: HTTPStatus
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
 
 
 class _Endpoint(NamedTuple):
@@ -149,8 +136,8 @@ class Answers:
         self._access = LookupAccess(lookup_token)
         self._started_seconds = time.monotonic()
         self._document = msgspec.json.encode(document())
+        self._console = assets()
         self._plain: dict[str, Callable[[], Answer]] = {
-            "/": lambda: Answer(HTTPStatus.OK, _INDEX.encode(), "text/html; charset=utf-8"),
             "/metrics": lambda: Answer(HTTPStatus.OK, metrics.exposition(), CONTENT_TYPE),
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -176,14 +163,19 @@ class Answers:
 
     @property
     def paths(self) -> list[str]:
-        """Every path there is; one that ends in a slash wants an id after it."""
-        return [*self._plain, *self._guarded, *self._lookups]
+        """Every path there is; one that ends in a slash wants an id after it.
+
+        What the console loads is not listed: it is the page's own affair.
+        """
+        return [PAGE_PATH, *self._plain, *self._guarded, *self._lookups]
 
     def answer(self, target: str, headers: Message, client: str) -> Answer:
         """The response to a GET of `target` by the peer with the address `client`."""
         path, _, query = target.partition("?")
         if path in self._plain:
             return self._plain[path]()
+        if path in self._console:
+            return _of_console(self._console[path], headers.get("If-None-Match", ""))
         prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
         endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
         if endpoint is None:
@@ -280,10 +272,12 @@ class Handler(BaseHTTPRequestHandler):
             words = "The look-up failed; the worker's log says why."
             answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, words)
         self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
+        if answer.status is not HTTPStatus.NOT_MODIFIED:  # which is about a body it does not have
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+        common = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        for name, value in (common | dict(answer.headers)).items():
+            self.send_header(name, value)
         if answer.status is HTTPStatus.UNAUTHORIZED:
             self.send_header("WWW-Authenticate", 'Bearer realm="freshrec"')
         self.end_headers()
@@ -305,6 +299,13 @@ def _looked_up(find: Callable[..., Found | None]) -> Callable[..., Answer]:
         return _json(found)
 
     return read
+
+
+def _of_console(asset: Asset, known_etags: str) -> Answer:
+    headers = {**PAGE_HEADERS, "ETag": asset.etag}
+    if asset.etag in (etag.strip().removeprefix("W/") for etag in known_etags.split(",")):
+        return Answer(HTTPStatus.NOT_MODIFIED, b"", headers=headers)
+    return Answer(HTTPStatus.OK, asset.body, asset.content_type, headers)
 
 
 def _graphml(body: bytes) -> Answer:
