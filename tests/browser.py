@@ -62,7 +62,7 @@ class Browser:
             "Target.createTarget", url="about:blank", browserContextId=context
         )["targetId"]  # fmt: skip
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        page = Page(self, attached["sessionId"])
+        page = Page(self, attached["sessionId"], context)
         self._listeners[attached["sessionId"]] = page.on_event
         page.prepare(**look)
         return page
@@ -104,9 +104,10 @@ class Browser:
 class Page:
     """One page, as somebody with a keyboard and eyes uses it."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
+    def __init__(self, browser: Browser, session: str, context: str) -> None:
         self._browser = browser
         self._session = session
+        self._context = context
         self.complaints: list[str] = []
         """What the console of the browser says: errors, and what the page's policy refused."""
 
@@ -120,6 +121,9 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         still = {"name": "prefers-reduced-motion", "value": "reduce"}
         self.call("Emulation.setEmulatedMedia", features=[scheme, still])
+
+    def close(self) -> None:
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **parameters)
@@ -141,6 +145,11 @@ class Page:
         assert not failure, f"{url}: {failure}"
         self.until("document.readyState === 'complete'")
 
+    def remember(self, key: str, value: str) -> None:
+        """Put a value into the session's storage of what is opened next."""
+        source = f"sessionStorage.setItem({json.dumps(key)}, {json.dumps(value)})"
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+
     def value(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
         answer = self.call(
@@ -149,15 +158,14 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 10.0) -> Any:
-        """Wait until an expression is truthy, and give its value."""
+    def until(self, expression: str, seconds: float = 10.0) -> None:
+        """Wait until an expression is true, as JavaScript has it."""
         deadline = time.monotonic() + seconds
-        while not (value := self.value(expression)):
+        while not self.value(f"!!({expression})"):
             assert time.monotonic() < deadline, (
                 f"not in {seconds:g} s: {expression}\n{self.text()}\n{self.complaints}"
             )
             time.sleep(0.02)
-        return value
 
     def text(self, selector: str = "body") -> str:
         """What is to be read in the first element that matches; empty without one."""
@@ -184,6 +192,16 @@ class Page:
             type="keyDown" if text else "rawKeyDown", **stroke, **({"text": text} if text else {}),
         )  # fmt: skip
         self.call("Input.dispatchKeyEvent", type="keyUp", **stroke)
+
+    def press_on(self, selector: str) -> None:
+        """Press, as by a pointer, the first element that matches, once there is one."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.until(found)
+        self.value(f"{found}.scrollIntoView({{block: 'center'}})")
+        box = self.value(f"{found}.getBoundingClientRect().toJSON()")
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
 
     def type(self, text: str) -> None:
         self.call("Input.insertText", text=text)

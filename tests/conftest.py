@@ -64,6 +64,12 @@ def prometheus_server() -> str:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser for the console."""
+    return program("chromium", "chromium")
+
+
+@pytest.fixture(scope="session")
 def text_artifact(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An artefact that places items by their text, with its checkpoint beside it."""
     from tests.model.text_samples import make_text_artifact

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -129,6 +131,17 @@ def test_the_command_is_the_one_that_is_installed() -> None:
 
     assert PYPROJECT["project"]["scripts"] == {"freshrec": "streams.cli:main"}
     assert callable(cli.main)
+
+
+def test_the_wheel_has_every_file_that_the_packages_read(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    read = [*(ROOT / "streams/console").glob("*.*"), *(ROOT / "model/demo_artifact").glob("*")]
+    assert len(read) > 20
+    assert {str(path.relative_to(ROOT)) for path in read} <= packed
+    assert "streams/kafka_pom.xml" in packed
 
 
 def test_every_marker_of_a_test_is_declared() -> None:

@@ -22,7 +22,7 @@ const SESSION_COLUMNS = [
   { title: "Mostly", kind: "mostly" },
   { title: "Changed", kind: "room" },
   { title: "Distance", kind: "number", unseen: true },
-  { title: "By chance", kind: "number" },
+  { title: "Chance", kind: "number" },
 ];
 
 function sessionsPart({ sessions, drift, measured_on: measure }) {
@@ -44,7 +44,7 @@ function sessionsPart({ sessions, drift, measured_on: measure }) {
     }),
     note(
       `Changed: how far the ${measure} are from those of the session before; the line is what chance alone would give.`,
-      ` By chance: how often it would give as much.${left}`,
+      ` Chance: how often it would give as much.${left}`,
     ),
   );
 }

@@ -94,7 +94,9 @@ export function neighbourhood({ items, neighbours, edges }, width, href) {
   });
   picture.append(
     svg("text", { class: "axis", x: left - 4, y: 13 }, "in the window"),
-    svg("text", { class: "axis", x: right - 4, y: 13 }, narrow ? "leads to" : "the graph leads to"),
+    neighbours.length
+      ? svg("text", { class: "axis", x: right - 4, y: 13 }, narrow ? "leads to" : "the graph leads to")
+      : "",
   );
   const lines = new Map();
   const thick = (part) => (0.75 + 5 * Math.sqrt(part)).toFixed(2);

@@ -1,11 +1,12 @@
 // Readings: what /live said, second by second, and the rates and delays between two of them.
 
 export const KEPT_SECONDS = 300;
+const SPARE_SECONDS = 60; // so that the oldest point of a chart has a difference too
 
 /** The objective for a list's delay: this share of the lists within so many seconds. */
 export const OBJECTIVE = { share: 0.99, seconds: 0.2 };
 
-/** The last minutes of a worker. A worker that started anew, seen by its totals, begins again. */
+/** The last minutes of a worker; of one that started anew, what came after. */
 export class Readings {
   constructor() {
     this.all = [];
@@ -18,11 +19,10 @@ export class Readings {
   /** Add a reading; one that was taken no later than the newest is passed over. */
   add(reading) {
     const newest = this.newest;
-    if (newest !== null && (reading.clicks < newest.clicks || reading.atMs < newest.atMs - 60_000))
-      this.all = [];
-    if (this.newest !== null && reading.atMs <= this.newest.atMs) return;
+    if (newest !== null && reading.uptimeSeconds < newest.uptimeSeconds) this.all = [];
+    else if (newest !== null && reading.atMs <= newest.atMs) return;
     this.all.push(reading);
-    while (this.all[0].atMs < reading.atMs - (KEPT_SECONDS + 60) * 1000) this.all.shift();
+    while (this.all[0].atMs < reading.atMs - (KEPT_SECONDS + SPARE_SECONDS) * 1000) this.all.shift();
   }
 
   /** The newest reading that is at least `seconds` older than the one at `place`, else the oldest. */
