@@ -162,13 +162,12 @@ function node(item, side, spot, label, href, lines, picture) {
     {
       class: `node ${side}`,
       href: href(item.itemId),
-      "aria-label": `${item.title}, weight ${weight(item.weight)}`,
       onpointerenter: () => light(true),
       onpointerleave: () => light(false),
       onfocus: () => light(true),
       onblur: () => light(false),
     },
-    svg("title", {}, item.title),
+    svg("title", {}, `${item.title}, weight ${weight(item.weight)}`),
     svg("rect", { class: "ground", x: spot.x - 7, y: spot.y - 11, width: label + 18, height: 22, rx: 4 }),
     svg("circle", { cx: spot.x, cy: spot.y, r: 4.5 }),
     text,
@@ -179,5 +178,5 @@ function node(item, side, spot, label, href, lines, picture) {
 function short(title, pixels) {
   const letters = [...title];
   const fit = Math.max(4, Math.floor(pixels / 6.6));
-  return letters.length > fit ? `${letters.slice(0, fit - 1).join("")}…` : title;
+  return letters.length > fit ? `${letters.slice(0, fit - 1).join("").trimEnd()}…` : title;
 }
