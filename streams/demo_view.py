@@ -54,6 +54,8 @@ class LiveView:
         if self._live is not None:
             self._live.update(self._picture(moment))
         elif moment.elapsed_seconds >= self._next_line:
+            if not self._next_line:
+                self._console.print(_pointer(moment), soft_wrap=True)
             self._next_line = moment.elapsed_seconds + _LINE_SECONDS
             self._console.print(_line(moment), soft_wrap=True)
 
@@ -62,7 +64,7 @@ class LiveView:
         panels: list[Any] = [Panel(_figures(moment), title="freshrec", width=48)]
         if moment.newest is not None:
             panels.append(Panel(self._list(moment), title=self._list_title(moment), width=72))
-        return Group(bar, Columns(panels))
+        return Group(bar, Columns(panels), Text(_pointer(moment), style="dim"))
 
     def _list_title(self, moment: Moment) -> str:
         newest = moment.newest
@@ -114,6 +116,10 @@ def _figures(moment: Moment) -> Table:
     for name, count in sorted(moment.served_by.items()):
         table.add_row(f"served by {name}", f"{count:,}")
     return table
+
+
+def _pointer(moment: Moment) -> str:
+    return f"in a browser: {moment.console_url}/"
 
 
 def _line(moment: Moment) -> str:

@@ -178,5 +178,10 @@ function node(item, side, spot, label, href, lines, picture) {
 function short(title, pixels) {
   const letters = [...title];
   const fit = Math.max(4, Math.floor(pixels / 6.6));
-  return letters.length > fit ? `${letters.slice(0, fit - 1).join("").trimEnd()}…` : title;
+  return letters.length > fit
+    ? `${letters
+        .slice(0, fit - 1)
+        .join("")
+        .trimEnd()}…`
+    : title;
 }

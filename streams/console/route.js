@@ -1,5 +1,5 @@
-// Routes: which view the part of the address after the # asks for. Look-ups stand there and not in
-// the path, so the browser's back works and no server log or proxy sees whom somebody looked at.
+// Routes: which view the part of the address after the # asks for. The page is one; its views have
+// addresses of their own, so that they can be kept, and gone back to.
 
 const VIEWS = ["live", "trending", "user", "item"];
 const NAMED = ["user", "item"];

@@ -3,94 +3,108 @@
 import { bar, setPart } from "./chart.js";
 import { fill, html, name, write } from "./element.js";
 import { note, part } from "./part.js";
-import { NOTHING, bytes, count, delay, plural, span } from "./wording.js";
+import { bytes, count, delay, plural, span } from "./wording.js";
 
-const MOST_PARTITIONS = 16;
+const LAG_OF_NOTE = 100; // records for which a bar is full, unless there are more
+const TOPIC_COLUMNS = ["Topic", "Partitions", "Not yet read"];
+const PARTITION_COLUMNS = ["Topic", "Partition", "Not yet read"];
 
-/** The partitions that are read, and what is not yet read of each. */
+/** The partitions that are read, and what is not yet read of them: by topic, and each. */
 export function partitions() {
+  const topics = lagTable(
+    "Topics that this worker reads, and the records not yet read of each",
+    TOPIC_COLUMNS,
+  );
+  const each = lagTable("Partitions, and the records not yet read of each", PARTITION_COLUMNS);
   const said = note();
-  const body = html("tbody");
-  const rows = new Map();
-  const titles = ["Topic", "Partition", "Not yet read"];
+  const title = html("summary");
   const node = part(
     "Partitions",
     "",
-    html(
-      "table",
-      { class: "bars" },
-      html(
-        "caption",
-        { class: "unseen" },
-        "Partitions that this worker reads, and the records not yet read of each",
-      ),
-      html(
-        "thead",
-        {},
-        html(
-          "tr",
-          {},
-          titles.map((title, place) => html("th", { scope: "col", class: place ? "number" : null }, title)),
-          html("th", { scope: "col" }, html("span", { class: "unseen" }, "Bar")),
-        ),
-      ),
-      body,
-    ),
+    topics.node,
     said,
+    html("details", { class: "more" }, title, each.node),
   );
   function draw(readings) {
     const { lags } = readings.newest;
+    topics.draw([...byTopic(lags)].map(([topic, { many, records }]) => [topic, many, records]));
+    each.draw(lags.map(({ topic, partition, records }) => [topic, partition, records]));
     const all = lags.reduce((sum, { records }) => sum + records, 0);
-    const shown =
-      lags.length <= MOST_PARTITIONS
-        ? lags
-        : [...lags].sort((a, b) => b.records - a.records).slice(0, MOST_PARTITIONS);
-    const longest = Math.max(100, ...lags.map(({ records }) => records));
-    const keyOf = ({ topic, partition }) => `${topic}/${partition}`;
-    const wanted = shown.map(keyOf);
-    if (wanted.join() !== [...rows.keys()].join()) {
-      rows.clear();
-      for (const lag of shown) rows.set(keyOf(lag), partitionRow(lag));
-      fill(
-        body,
-        [...rows.values()].map((row) => row.node),
-      );
-    }
-    for (const lag of shown) {
-      const { value, length } = rows.get(keyOf(lag));
-      write(value, count(lag.records));
-      setPart(length, lag.records / longest);
-    }
+    write(title, plural(lags.length, "partition"));
     write(
       said,
       !lags.length
         ? "This worker reads no partition now."
-        : shown.length < lags.length
-          ? `The ${shown.length} of ${count(lags.length)} that are furthest behind; ${plural(all, "record")} in all.`
-          : all
-            ? `${plural(all, "record")} in all.`
-            : "Everything has been read.",
+        : all
+          ? `${plural(all, "record")} in all.`
+          : "Everything has been read.",
     );
   }
   return { node, draw };
 }
 
-function partitionRow({ topic, partition }) {
+function byTopic(lags) {
+  const topics = new Map();
+  for (const { topic, records } of lags) {
+    const sum = topics.get(topic) ?? { many: 0, records: 0 };
+    topics.set(topic, { many: sum.many + 1, records: sum.records + records });
+  }
+  return topics;
+}
+
+/** A table of lag with bars; draw takes rows of a topic, a number and records, and keeps its rows. */
+function lagTable(caption, titles) {
+  const body = html("tbody");
+  const heading = titles.map((title, place) =>
+    html("th", { scope: "col", class: place ? "number" : null }, title),
+  );
+  const node = html(
+    "table",
+    { class: "bars" },
+    html("caption", { class: "unseen" }, caption),
+    html(
+      "thead",
+      {},
+      html("tr", {}, heading, html("th", { scope: "col" }, html("span", { class: "unseen" }, "Bar"))),
+    ),
+    body,
+  );
+  let made = [];
+  let names = "";
+  function draw(rows) {
+    const wanted = JSON.stringify(rows.map(([topic, number]) => [topic, number]));
+    if (wanted !== names) {
+      names = wanted;
+      made = rows.map(lagRow);
+      fill(
+        body,
+        made.map((row) => row.node),
+      );
+    }
+    const longest = Math.max(LAG_OF_NOTE, ...rows.map(([, , records]) => records));
+    rows.forEach(([, , records], place) => {
+      write(made[place].value, count(records));
+      setPart(made[place].length, records / longest);
+    });
+  }
+  return { node, draw };
+}
+
+function lagRow([topic, number]) {
   const value = html("td", { class: "number" });
   const length = bar(0, "one");
-  return {
+  const node = html(
+    "tr",
+    {},
+    html("th", { scope: "row" }, name(topic)),
+    html("td", { class: "number" }, count(number)),
     value,
-    length,
-    node: html(
-      "tr",
-      {},
-      html("th", { scope: "row" }, name(topic)),
-      html("td", { class: "number" }, String(partition)),
-      value,
-      html("td", { class: "room" }, length),
-    ),
-  };
+    html("td", { class: "room" }, length),
+  );
+  return { value, length, node };
 }
+
+const LONG_FACTS = ["Ready", "Model"];
 
 /** What the worker says of itself. */
 export function worker() {
@@ -101,13 +115,18 @@ export function worker() {
     for (const [title, value, kind] of factsOf(readings.newest)) {
       if (!made.has(title)) {
         made.set(title, html("dd"));
-        list.append(html("div", {}, html("dt", {}, title), made.get(title)));
+        const row = html("div", { class: LONG_FACTS.includes(title) ? "row" : null });
+        list.append(fill(row, html("dt", {}, title), made.get(title)));
       }
       write(made.get(title), value);
       made.get(title).className = kind ?? "";
     }
   }
   return { node, draw };
+}
+
+function named({ name: model, version, engine }) {
+  return `${model} ${version} on ${engine.replace(/ExecutionProvider$/, "").toUpperCase()}`;
 }
 
 function factsOf(reading) {
@@ -119,10 +138,9 @@ function factsOf(reading) {
     ["Ready", ready ? "yes" : `no, waits for ${waits || "its parts"}`, ready ? "good" : "bad"],
     [
       "Model",
-      model === null ? "none: lists come from the graph" : `${model.name} ${model.version}`,
+      model === null ? "none: lists come from the graph" : named(model),
       model === null ? "warn" : "",
     ],
-    ["Runs on", model === null ? NOTHING : model.engine.replace(/ExecutionProvider$/, "")],
     ["Waiting for a list", plural(reading.queueUsers, "user")],
     [
       "Oldest click without a list",

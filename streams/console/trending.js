@@ -17,7 +17,7 @@ const COLUMNS = [
 
 /** What is shown of the list of trends, as the worker tells it. */
 export function trendingView(trending) {
-  const { items } = trending;
+  const items = trending.items.filter((item) => item.trend > 1);
   if (!items.length) return note("Nothing trends: no item is clicked more than usual.");
   const strongest = Math.max(...items.map((item) => item.trend), 1e-9);
   const rows = items.map((item) => [

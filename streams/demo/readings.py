@@ -21,7 +21,7 @@ class Readings:
     """Counters and status of one worker, as they were when last taken."""
 
     def __init__(self, url: str, worker: WorkerProcess) -> None:
-        self._url = url
+        self.url = url
         self._worker = worker
         self._counts: Mapping[str, float] = {}
         self.status: Mapping[str, Any] = {}
@@ -29,8 +29,8 @@ class Readings:
     def take(self) -> None:
         """Read both pages. Raises `DemoError` when the worker has ended."""
         self._check_alive()
-        self._counts = _metrics(self._url)
-        self.status = _get_json(self._url + "/status")
+        self._counts = _metrics(self.url)
+        self.status = _get_json(self.url + "/status")
 
     def wait_ready(self, catalogue_items: int) -> None:
         """Wait until the worker is ready and knows that many items; `DemoError` if it does not."""
@@ -38,7 +38,7 @@ class Readings:
         while time.monotonic() < deadline:
             self._check_alive()
             try:
-                status = _get_json(self._url + "/status")
+                status = _get_json(self.url + "/status")
             except OSError:
                 status = {}
             if status.get("ready") and status.get("catalogue_items", 0) >= catalogue_items:

@@ -38,6 +38,8 @@ class Moment(NamedTuple):
     newest: Recommendation | None
     window: Sequence[str]
     """Titles of the newest list's user's last clicks."""
+    console_url: str
+    """Where the worker shows itself in a browser."""
 
 
 class Stage:
@@ -136,6 +138,7 @@ class Stage:
                 served_by=dict(subscriber.served_by),
                 newest=newest,
                 window=window,
+                console_url=readings.url,
             )
         )
 
