@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from streams.recommendation import DegradedReason, ReasonCode, ServedBy
+
 Instant = Annotated[str, Meta(description="ISO-8601, UTC, with milliseconds.")]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -72,20 +74,42 @@ class Status(msgspec.Struct, frozen=True):
     next_click: NextClickRates
 
 
+class ListedReason(msgspec.Struct, frozen=True):
+    """A cause of an item's place, as in the message, with the title of the item it starts from."""
+
+    code: ReasonCode
+    item_id: str | None
+    title: str
+    weight: Annotated[float | None, Meta(description="Share of the graph evidence, 0..1.")]
+    delta: Annotated[float | None, Meta(description="Share of the score.")]
+    age_seconds: float | None
+
+
 class ListedItem(msgspec.Struct, frozen=True):
     """An item of a published list."""
 
     item_id: str
     title: str
+    score: float | None = None
+    reasons: list[ListedReason] = []
 
 
 class LastPublished(msgspec.Struct, frozen=True):
-    """What was last published for a user, best first."""
+    """What was last published for a user, best first.
+
+    Scores, reasons and what made the list are those of the message, which a worker holds for the
+    1,000 newest lists of a partition; of others they are null and empty.
+    """
 
     user_id: str
     recommendation_id: str
     generated_at: Instant
     items: list[ListedItem]
+    served_by: ServedBy | None = None
+    degraded_reason: DegradedReason | None = None
+    latency_ms: Annotated[
+        float | None, Meta(description="From receipt of the click's record to the list.")
+    ] = None
 
 
 class PopularityFigures(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streams import api
+from streams.recommendation import DegradedReason, ReasonCode, ServedBy
 
 ALIVE = api.Alive(alive=True)
 STALLED = api.Problem("The event loop has been silent for 75 s.")
@@ -89,7 +90,21 @@ LAST_PUBLISHED = api.LastPublished(
     user_id="bob",
     recommendation_id="rec-0-991",
     generated_at="2026-01-31T12:00:00.123Z",
-    items=[api.ListedItem("lamp", "Desk lamp"), api.ListedItem("desk", "")],
+    items=[
+        api.ListedItem(
+            "lamp",
+            "Desk lamp",
+            score=6.27,
+            reasons=[
+                api.ListedReason(ReasonCode.CO_CLICKED, "desk", "", 0.61, None, 34.0),
+                api.ListedReason(ReasonCode.TRENDING, None, "", None, None, None),
+            ],
+        ),
+        api.ListedItem("chair", "", score=4.1),
+    ],
+    served_by=ServedBy.GRAPH,
+    degraded_reason=DegradedReason.MODEL_MISSING,
+    latency_ms=13.0,
 )
 
 ITEM = api.ItemAnswer(

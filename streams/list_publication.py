@@ -111,6 +111,7 @@ class ListPublication:
         """
         async with self._one_at_a_time:
             partition.lists.delete(user_id)
+            partition.recent_lists.forget(user_id)
             return await self._send(partition, [(user_id.encode(), None)], [])
 
     def _made(self, batch: ScoredBatch) -> dict[Partition, list[tuple[Waiting, RankedList, bytes]]]:
@@ -137,9 +138,9 @@ class ListPublication:
                     [item.item_id for item in chosen.items],
                 ),
             )
-            by_partition.setdefault(entry.partition, []).append(
-                (entry, chosen, encode_recommendation(message))
-            )
+            body = encode_recommendation(message)
+            entry.partition.recent_lists.put(entry.user_id, body)
+            by_partition.setdefault(entry.partition, []).append((entry, chosen, body))
         return by_partition
 
     async def _send(

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import networkx as nx
 import numpy as np
 
-from streams.api import EvolutionAnswer, PopularityFigures, Trending, TrendingItem
+from streams.api import (
+    EvolutionAnswer,
+    LastPublished,
+    PopularityFigures,
+    Trending,
+    TrendingItem,
+)
 from streams.evolution import evolution, timeline
 from streams.evolution_answer import evolution_answer
 from streams.graph import ItemState, decode_item_state
 from streams.instant import iso_utc
+from streams.list_answer import last_published
 from streams.popularity import Popularity, popularity_at, trending_at
 from streams.snapshot import ego_snapshot, graph_snapshot, graphml
 from streams.window import HistoryView, Window, history
@@ -46,7 +53,7 @@ class Lookups:
         """A user's window and the graph around it, as node-link data."""
         return self._on_loop(lambda: self._ego(user_id))
 
-    def recommendations_json(self, user_id: str) -> Mapping[str, Any] | None:
+    def recommendations_json(self, user_id: str) -> LastPublished | None:
         """What was last published for a user."""
         return self._on_loop(lambda: self._last_list(user_id))
 
@@ -208,21 +215,16 @@ class Lookups:
             "graph": nx.node_link_data(graph, edges="edges"),
         }  # fmt: skip
 
-    def _last_list(self, user_id: str) -> Mapping[str, Any] | None:
+    def _last_list(self, user_id: str) -> LastPublished | None:
         worker = self._worker
         user_id = worker.settings.known_as(user_id)
         for partition in worker.owned.values():
             last = partition.lists.get(user_id)
             if last is not None:
-                return {
-                    "user_id": user_id,
-                    "recommendation_id": last.recommendation_id,
-                    "generated_at": iso_utc(last.generated_at_ms),
-                    "items": [
-                        {"item_id": item, "title": worker.catalogue.title(item)}
-                        for item in last.items
-                    ],
-                }
+                message = partition.recent_lists.get(user_id)
+                if message is not None and message.recommendation_id != last.recommendation_id:
+                    message = None
+                return last_published(user_id, last, message, worker.catalogue.title)
         return None
 
     def _status(self) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from streams.connection import raise_if_denied
 from streams.follower import read_to_end
 from streams.graph import ITEM_FORMAT, ItemState, decode_item_state, encode_item
 from streams.publisher import Publisher
+from streams.recent_lists import RecentLists
 from streams.reject import UNREADABLE
 from streams.settings import Settings
 from streams.stores import Change, StoreFactory
@@ -89,6 +90,7 @@ class Partition:
             decode_last_list,
             written_as=(_LIST_FORMAT, "last list"),
         )
+        self.recent_lists = RecentLists()
         self.clicks_sent = SentPositions(2 * number)
         self.rekeyed_sent = SentPositions(2 * number + 1)
         self.received = ReceivedPositions()

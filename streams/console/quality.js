@@ -4,19 +4,9 @@ import { bar, setPart } from "./chart.js";
 import { fill, html, write } from "./element.js";
 import { headed, part } from "./part.js";
 import { KEPT_SECONDS } from "./reading.js";
-import { NOTHING, count, share, words } from "./wording.js";
+import { DEGRADED, MADE_BY, NOTHING, count, share, words } from "./wording.js";
 
-const MADE_BY = [
-  ["bert+graph", "encoder and graph", "one"],
-  ["graph", "graph alone", "two"],
-  ["popular", "popularity", "three"],
-];
-const DEGRADED = {
-  cold_user: "nothing known of the user",
-  model_missing: "no model",
-  model_failed: "the model failed",
-  deadline: "waited too long",
-};
+const COLOURS = { "bert+graph": "one", graph: "two", popular: "three" };
 
 /** The hit rate of the lists, beside what the graph alone and popularity would have had. */
 export function hits() {
@@ -102,8 +92,11 @@ export function makers() {
   );
   function draw(readings) {
     const { servedBy, degraded } = readings.newest;
-    const others = Object.keys(servedBy).filter((name) => !MADE_BY.some(([known]) => known === name));
-    const makers = [...MADE_BY, ...others.map((name) => [name, words(name), "four"])];
+    const makers = Object.keys(servedBy).map((name) => [
+      name,
+      MADE_BY[name] ?? words(name),
+      COLOURS[name] ?? "four",
+    ]);
     const grown = (family, name) => readings.growth((reading) => reading[family][name] ?? 0, KEPT_SECONDS);
     const all = makers.reduce((sum, [name]) => sum + grown("servedBy", name), 0);
     for (const [name, title, kind] of makers) {

@@ -1,10 +1,10 @@
 // The view of a user: the list they have, what they did, and the graph around them.
 
-import { bar } from "./chart.js";
 import { driftPart } from "./drift.js";
 import { edgesOf, eventsOf } from "./ego.js";
-import { fill, html, name, write } from "./element.js";
+import { fill, html, write } from "./element.js";
 import { itemLink } from "./item.js";
+import { listPart } from "./list.js";
 import { neighbourhood, strongest } from "./neighbourhood.js";
 import { note, part } from "./part.js";
 import { routeTo } from "./route.js";
@@ -25,65 +25,6 @@ export function userView({ ego, published, evolution }) {
     windowPart(ego === null ? [] : eventsOf(ego), gapSeconds),
     evolution === null ? null : driftPart(evolution),
   ];
-}
-
-// --- the list
-
-const MOST_PATHS = 3;
-
-function listPart(published, { own, between }) {
-  if (published === null)
-    return part("Current list", "third", note("This worker has published no list for the user."));
-  const inWindow = new Set(own.map((edge) => edge.itemId));
-  const pathsOf = new Map(
-    published.items.map(({ item_id: id }) => [
-      id,
-      between.filter((edge) => edge.to === id && edge.from !== id),
-    ]),
-  );
-  const supports = [...pathsOf.values()].map((paths) => paths.reduce((sum, edge) => sum + edge.weight, 0));
-  const most = Math.max(...supports, 1e-9);
-  return part(
-    "Current list",
-    "third",
-    html(
-      "p",
-      { class: "note lead" },
-      `Published ${exactTime(Date.parse(published.generated_at))}. Bars and sources are what the graph says now.`,
-    ),
-    html(
-      "ol",
-      { class: "ranked" },
-      published.items.map((item, place) =>
-        ranked(item, place + 1, pathsOf.get(item.item_id), supports[place], most, inWindow.has(item.item_id)),
-      ),
-    ),
-  );
-}
-
-function ranked(item, rank, paths, support, most, known) {
-  const sources = paths
-    .slice(0, MOST_PATHS)
-    .flatMap((edge, place) => [place ? ", " : "after ", name(edge.fromTitle)]);
-  const more = paths.length > MOST_PATHS ? ` and ${count(paths.length - MOST_PATHS)} more` : "";
-  return html(
-    "li",
-    {},
-    html("span", { class: "rank", "aria-hidden": "true" }, String(rank)),
-    html("span", { class: "title" }, itemLink(item.item_id, item.title)),
-    html(
-      "span",
-      { class: "score", title: "Weight of the paths to it from the window" },
-      bar(support / most, "one"),
-      html("span", {}, html("span", { class: "unseen" }, "weight of its paths "), weight(support)),
-    ),
-    html(
-      "p",
-      { class: "why" },
-      known ? "in the window; " : "",
-      paths.length ? [sources, more] : "no strong path from the window",
-    ),
-  );
 }
 
 // --- the graph

@@ -95,3 +95,14 @@ export const words = (code) => code.replaceAll("_", " ");
 
 /** `1 event`, `2 events`. */
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+
+/** What makes lists, by the worker's `served_by`. */
+export const MADE_BY = { "bert+graph": "encoder and graph", graph: "graph alone", popular: "popularity" };
+
+/** Why a list was made with less than the encoder, by the worker's `degraded_reason`. */
+export const DEGRADED = {
+  cold_user: "nothing known of the user",
+  model_missing: "no model",
+  model_failed: "the model failed",
+  deadline: "waited too long",
+};

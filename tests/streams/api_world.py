@@ -8,10 +8,24 @@ from types import SimpleNamespace
 from typing import Any
 
 from streams.health import Health
+from streams.instant import iso_utc
 from streams.lookups import Lookups
 from streams.metrics import DEFAULT_VARIANT, Metrics
 from streams.partition import LastList
 from streams.quality import NextClick
+from streams.recent_lists import RecentLists
+from streams.recommendation import (
+    Latency,
+    ModelInfo,
+    Reason,
+    ReasonCode,
+    Recommendation,
+    RecommendedItem,
+    ServedBy,
+    Trigger,
+    WindowInfo,
+    encode_recommendation,
+)
 from streams.serving import Server
 from tests.streams.list_world import NOW_MS, World
 from tests.streams.shell_fakes import make_settings
@@ -52,7 +66,13 @@ def worker_of(world: World) -> Any:
     metrics.consumer_lag_records.labels("clicks", "0").set(2)
     metrics.engine_ready("cpu", ["50"])
     metrics.model_loaded("bert", "3f9a", DEFAULT_VARIANT, 10.0)
-    lists = {"u": LastList("rec-1", NOW_MS, ["lamp", "desk"])}
+    lists = {
+        "u": LastList("rec-1", NOW_MS, ["lamp", "desk"]),
+        "tourist": LastList("rec-9", NOW_MS, ["desk"]),
+    }
+    recent_lists = RecentLists()
+    recent_lists.put("u", encode_recommendation(a_recommendation("u", "rec-1")))
+    recent_lists.put("tourist", encode_recommendation(a_recommendation("tourist", "rec-8")))
     health = Health()
     health.beat()
     return SimpleNamespace(
@@ -62,10 +82,34 @@ def worker_of(world: World) -> Any:
         replica=world.replica,
         catalogue=world.catalogue,
         batcher=_Batcher(),
-        owned={0: SimpleNamespace(windows=world.windows, lists=lists)},
+        owned={0: SimpleNamespace(windows=world.windows, lists=lists, recent_lists=recent_lists)},
         partitions=2,
         model=SimpleNamespace(refusal=None),
         quality=NextClick(),
+    )
+
+
+def a_recommendation(user: str, recommendation_id: str) -> Recommendation:
+    """The lamp, because of the desk and of its trend, then the desk."""
+    of_lamp = [
+        Reason(ReasonCode.CO_CLICKED, "desk", 0.5, None, 34.0),
+        Reason(ReasonCode.TRENDING),
+    ]
+    of_desk = [Reason(ReasonCode.SEQUENCE, "lamp", None, 0.75)]
+    return Recommendation(
+        recommendation_id,
+        user,
+        iso_utc(NOW_MS),
+        Trigger(None, "clicks", 0, 1, iso_utc(NOW_MS)),
+        ModelInfo("bert", "3f9a"),
+        ServedBy.BERT_GRAPH,
+        None,
+        Latency(12.5),
+        [
+            RecommendedItem("lamp", 1, 6.25, "Desk lamp", of_lamp),
+            RecommendedItem("desk", 2, 3.0, "Desk", of_desk),
+        ],
+        WindowInfo(3),
     )
 
 

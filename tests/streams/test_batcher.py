@@ -260,10 +260,12 @@ async def test_a_list_on_its_way_out_goes_before_the_tombstone(bench: Bench) -> 
     await until(lambda: not len(bench.batcher))
     await settle_down()
     bench.batcher.cancel("u1")
+    assert bench.partition.recent_lists.get("u1") is not None
     withdrawal = asyncio.create_task(bench.batcher.withdraw(bench.partition, "u1"))
     await settle_down()
     gate.set()
     await withdrawal
+    assert bench.partition.recent_lists.get("u1") is None
     await ticket.published()
     assert bench.triggers == [("u1", 1), None]
     assert bench.publisher.values("freshrec-lists-changelog")[-1] is None

@@ -208,7 +208,8 @@ def test_a_look_up_explains_its_refusal_and_works_with_the_token(
         assert page.text("h1").split() == ["User", "u"]
         page.until_text("6 events in 2 sessions", "section[aria-label=Window]")
         page.until_text("outdoor", "section[aria-label='Drift between sessions']")
-        page.until("document.querySelectorAll('.ranked > li').length === 2")
+        page.until_text("50 % of what follows Desk, 34 s ago; trending", ".ranked li")
+        page.until_text("by encoder and graph", "section[aria-label='Current list']")
         page.until("document.querySelectorAll('.neighbourhood .node').length >= 3")
         assert TOKEN not in page.value("location.href + document.documentElement.outerHTML")
         go(page, "#/user/nobody")

@@ -8,6 +8,7 @@ import pytest
 from streams import api
 from streams.instant import iso_utc
 from streams.lookups import Lookups
+from streams.recommendation import ReasonCode
 from tests.streams.api_world import DAY_MS, make_world, running_lookups, worker_of
 from tests.streams.list_world import NOW_MS
 
@@ -64,3 +65,25 @@ def test_the_items_around_a_user_have_titles(lookups: Lookups) -> None:
     assert titles["lamp"] == "Desk lamp"
     assert titles["a/ä b"] == ""
     assert titles["user:u"] is msgspec.UNSET
+
+
+def test_a_list_has_the_scores_and_reasons_that_were_published(lookups: Lookups) -> None:
+    answer = lookups.recommendations_json("u")
+    assert answer is not None
+    assert answer.served_by == "bert+graph"
+    assert answer.degraded_reason is None
+    assert answer.latency_ms == 12.5
+    lamp, desk = answer.items
+    assert (lamp.item_id, lamp.score) == ("lamp", 6.25)
+    co_clicked, trending = lamp.reasons
+    assert co_clicked == api.ListedReason(ReasonCode.CO_CLICKED, "desk", "Desk", 0.5, None, 34.0)
+    assert trending.code == "TRENDING"
+    assert [reason.code for reason in desk.reasons] == ["SEQUENCE"]
+
+
+def test_a_message_of_another_list_tells_nothing_of_this_one(lookups: Lookups) -> None:
+    answer = lookups.recommendations_json("tourist")
+    assert answer is not None
+    assert answer.recommendation_id == "rec-9"
+    assert answer.items == [api.ListedItem("desk", "Desk", None, [])]
+    assert answer.served_by is None
