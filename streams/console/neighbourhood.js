@@ -177,7 +177,7 @@ function node(item, side, spot, label, href, lines, picture) {
 /** As many characters as fit into so many pixels at the picture's text size. */
 function short(title, pixels) {
   const letters = [...title];
-  const fit = Math.max(4, Math.floor(pixels / 6.6));
+  const fit = Math.max(4, Math.floor(pixels / 7.1));
   return letters.length > fit
     ? `${letters
         .slice(0, fit - 1)
