@@ -3,8 +3,8 @@
 import { bar } from "./chart.js";
 import { html, name } from "./element.js";
 import { itemLink } from "./item.js";
-import { note, part } from "./part.js";
-import { DEGRADED, MADE_BY, count, delay, exactTime, share, span, weight, words } from "./wording.js";
+import { note, part as section } from "./part.js";
+import { DEGRADED, MADE_BY, count, delay, exactTime, logit, share, span, weight, words } from "./wording.js";
 
 const MOST_PATHS = 3;
 const TITLE = "Current list";
@@ -15,18 +15,17 @@ const TITLE = "Current list";
  */
 export function listPart(published, edges) {
   if (published === null)
-    return part(TITLE, "third", note("This worker has published no list for the user."));
+    return section(TITLE, "third", note("This worker has published no list for the user."));
   const isWhole = published.served_by !== null;
-  const rows = isWhole ? published.items.map(asPublished) : asTheGraphSays(published.items, edges);
-  const most = Math.max(...rows.map((row) => row.score), 1e-9);
-  return part(
+  const rows = isWhole ? asPublished(published.items) : asTheGraphSays(published.items, edges);
+  return section(
     TITLE,
     "third",
     html("p", { class: "note lead" }, isWhole ? howItWasMade(published) : whenItWasMade(published)),
     html(
       "ol",
       { class: "ranked" },
-      rows.map((row, place) => ranked(row, place + 1, most)),
+      rows.map((row, place) => ranked(row, place + 1)),
     ),
   );
 }
@@ -49,17 +48,25 @@ function howItWasMade({
   return reason === null ? `${made}.` : `${made}: ${DEGRADED[reason] ?? words(reason)}.`;
 }
 
-function asPublished(item) {
-  return { item, score: item.score, label: "score", why: item.reasons.map(because) };
+/** Scores are those of a conditional logit: a bar is how likely the item is beside the likeliest. */
+function asPublished(items) {
+  const best = Math.max(...items.map((item) => item.score));
+  return items.map((item) => ({
+    item,
+    part: Math.exp(item.score - best),
+    said: logit(item.score),
+    label: "score",
+    why: item.reasons.map(because),
+  }));
 }
 
 /** A reason as a few words. */
-function because({ code, item_id: itemId, title, weight: part, delta, age_seconds: age }) {
+function because({ code, item_id: itemId, title, weight: ofAll, delta, age_seconds: age }) {
   const source = itemId === null ? "the window" : name(title || itemId);
   const ago = age === null ? "" : `, ${span(age)} ago`;
   switch (code) {
     case "CO_CLICKED":
-      return [share(part), " of what follows ", source, ago];
+      return [share(ofAll), " of what follows ", source, ago];
     case "SEQUENCE":
       return ["the encoder, after ", source, delta === null ? "" : `: ${share(delta)} of the score`];
     case "OWN_HISTORY":
@@ -73,13 +80,20 @@ function because({ code, item_id: itemId, title, weight: part, delta, age_second
 
 function asTheGraphSays(items, { own, between }) {
   const inWindow = new Set(own.map((edge) => edge.itemId));
-  return items.map((item) => {
+  const rows = items.map((item) => {
     const paths = between.filter((edge) => edge.to === item.item_id && edge.from !== item.item_id);
-    const score = paths.reduce((sum, edge) => sum + edge.weight, 0);
     const why = [paths.length ? after(paths) : "no strong path from the window"];
     if (inWindow.has(item.item_id)) why.unshift("in the window");
-    return { item, score, label: "weight of its paths", why };
+    return { item, sum: paths.reduce((sum, edge) => sum + edge.weight, 0), why };
   });
+  const most = Math.max(...rows.map((row) => row.sum), 1e-9);
+  return rows.map(({ item, sum, why }) => ({
+    item,
+    part: sum / most,
+    said: weight(sum),
+    label: "weight of its paths",
+    why,
+  }));
 }
 
 function after(paths) {
@@ -90,7 +104,7 @@ function after(paths) {
   return [sources, more];
 }
 
-function ranked({ item, score, label, why }, rank, most) {
+function ranked({ item, part, said, label, why }, rank) {
   return html(
     "li",
     {},
@@ -99,8 +113,8 @@ function ranked({ item, score, label, why }, rank, most) {
     html(
       "span",
       { class: "score" },
-      bar(score / most, "one"),
-      html("span", {}, html("span", { class: "unseen" }, `${label} `), weight(score)),
+      bar(part, "one"),
+      html("span", {}, html("span", { class: "unseen" }, `${label} `), said),
     ),
     html(
       "p",

@@ -4,6 +4,7 @@ const LOCALE = "en";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const atMostOneDigit = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
+const twoDigits = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const significant = new Intl.NumberFormat(LOCALE, {
   minimumSignificantDigits: 3,
   maximumSignificantDigits: 3,
@@ -46,6 +47,9 @@ export function rate(perSecond) {
 
 /** A weight or score: three digits that count. */
 export const weight = (value) => (Math.abs(value) < 0.0005 ? "0" : significant.format(value));
+
+/** A score of the blend, which may be below 0. */
+export const logit = (value) => twoDigits.format(value).replace("-", "−");
 
 /** A share of 1 as a percentage; what is not quite all is never shown as 100 %. */
 export function share(part) {
