@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.instant import iso_utc
+from streams.list_headers import ListHeaders
 from streams.list_queue import ListQueue, Waiting
 from streams.lists import RankedList
 from streams.metrics import DEFAULT_VARIANT, NO_VARIANT, Metrics
 from streams.partition import LastList, Partition
-from streams.publisher import Publisher, Sent
+from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
 from streams.ranking import Prepared
 from streams.recommendation import (
@@ -52,6 +53,15 @@ class ScoredBatch(NamedTuple):
     model: ModelInfo | None = None
 
 
+class Made(NamedTuple):
+    """A list on its way: who it is for, what it is, and its record."""
+
+    entry: Waiting
+    chosen: RankedList
+    body: bytes
+    headers: list[Header]
+
+
 class ListPublication:
     """Makes, sends and confirms the lists of scored batches; withdraws those of erased users."""
 
@@ -75,6 +85,7 @@ class ListPublication:
         self._metrics = metrics
         self._now_ms = now_ms
         self._fail = fail
+        self._headers = ListHeaders(settings.group)
         self._changelog = changelog_topic(settings, "lists")
         self._one_at_a_time = asyncio.Lock()
         """First come, first served."""
@@ -88,10 +99,12 @@ class ListPublication:
         async with self._one_at_a_time:
             made = self._made(batch)
             for lists in made.values():
-                self._unconfirmed[id(lists)] = min(entry.since for entry, _, _ in lists)
+                self._unconfirmed[id(lists)] = min(each.entry.since for each in lists)
             try:
                 for partition, lists in made.items():
-                    records = [(entry.user_id.encode(), body) for entry, _, body in lists]
+                    records = [
+                        (each.entry.user_id.encode(), each.body, each.headers) for each in lists
+                    ]
                     await self._send(partition, records, lists)
             except BaseException:  # no confirmation will come
                 for lists in made.values():
@@ -112,15 +125,15 @@ class ListPublication:
         async with self._one_at_a_time:
             partition.lists.delete(user_id)
             partition.recent_lists.forget(user_id)
-            return await self._send(partition, [(user_id.encode(), None)], [])
+            return await self._send(partition, [(user_id.encode(), None, [])], [])
 
-    def _made(self, batch: ScoredBatch) -> dict[Partition, list[tuple[Waiting, RankedList, bytes]]]:
+    def _made(self, batch: ScoredBatch) -> dict[Partition, list[Made]]:
         """Steps 1 and 2: the lists to send, with their messages."""
         ranked = self._recommender.finish(
             batch.prepared, batch.scores, degraded_reason=batch.degraded, model=batch.model
         )
         generated_ms = self._now_ms()
-        by_partition: dict[Partition, list[tuple[Waiting, RankedList, bytes]]] = {}
+        by_partition: dict[Partition, list[Made]] = {}
         for entry, chosen in zip(batch.entries, ranked, strict=True):
             self._queue.supersede(entry)
             if not entry.wanted():
@@ -140,18 +153,23 @@ class ListPublication:
             )
             body = encode_recommendation(message)
             entry.partition.recent_lists.put(entry.user_id, body)
-            by_partition.setdefault(entry.partition, []).append((entry, chosen, body))
+            headers = self._headers.of(
+                message.recommendation_id, message.generated_at, entry.change.trace
+            )
+            by_partition.setdefault(entry.partition, []).append(Made(entry, chosen, body, headers))
         return by_partition
 
     async def _send(
         self,
         partition: Partition,
-        records: Sequence[tuple[bytes, bytes | None]],
-        lists: list[tuple[Waiting, RankedList, bytes]],
+        records: Sequence[tuple[bytes, bytes | None, list[Header]]],
+        lists: list[Made],
     ) -> list[Sent]:
         """Step 3; step 4 goes on in the partition's `last_list_task`, for the lists among them."""
         number = partition.number
-        sent = await self._publisher.send(self._settings.recommendations, number, records)
+        sent = await self._publisher.send_with_headers(
+            self._settings.recommendations, number, records
+        )
         changes = partition.lists.take_changes()
         changelog = await self._publisher.send(self._changelog, number, changes)
         partition.last_list_task = asyncio.create_task(
@@ -166,7 +184,7 @@ class ListPublication:
         sent: Sent,
         changelog: Sent,
         changes: list[Any],
-        lists: list[tuple[Waiting, RankedList, bytes]],
+        lists: list[Made],
     ) -> None:
         """Step 4; a send that no broker takes fails the tickets and the worker."""
         try:
@@ -180,17 +198,17 @@ class ListPublication:
             raise
         except Exception as error:
             self._metrics.publish_errors_total.inc()
-            for entry, _, _ in lists:
-                for ticket in entry.tickets:
+            for each in lists:
+                for ticket in each.entry.tickets:
                     ticket.fail(error)
             self._fail(error)
             raise
         finally:
             self._unconfirmed.pop(id(lists), None)
         now_ms = self._now_ms()
-        for entry, chosen, _ in lists:
-            self._count(entry, chosen, now_ms)
-            entry.settle()
+        for each in lists:
+            self._count(each.entry, each.chosen, now_ms)
+            each.entry.settle()
 
     def _count(self, entry: Waiting, chosen: RankedList, now_ms: int) -> None:
         metrics = self._metrics

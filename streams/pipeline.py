@@ -17,6 +17,7 @@ from streams.graph import GraphConfig
 from streams.place import Place
 from streams.pseudonym import Pseudonyms
 from streams.routing import Router
+from streams.trace_context import Trace, trace_of
 from streams.transitions import SentPositions, TransitionBatch
 from streams.window import Outcome, Window, WindowConfig, fold
 
@@ -81,6 +82,8 @@ class Change(msgspec.Struct, gc=False):
     offset: int
     event_time_ms: int
     record_time_ms: int
+    trace: Trace = ()
+    """Of that click."""
 
 
 class Rekeyed(msgspec.Struct, frozen=True, gc=False):
@@ -301,11 +304,13 @@ class ClickPipeline:
         newest = clicks[latest] if latest >= 0 else None
         if newest is not None:
             record = records[latest]
-            # Event ids are the producers' and may name the user.
-            event_id = newest.event_id if self._pseudonyms is None else None
-            effects.changed[user_id] = Change(
-                window, event_id, record.offset, newest.timestamp_ms, record.timestamp
-            )
+            change = Change(window, None, record.offset, newest.timestamp_ms, record.timestamp)
+            if self._pseudonyms is None:
+                # Both are the producers' and may lead to the user.
+                change.event_id = newest.event_id
+                if record.headers:
+                    change.trace = trace_of(record.headers)
+            effects.changed[user_id] = change
 
     def _dead_letter(
         self, record: Record, reject: Reject, pseudonyms: Pseudonyms | None

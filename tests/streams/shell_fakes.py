@@ -64,6 +64,8 @@ class FakePublisher:
         self.sent: dict[str, list[FakeSent]] = defaultdict(list)
         self.before: dict[str, int] = {}
         """Records that a topic had already."""
+        self.headers: dict[str, list[dict[str, bytes]]] = defaultdict(list)
+        """Of the records that were sent with headers, empty ones included."""
         self.held: dict[str, asyncio.Event] = {}
         """A topic whose sends wait, as if the client had no room."""
 
@@ -84,6 +86,8 @@ class FakePublisher:
         return sent
 
     async def send_with_headers(self, topic: str, partition: int, records: Any) -> FakeSent:
+        records = list(records)
+        self.headers[topic] += [dict(headers) for _, _, headers in records]
         return await self.send(topic, partition, [(key, value) for key, value, _ in records])
 
     async def send_one(

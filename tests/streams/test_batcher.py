@@ -91,6 +91,24 @@ async def test_a_user_who_clicks_again_while_waiting_gets_one_list_of_the_newest
     assert sorted(bench.triggers) == [("u1", 4), ("u2", 3)]  # type: ignore[type-var]
 
 
+async def test_a_list_is_a_cloud_event_with_the_trace_of_its_click_and_a_tombstone_is_none(
+    bench: Bench,
+) -> None:
+    trace = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),)
+    change = Change(Window(), None, 1, NOW_MS, NOW_MS, trace)
+    ticket = bench.batcher.submit(bench.partition, "clicks", {"ann": change})
+    bench.start()
+    await ticket.published()
+    await bench.batcher.withdraw(bench.partition, "ann")
+    (message, tombstone) = bench.lists
+    (headers, none) = bench.publisher.headers[bench.settings.recommendations]
+    assert message is not None
+    assert headers["ce_id"].decode() == message["recommendation_id"]
+    assert headers["ce_time"].decode() == message["generated_at"]
+    assert dict(trace).items() <= headers.items()
+    assert (tombstone, none) == (None, {})
+
+
 async def test_a_ticket_waits_until_the_broker_has_the_list_and_what_is_remembered_of_it(
     bench: Bench,
 ) -> None:

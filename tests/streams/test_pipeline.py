@@ -198,6 +198,18 @@ def test_a_null_value_erases_the_window_and_a_later_click_starts_anew() -> None:
     assert effects.changed["u1"].offset == 3
 
 
+def test_a_list_is_asked_for_with_the_trace_of_its_newest_click_only() -> None:
+    parents = [f"00-{n:032x}-{n:016x}-01".encode() for n in (1, 2)]
+    records = [
+        a_click(n, "ann", "lamp")._replace(headers=(("traceparent", parent),))
+        for n, parent in enumerate(parents)
+    ]
+    changed = World().run(records, SentPositions(0)).changed
+    assert changed["ann"].trace == (("traceparent", parents[1]),)
+    records.append(a_click(2, "ann", "desk"))
+    assert World().run(records, SentPositions(0)).changed["ann"].trace == ()
+
+
 def test_an_erased_user_without_a_later_click_gets_no_list() -> None:
     world = World()
     effects = world.run(

@@ -14,12 +14,16 @@ from tests.streams.pipeline_world import CONFIG, NOW_MS, DictTable, FakeRecord, 
 PSEUDONYMOUS = msgspec.structs.replace(CONFIG, pseudonym_key="k" * 32)
 
 
+PARENT = ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+
+
 def test_with_a_pseudonym_key_no_effect_and_no_state_holds_a_user_id() -> None:
     pseudonym = Pseudonyms("k" * 32).of("zebediah")
     windows = DictTable()
     records = [
         a_click(0, "zebediah", "i1", event_id="zebediah-0", session_id="of-zebediah"),
-        a_click(1, "zebediah", "i2"),
+        a_click(1, "zebediah", "i2")
+        ._replace(headers=(PARENT, ("tracestate", b"u=zebediah"))),
         a_click(2, "zebediah", "i3", properties={"u": "zebediah"},
                place={"lat": 1.0, "lon": 2.0, "of": "zebediah"})
         ._replace(key=b"elsewhere", headers=(("ce_source", b"zebediah"),)),
@@ -30,6 +34,7 @@ def test_with_a_pseudonym_key_no_effect_and_no_state_holds_a_user_id() -> None:
     assert set(windows) == {pseudonym}
     assert set(effects.changed) == {pseudonym}
     assert effects.changed[pseudonym].event_id is None
+    assert effects.changed[pseudonym].trace == ()
     assert set(effects.erased) == {Pseudonyms("k" * 32).of("other")}
     (letter,) = effects.dead_letters
     assert (letter.value, letter.headers, letter.offset) == (None, (), 3)
