@@ -18,8 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from streams.batcher import Batcher
 from streams.dead_letters import DeadLetters
 from streams.graph_pipeline import GraphPipeline
@@ -31,6 +29,7 @@ from streams.partition import Partition
 from streams.pipeline import ClickEffects, ClickPipeline, Rekeyed
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
+from streams.receipt import Receipt, encode_receipt
 from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic
@@ -226,17 +225,17 @@ class ClickAgent:
         self._batcher.cancel(user_id)
         self._quality.forget(user_id)
         key = user_id.encode()
-        receipt = {
-            "user_id": user_id,
-            "erased_at": iso_utc(self._batcher.now_ms()),
-            "source_topic": topic,
-            "source_partition": partition.number,
-            "source_offset": offset,
-        }
+        receipt = Receipt(
+            user_id=user_id,
+            erased_at=iso_utc(self._batcher.now_ms()),
+            source_partition=partition.number,
+            source_offset=offset,
+            source_topic=topic,
+        )
         return [
             *await self._batcher.withdraw(partition, user_id),
             await self._publisher.send_one(
-                settings.receipts_topic, None, key, msgspec.json.encode(receipt)
+                settings.receipts_topic, None, key, encode_receipt(receipt)
             ),
         ]
 

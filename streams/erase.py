@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import msgspec
-
+from streams.receipt import Receipt, decode_receipt
 from streams.reject import UNREADABLE
 from streams.sender import KafkaSender, Position, SendError, ensure_topic
 from streams.settings import Settings
@@ -16,19 +15,6 @@ from streams.tail import Record, TopicReader
 
 class EraseError(RuntimeError):
     """An erasure that was not confirmed; the message says what is known and what to do."""
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """What a worker writes once a user's state and list are gone.
-
-    The source is the record of the request.
-    """
-
-    user_id: str
-    erased_at: str
-    source_partition: int
-    source_offset: int
-    source_topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +34,7 @@ def receipt_for(user: str, request: Position, records: Iterator[Record]) -> Rece
         if record.key != user or record.value is None:
             continue
         try:
-            receipt = msgspec.json.decode(record.value, type=Receipt)
+            receipt = decode_receipt(record.value)
         except UNREADABLE:
             continue  # not ours to judge; the wait goes on
         if (

@@ -1,5 +1,5 @@
-"""JSON Schemas of the three messages and the OpenAPI document, generated from the structs that are
-read and written.
+"""JSON Schemas of the messages and the OpenAPI document, generated from the structs that are read
+and written.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Meta
 from streams.click_message import ClickMessage, Id
 from streams.events import Recommendation
 from streams.openapi import FILE, document
+from streams.receipt import Receipt
 
 DIRECTORY = Path("deploy/schemas")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,13 +34,14 @@ class ItemMessage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """File name to schema, for the click, the item and the recommendation."""
+    """File name to schema, for the click, the item, the recommendation and the receipt."""
     click = _schema(ClickMessage, "click")
     # One of the two names the user; no struct can say so.
     click["anyOf"] = [{"required": ["user_id"]}, {"required": ["session_id"]}]
     return {
         "click.schema.json": click,
         "item.schema.json": _schema(ItemMessage, "item"),
+        "receipt.schema.json": _schema(Receipt, "receipt"),
         "recommendation.schema.json": _schema(Recommendation, "recommendation"),
     }
 

@@ -15,8 +15,8 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--check", "check_in", type=_DIRECTORY, help="Exit 1 if files here are not fresh.")
 @click.option("--write", "write_to", type=_DIRECTORY, help="Write or refresh the files here.")
 def schemas(check_in: Path | None, write_to: Path | None) -> None:
-    """Print the JSON Schemas of click, item and recommendation, and the OpenAPI document of the
-    worker's HTTP server, as one JSON object.
+    """Print the JSON Schemas of the messages and the OpenAPI document of the worker's HTTP server,
+    as one JSON object.
     """
     from streams import schemas as generated
 
