@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from streams import topic_table
 from streams.access import ROLES, rights
 from streams.event_types import DEFAULT_EVENT_TYPES
 from streams.metrics import Metrics
@@ -83,8 +84,14 @@ def rights_table() -> str:
     return _table(("role", "on", "operations", "for"), rows)
 
 
+def topics_table() -> str:
+    """Every topic, with the names that the default settings give."""
+    return _table(topic_table.NAMES, topic_table.rows(Settings()))
+
+
 PARTS = {
     "rights": rights_table,
+    "topics": topics_table,
     "settings": settings_table,
     "metrics": metrics_table,
     "event types": event_types_table,

@@ -54,6 +54,10 @@ class TopicPlan:
 
     name: str
     config: dict[str, str] = field(default_factory=dict)
+    key: str = "user id"
+    """What the record key holds."""
+    kept_by: str = ""
+    """The setting of how long records stay; empty: there is none."""
     copartitioned: bool = True
     """Needs as many partitions as the clicks topic."""
 
@@ -71,23 +75,39 @@ def plan(settings: Settings) -> list[TopicPlan]:
         kept = _kept(settings.recommendations_retention_seconds)
         lists = {**kept, "cleanup.policy": "compact,delete"}
     return [
-        TopicPlan(settings.clicks, clicks),
-        TopicPlan(settings.rekeyed_topic, {**clicks, **_LARGE}),
+        TopicPlan(settings.clicks, clicks, kept_by="clicks_retention_seconds"),
+        TopicPlan(settings.rekeyed_topic, {**clicks, **_LARGE}, kept_by="clicks_retention_seconds"),
         TopicPlan(
             settings.transitions_topic,
             {**_kept(settings.transitions_retention_seconds), **_LARGE},
+            key="none",
+            kept_by="transitions_retention_seconds",
         ),
-        TopicPlan(settings.recommendations, {**lists, **_LARGE}),
+        TopicPlan(
+            settings.recommendations,
+            {**lists, **_LARGE},
+            kept_by="recommendations_retention_seconds",
+        ),
         TopicPlan(
             settings.dead_letter_topic,
             {**_kept(settings.dead_letter_retention_seconds), **_LARGE},
+            key="as it came",
+            kept_by="dead_letter_retention_seconds",
         ),
-        *(TopicPlan(changelog_topic(settings, table), _CHANGELOG) for table in TABLES),
-        TopicPlan(settings.items, _COMPACT, copartitioned=False),
+        *(
+            TopicPlan(
+                changelog_topic(settings, table),
+                _CHANGELOG,
+                key="item id" if table == "graph" else "user id",
+            )
+            for table in TABLES
+        ),
+        TopicPlan(settings.items, _COMPACT, copartitioned=False, key="item id"),
         TopicPlan(
             settings.receipts_topic,
             _kept(settings.receipts_retention_seconds),
             copartitioned=False,
+            kept_by="receipts_retention_seconds",
         ),
     ]
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,14 +40,18 @@ def kafka_installed() -> None:
         pytest.skip(str(error))
 
 
+def missing(words: str) -> NoReturn:
+    """Skip, or fail if FRESHREC_REQUIRE_KAFKA=1: what the test needs is not on this machine."""
+    if os.environ.get(REQUIRE_KAFKA) == "1":
+        pytest.fail(f"{REQUIRE_KAFKA}=1, but {words}")
+    pytest.skip(words)
+
+
 def program(name: str, package: str) -> str:
     """Path of a program; skips where it is missing, or fails there if FRESHREC_REQUIRE_KAFKA=1."""
     path = shutil.which(name)
     if path is None:
-        words = f"{name} is not installed (Debian: apt-get install {package})"
-        if os.environ.get(REQUIRE_KAFKA) == "1":
-            pytest.fail(f"{REQUIRE_KAFKA}=1, but {words}")
-        pytest.skip(words)
+        missing(f"{name} is not installed (Debian: apt-get install {package})")
     return path
 
 
