@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples/README.md",
+]
 
 _BLOCK = re.compile(
     r"(?m)(?:^<!-- (?P<verdict>run|not run): (?P<words>.+) -->\n)?"

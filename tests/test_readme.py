@@ -158,7 +158,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_every_file_that_is_named_exists() -> None:
-    pattern = r"`?((?:streams|model|tests|deploy|docker|docs)/[\w./-]*\w)`?"
+    pattern = r"`?((?:streams|model|tests|deploy|docker|docs|examples)/[\w./-]*\w)`?"
     for path in DOCUMENTS:
         for name in re.findall(pattern, path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{name} in {path.name}"
