@@ -229,6 +229,19 @@ async def test_the_headers_of_a_dead_letter_are_those_that_are_sent() -> None:
     assert headers["properties"]["reason"]["enum"] == [reason.value for reason in RejectReason]
 
 
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [("Of a click", "click"), ("Of a dead letter", "deadLetter"), ("Of a list", "recommendation")],
+)
+def test_the_headers_of_a_message_are_in_the_documents(title: str, message: str) -> None:
+    text = (ROOT / "docs/messages.md").read_text(encoding="utf-8")
+    section = re.split(r"\n##+ ", text.partition(f"\n### {title}\n")[2])[0]
+    cells = re.findall(r"(?m)^\| (`[^|]+`) \|", section)
+    assert {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)} == headers_of(
+        message
+    )
+
+
 def test_every_message_has_examples_that_are_what_it_says() -> None:
     by_file = schemas.schemas()
     for name, message in MESSAGES.items():

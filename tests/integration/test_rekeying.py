@@ -53,12 +53,13 @@ def test_clicks_without_their_users_key_join_the_others_and_make_a_list(
     users = [f"user{number}" for number in range(40)]
     records = []
     for user in users:
+        trace = trace_for(user)
         records += [
-            Outgoing(user.encode(), click(user, "a")),
-            Outgoing(None, click(user, "b")),
-            Outgoing(b"a session", click(user, "c", event_id=f"event of {user}")),
-            Outgoing(b"\xff", click(user, "d"), (("ce_id", f"cloud {user}".encode()),)),
-            Outgoing(b"", click(user, "e"), (("trace", None), ("trace", b"t"))),
+            Outgoing(user.encode(), click(user, "a"), (trace,)),
+            Outgoing(None, click(user, "b"), (trace,)),
+            Outgoing(b"a session", click(user, "c", event_id=f"event of {user}"), (trace,)),
+            Outgoing(b"\xff", click(user, "d"), (("ce_id", f"cloud {user}".encode()), trace)),
+            Outgoing(b"", click(user, "e"), (("trace", None), ("trace", b"t"), trace)),
         ]
     with running(flags, tmp_path / "worker.log") as worker:
         send(settings, records)
@@ -73,6 +74,13 @@ def test_clicks_without_their_users_key_join_the_others_and_make_a_list(
     }
     lists = read_topic(settings, settings.recommendations)
     assert {key.decode() for key in latest(lists)} == set(users)
+    for record in (record for part in lists for record in part):
+        assert record.key is not None
+        assert trace_for(record.key.decode()) in record.headers
+
+
+def trace_for(user: str) -> tuple[str, bytes]:
+    return "traceparent", b"00-%032x-00f067aa0ba902b7-01" % (int(user.removeprefix("user")) + 1)
 
 
 def test_a_kill_while_clicks_are_forwarded_doubles_none(kafka: str, tmp_path: Path) -> None:
