@@ -29,7 +29,7 @@ def rows(settings: Settings) -> Iterable[tuple[str, ...]]:
 
 def _roles(topic: TopicPlan, settings: Settings, operation: str) -> list[str]:
     """Who has a right to that, by `freshrec check` and docs/security.md."""
-    found = [
+    found: list[str] = [
         role
         for role in ROLES
         for right in rights(role, settings)

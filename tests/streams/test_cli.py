@@ -311,7 +311,8 @@ def test_an_option_that_the_protocol_does_not_read_is_refused(
 
 def test_schemas_are_printed_written_and_checked(tmp_path: Path) -> None:
     assert set(json.loads(_run("schemas").stdout)) == {
-        "click.schema.json", "item.schema.json", "openapi.json", "recommendation.schema.json",
+        "click.schema.json", "item.schema.json", "openapi.json", "receipt.schema.json",
+        "recommendation.schema.json",
     }  # fmt: skip
     directory = str(tmp_path)
     stale = _run("schemas", "--check", directory)
