@@ -21,7 +21,7 @@ demo: $(DEMO)  ## the whole system in a minute, on a broker in memory (installs 
 	$(DEMO_VENV)/bin/freshrec demo $(ARGS)
 
 test: $(FULL)  ## all tests; those that need Kafka are skipped where Java or Maven is missing
-	$(BIN)/python -m pytest -n auto --maxprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint type imports  ## style, types and architecture
 
