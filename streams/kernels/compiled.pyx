@@ -159,12 +159,22 @@ cdef inline Py_ssize_t _row(batch, list offsets, offset, time_ms, item_id, event
     return rows
 
 
+cdef inline tuple _place(dict places, place_of, item_id):
+    """Where an item's transitions go, made if it is not known."""
+    cdef PyObject* found = PyDict_GetItem(places, item_id)
+    cdef tuple place
+    if found is not NULL:
+        return <tuple>found
+    place = place_of(item_id)
+    PyDict_SetItem(places, item_id, place)
+    return place
+
+
 def link_clicks(list offsets, list clicks, list predecessors, dict places, place_of):
     cdef Py_ssize_t count = PyList_GET_SIZE(offsets)
     cdef Py_ssize_t number, row, distance
     cdef tuple place
     cdef list followers
-    cdef PyObject* found
     if PyList_GET_SIZE(clicks) != count or PyList_GET_SIZE(predecessors) != count:
         raise ValueError("columns of unequal length")
     for number in range(count):
@@ -176,12 +186,7 @@ def link_clicks(list offsets, list clicks, list predecessors, dict places, place
         item_id = click.item_id
         time_ms = click.timestamp_ms
         event_type = click.event_type
-        found = PyDict_GetItem(places, item_id)
-        if found is NULL:
-            place = place_of(item_id)
-            PyDict_SetItem(places, item_id, place)
-        else:
-            place = <tuple>found
+        place = _place(places, place_of, item_id)
         row = _row(place[0], <list>place[1], offset, time_ms, item_id, event_type)
         (<list>place[0].owned).append(row)
         distance = 0
@@ -189,12 +194,7 @@ def link_clicks(list offsets, list clicks, list predecessors, dict places, place
             distance += 1
             if earlier is None:
                 continue
-            found = PyDict_GetItem(places, earlier)
-            if found is NULL:
-                place = place_of(earlier)
-                PyDict_SetItem(places, earlier, place)
-            else:
-                place = <tuple>found
+            place = _place(places, place_of, earlier)
             row = _row(place[0], <list>place[1], offset, time_ms, item_id, event_type)
             followers = place[2]
             followers.append(row)
