@@ -13,6 +13,7 @@ from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
     REPLAYED,
+    FollowingClicks,
     GraphConfig,
     ItemState,
     decode_edges,
@@ -21,6 +22,7 @@ from streams.graph import (
     edge_value,
     encode_item,
     fold_edge,
+    fold_followers,
     fold_popularity,
     new_item_state,
     peek_item,
@@ -350,3 +352,14 @@ def test_edge_columns_that_do_not_fit_together_are_refused(change: dict[str, obj
         setattr(stored, name, damaged)
     with pytest.raises(CodecError, match="do not fit together"):
         TypeEdges.restored(stored)
+
+
+def test_under_a_lowered_bound_only_a_new_edge_makes_others_forgotten() -> None:
+    state = state_of([Transition(0, n, f"i{n}", "click", 1, T0) for n in range(8)])
+    lower = GraphConfig(max_neighbours=5)
+    known = FollowingClicks([10, 11], [T0, T0], ["i0", "i7"], ["click"] * 2, CONFIG.event_types)
+    assert fold_followers(state, 0, known, [0, 1, 1, 1], lower) == (2, 0)
+    assert degree(state) == 8
+    new = FollowingClicks([12], [T0], ["another"], ["click"], CONFIG.event_types)
+    assert fold_followers(state, 0, new, [0, 1], lower) == (1, 6)
+    assert degree(state) == 3
