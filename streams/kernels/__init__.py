@@ -6,24 +6,27 @@ environment takes the ones in Python.
 
 import os
 
-from streams.kernels import pure
+__all__ = ["COMPILED", "add_run", "decay_terms", "keep_edges", "keep_strongest", "link_clicks"]
 
-COMPILED = False
-add_run = pure.add_run
-decay_terms = pure.decay_terms
-keep_edges = pure.keep_edges
-keep_strongest = pure.keep_strongest
-link_clicks = pure.link_clicks
+try:
+    if os.environ.get("FRESHREC_PURE_PYTHON") == "1":
+        raise ImportError("asked for")
+    from streams.kernels.compiled import (
+        add_run,
+        decay_terms,
+        keep_edges,
+        keep_strongest,
+        link_clicks,
+    )
+except ImportError:  # asked for, or no compiler when it was installed
+    from streams.kernels.pure import (
+        add_run,
+        decay_terms,
+        keep_edges,
+        keep_strongest,
+        link_clicks,
+    )
 
-if os.environ.get("FRESHREC_PURE_PYTHON", "") != "1":
-    try:
-        from streams.kernels import compiled
-    except ImportError:  # no compiler when it was installed
-        pass
-    else:
-        COMPILED = True
-        add_run = compiled.add_run
-        decay_terms = compiled.decay_terms
-        keep_edges = compiled.keep_edges
-        keep_strongest = compiled.keep_strongest
-        link_clicks = compiled.link_clicks
+    COMPILED = False
+else:
+    COMPILED = True
