@@ -1,7 +1,7 @@
 """Fetching: what is changed of aiokafka's fetcher, on the fetcher of one consumer.
 
-`_proc_offset_request`, `_proc_fetch_request` and `_consumer_record` are not public: another version of
-aiokafka needs another look.
+`_proc_offset_request`, `_proc_fetch_request` and `_consumer_record` are not public: another version
+of aiokafka needs another look.
 """
 
 from typing import Any
@@ -32,9 +32,9 @@ def find_leaders_again(fetcher: Any) -> None:
 def hand_out_as_parsed(fetcher: Any) -> None:
     """Have a consumer hand out records as aiokafka's parser makes them.
 
-    aiokafka copies each into a `ConsumerRecord` of eleven fields, a twentieth of what a worker that is
-    behind does. Offset, timestamp, key, value and headers are all that is read of a record, and the
-    parser's have them.
+    aiokafka copies each into a `ConsumerRecord` of eleven fields, a twentieth of what a worker that
+    is behind does. Offset, timestamp, key, value and headers are all that is read of a record, and
+    the parser's have them.
     """
     fetch = fetcher._proc_fetch_request
 

@@ -249,8 +249,8 @@ def decode_item_state(blob: bytes) -> ItemState:
 
 
 def decode_edges(blob: bytes) -> dict[str, PackedEdges]:
-    """The edges in stored bytes by event type, to be read only: a seventh of what it costs to make a
-    state that can be folded into. Raises CodecError if they are not intact.
+    """The edges in stored bytes by event type, to be read only: a seventh of what it costs to make
+    a state that can be folded into. Raises CodecError if they are not intact.
     """
     edges: dict[str, PackedEdges] = _stored(blob, _decode_packed)[1].edges
     for group in edges.values():
