@@ -58,14 +58,14 @@ clean:  ## remove environments, caches and local state
 # --- environments -----------------------------------------------------------------------------
 # uv where the machine has it, else the version that the lock names, fetched by pip.
 
-KERNELS := hatch_build.py streams/kernels/compiled.pyx
+BUILD := hatch_build.py streams/kernels/compiled.pyx requirements/build.txt
 
-$(FULL): requirements/all.txt pyproject.toml $(KERNELS)
+$(FULL): requirements/all.txt pyproject.toml $(BUILD)
 	$(call create_environment,$(VENV))
 	$(call install_locked,$(VENV),requirements/all.txt)
 	@touch $@
 
-.venv-demo/.core: requirements/core.txt pyproject.toml $(KERNELS)
+.venv-demo/.core: requirements/core.txt pyproject.toml $(BUILD)
 	$(call create_environment,.venv-demo)
 	$(call install_locked,.venv-demo,requirements/core.txt)
 	@touch $@
@@ -81,7 +81,7 @@ endef
 
 define install_locked
 $(call uv,$(1)) pip install --quiet --python $(1)/bin/python --require-hashes -r $(2)
-$(call uv,$(1)) pip install --quiet --python $(1)/bin/python --no-deps --editable .
+$(call uv,$(1)) pip install --quiet --python $(1)/bin/python --no-deps --build-constraints requirements/build.txt --editable .
 $(call uv,$(1)) pip check --quiet --python $(1)/bin/python
 endef
 
@@ -89,12 +89,14 @@ endef
 # One lock for every platform and Python, with hashes, and without the address of any index.
 # `make lock` keeps the versions that still fit; `make lock ARGS=--upgrade` takes the newest.
 
-COMPILE = $(call uv,$(VENV)) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
+LOCK = $(call uv,$(VENV)) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS)
+COMPILE = $(LOCK) pyproject.toml
 
 lock:  ## resolve the dependencies again, into requirements/
 	$(call create_environment,$(VENV))
 	$(COMPILE) --all-extras -o requirements/all.txt
+	$(LOCK) -c requirements/all.txt requirements/build.in -o requirements/build.txt
 	$(COMPILE) -c requirements/all.txt -o requirements/core.txt
 	$(COMPILE) -c requirements/all.txt --override requirements/cpu-overrides.in --no-emit-package onnxruntime-gpu -o requirements/cpu.txt
 	$(COMPILE) -c requirements/all.txt --extra gpu -o requirements/gpu.txt
