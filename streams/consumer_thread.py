@@ -16,6 +16,7 @@ from faust.types import TP
 
 from streams.client_options import aiokafka_options
 from streams.fetching import find_leaders_again, hand_out_as_parsed
+from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
 from streams.settings import Settings
 
@@ -91,6 +92,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust's assignor only matters for Faust's own tables. Range keeps partition i of every
         # topic with the same number of partitions on one member, which is what ours need.
         self._assignor = RangePartitionAssignor
+        read_any_header_name()
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from streams.client_options import aiokafka_options
 from streams.connection import raise_if_denied
 from streams.fetching import hand_out_as_parsed
+from streams.header_names import read_any_header_name
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _RECORDS_A_POLL_TO_END = 20_000
 
 
 def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
+    read_any_header_name()
     return AIOKafkaConsumer(
         **aiokafka_options(settings),
         group_id=None,
