@@ -1,12 +1,13 @@
 """The examples as files: short, pinned, and with the jars that the tests run them with."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from streams.broker_jars import kafka_version
+from streams.broker_jars import kafka_jars, kafka_version
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SOURCES = [
@@ -34,6 +35,14 @@ def test_the_java_example_has_the_clients_of_the_kafka_that_the_tests_run() -> N
         for dependency in tree.iterfind("m:dependencies/m:dependency", POM)
     }
     assert versions["kafka-clients"] == kafka_version()
+
+
+def test_the_java_example_has_the_json_that_the_tests_run_it_with(kafka_installed: None) -> None:
+    pom = (EXAMPLES / "java/pom.xml").read_text()
+    (version,) = re.findall(
+        r"<artifactId>jackson-databind</artifactId>\s*<version>([^<]+)</version>", pom
+    )
+    assert f"jackson-databind-{version}.jar" in {jar.name for jar in kafka_jars()}
 
 
 def test_the_packages_of_node_are_locked_with_hashes_and_no_address() -> None:

@@ -33,30 +33,35 @@ async function publish() {
 // one partition, offsets only grow.
 const seen = new Map();
 function isNew({ user_id, trigger }) {
-  const place = JSON.stringify([user_id, trigger.topic, trigger.partition]);
-  if (trigger.offset <= (seen.get(place) ?? -1)) return false;
-  seen.set(place, trigger.offset);
+  if (!seen.has(user_id)) seen.set(user_id, new Map());
+  const ofUser = seen.get(user_id);
+  const place = `${trigger.topic}/${trigger.partition}`;
+  if (trigger.offset <= (ofUser.get(place) ?? -1)) return false;
+  ofUser.set(place, trigger.offset);
   return true;
 }
 
 async function main() {
   const eventId = await publish();
-  // The topic is compacted: from its beginning it has the newest list of every user. Instances of a
-  // service that share a groupId share the users.
+  // The topic is compacted: the first run sees the newest list of every user. Later ones go on where
+  // the group was; keep the lists, or read without a group. Instances of a service that share a
+  // groupId share the users.
   const consumer = kafka.consumer({ groupId: "example-node" });
   await consumer.connect();
   await consumer.subscribe({ topics: ["recommendations"], fromBeginning: true });
   await new Promise((done, failed) => {
-    consumer.on(consumer.events.CRASH, ({ payload }) => failed(payload.error));
-    consumer.run({
+    setTimeout(() => failed(new Error("no list came within 60 s")), 60_000).unref();
+    consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || failed(payload.error));
+    const running = consumer.run({
       eachMessage: async ({ message }) => {
-        if (message.value === null) return; // the user was erased: forget the list
+        if (message.value === null) return seen.delete(message.key.toString()); // erased
         const list = JSON.parse(message.value.toString());
         if (!isNew(list)) return;
         console.log(`${list.user_id}: ${list.items.map((each) => each.item_id).join(", ")}`);
         if (list.trigger.event_id === eventId) done(); // a service goes on
       },
     });
+    running.catch(failed);
   });
   await consumer.disconnect();
 }

@@ -32,36 +32,33 @@ async def publish(user: str, item: str) -> str:
     return event_id
 
 
-class Lists:
-    """The newest list of every user."""
+Seen = dict[str, dict[tuple[str, int], int]]
 
-    def __init__(self) -> None:
-        self.by_user: dict[str, list[str]] = {}
-        self._seen: dict[tuple[str, str, int], int] = {}
 
-    def take(self, user: str, value: bytes | None) -> dict[str, Any] | None:
-        """A record of the topic as a list that is new; None if there is nothing new in it."""
-        if value is None:  # the user was erased
-            self.by_user.pop(user, None)
-            return None
-        made: dict[str, Any] = json.loads(value)
-        trigger = made["trigger"]
-        # A list may come again after a crash of its worker. The click that caused it tells: of the
-        # clicks in one partition, offsets only grow.
-        place = (user, trigger["topic"], trigger["partition"])
-        if trigger["offset"] <= self._seen.get(place, -1):
-            return None
-        self._seen[place] = trigger["offset"]
-        self.by_user[user] = [item["item_id"] for item in made["items"]]
-        return made
+def new_list(seen: Seen, user: str, value: bytes | None) -> dict[str, Any] | None:
+    """A record of the topic as a list that is new; None if there is nothing new in it."""
+    if value is None:  # the user was erased
+        seen.pop(user, None)
+        return None
+    made: dict[str, Any] = json.loads(value)
+    trigger = made["trigger"]
+    # A list may come again after a crash of its worker. The click that caused it tells: of the
+    # clicks in one partition, offsets only grow.
+    of_user = seen.setdefault(user, {})
+    place = (trigger["topic"], trigger["partition"])
+    if trigger["offset"] <= of_user.get(place, -1):
+        return None
+    of_user[place] = trigger["offset"]
+    return made
 
 
 async def main(user: str = "ann", item: str = "lamp") -> None:
     """Publish a click, then print lists until the one that it causes has come."""
     event_id = await publish(user, item)
-    lists = Lists()
-    # The topic is compacted: from its beginning it has the newest list of every user. Instances of
-    # a service that share a group_id share the users.
+    seen: Seen = {}
+    # The topic is compacted: the first run sees the newest list of every user. Later ones go on
+    # where the group was; keep the lists, or read without a group. Instances of a service that
+    # share a group_id share the users.
     async with AIOKafkaConsumer(
         "recommendations",
         bootstrap_servers=BROKERS,
@@ -69,12 +66,12 @@ async def main(user: str = "ann", item: str = "lamp") -> None:
         auto_offset_reset="earliest",
     ) as consumer:
         async for record in consumer:
-            made = lists.take(record.key.decode(), record.value)
+            made = new_list(seen, record.key.decode(), record.value)
             if made is None:
                 continue
-            print(f"{made['user_id']}: {', '.join(lists.by_user[made['user_id']])}")
+            print(f"{made['user_id']}: {', '.join(each['item_id'] for each in made['items'])}")
             if made["trigger"]["event_id"] == event_id:
                 return  # a service goes on
 
 
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(asyncio.wait_for(main(*sys.argv[1:]), timeout=60))

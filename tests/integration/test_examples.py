@@ -14,9 +14,9 @@ import pytest
 from aiokafka.partitioner import murmur2
 
 from streams.bench.oracle import read_topic
-from streams.broker_jars import kafka_jars
+from streams.broker_jars import find_java, kafka_jars
 from streams.settings import Settings
-from tests.conftest import missing, program
+from tests.conftest import missing, npm, program
 from tests.integration.running import (
     PARTITIONS,
     Outgoing,
@@ -42,18 +42,17 @@ def node(name: str, directory: Path) -> list[str]:
     program("node", "nodejs")
     copy = directory / "node"
     shutil.copytree(EXAMPLES / "node", copy, ignore=shutil.ignore_patterns("node_modules"))
-    install = [program("npm", "npm"), "ci", "--silent", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=copy, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        missing(f"npm could not fetch the packages of examples/node: {done.stdout}{done.stderr}")
+    npm("ci", "--prefer-offline", "--no-audit", "--no-fund", directory=copy)
     return ["node", str(copy / name)]
 
 
 def java(name: str, _directory: Path) -> list[str]:
     """From its source, with the jars of the broker; a runtime without a compiler cannot."""
-    program("javac", "default-jdk-headless")
+    runtime = find_java()
+    if not runtime.resolve().with_name("javac").exists():
+        missing("the Java of the broker has no compiler: install a JDK (default-jdk-headless)")
     path = os.pathsep.join(str(jar) for jar in kafka_jars())
-    return ["java", "-XX:TieredStopAtLevel=1", "-cp", path, str(EXAMPLES / "java" / name)]
+    return [str(runtime), "-XX:TieredStopAtLevel=1", "-cp", path, str(EXAMPLES / "java" / name)]
 
 
 PROGRAMS = [

@@ -34,8 +34,8 @@ public class Example {
         return id;
     }
 
-    /** For each user and partition of clicks, the offset of the newest click whose list was seen. */
-    static final Map<String, Long> SEEN = new HashMap<>();
+    /** By user and partition of clicks, the offset of the newest click whose list was seen. */
+    static final Map<String, Map<String, Long>> SEEN = new HashMap<>();
 
     /**
      * Whether a list is new. It may come again after a crash of its worker. The click that caused it
@@ -43,27 +43,29 @@ public class Example {
      */
     static boolean isNew(JsonNode list) {
         JsonNode trigger = list.get("trigger");
-        String place = String.join("\n", list.get("user_id").asText(),
-            trigger.get("topic").asText(), trigger.get("partition").asText());
+        var seen = SEEN.computeIfAbsent(list.get("user_id").asText(), user -> new HashMap<>());
+        String place = trigger.get("topic").asText() + "/" + trigger.get("partition").asText();
         long offset = trigger.get("offset").asLong();
-        if (offset <= SEEN.getOrDefault(place, -1L)) return false;
-        SEEN.put(place, offset);
+        if (offset <= seen.getOrDefault(place, -1L)) return false;
+        seen.put(place, offset);
         return true;
     }
 
     public static void main(String[] arguments) throws Exception {
         String user = arguments.length > 0 ? arguments[0] : "ann";
         String eventId = publish(user, arguments.length > 1 ? arguments[1] : "lamp");
-        // The topic is compacted: from its beginning it has the newest list of every user. Instances
-        // of a service that share a group.id share the users.
+        // The topic is compacted: the first run sees the newest list of every user. Later ones go on
+        // where the group was; keep the lists, or read without a group. Instances of a service that
+        // share a group.id share the users.
         Map<String, Object> options = Map.of("bootstrap.servers", BROKERS,
             "group.id", "example-java", "auto.offset.reset", "earliest");
         var text = new StringDeserializer();
         try (var consumer = new KafkaConsumer<>(options, text, text)) {
             consumer.subscribe(List.of("recommendations"));
-            while (true) {
+            for (long end = System.nanoTime() + 60_000_000_000L; System.nanoTime() < end; ) {
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofSeconds(1))) {
-                    if (record.value() == null) continue; // the user was erased: forget the list
+                    if (record.value() == null) SEEN.remove(record.key()); // the user was erased
+                    if (record.value() == null) continue;
                     JsonNode list = JSON.readTree(record.value());
                     if (!isNew(list)) continue;
                     StringJoiner items = new StringJoiner(", ", record.key() + ": ", "");
@@ -72,6 +74,7 @@ public class Example {
                     if (eventId.equals(list.at("/trigger/event_id").asText())) return; // a service goes on
                 }
             }
+            throw new IllegalStateException("no list came within 60 s");
         }
     }
 }
