@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -53,6 +55,20 @@ def program(name: str, package: str) -> str:
     if path is None:
         missing(f"{name} is not installed (Debian: apt-get install {package})")
     return path
+
+
+def npm(*arguments: str, directory: Path) -> str:
+    """What npm prints; skips, or fails, where it finds no registry."""
+    command = [program("npm", "npm"), "--silent", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, check=False, timeout=90
+        )
+    except subprocess.TimeoutExpired:
+        missing(f"npm {arguments[0]} did not end within 90 s")
+    if done.returncode != 0:
+        missing(f"npm {' '.join(arguments)} failed: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import tarfile
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
@@ -35,7 +35,7 @@ from streams.reject import Reject
 from streams.settings import FIELDS, Settings
 from streams.topics import TopicPlan, plan
 from streams.trace_context import trace_of
-from tests.conftest import missing, program
+from tests.conftest import npm, program
 from tests.streams.shell_fakes import FakePublisher, make_partition
 
 ROOT = Path(__file__).parents[1]
@@ -88,14 +88,12 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = cache_dir() / f"asyncapi-parser-{lock['version']}.tgz"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        what = f"{lock['package']}@{lock['version']}"
-        command = [program("npm", "npm"), "pack", "--silent", what]
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            missing(f"npm could not fetch {what}: {done.stderr}")
-        shutil.move(directory / done.stdout.strip(), kept)
+        # Beside the cache, so that the step into it is one: what is there is whole.
+        with tempfile.TemporaryDirectory(dir=kept.parent) as fetching:
+            name = npm("pack", f"{lock['package']}@{lock['version']}", directory=Path(fetching))
+            Path(fetching, name.strip()).replace(kept)
     found = base64.b64encode(hashlib.sha512(kept.read_bytes()).digest()).decode()
-    assert f"sha512-{found}" == lock["integrity"], f"{kept} is damaged: remove it and try again"
+    assert f"sha512-{found}" == lock["integrity"], f"{kept} is not what the lock names: remove it"
     with tarfile.open(kept) as archive:
         archive.extractall(directory, filter="data")
     return directory / "package/browser/index.js"
@@ -169,6 +167,9 @@ def test_what_a_worker_takes_and_sends_is_what_it_has_rights_for() -> None:
         needed = {"receive": "read", "send": "write"}[operation["action"]]
         assert needed in right.operations
         group = operation.get("bindings", {}).get("kafka", {}).get("groupId")
+        # Of what it takes, by the group; items and all that it sends know none.
+        of_the_group = operation["action"] == "receive" and topic == SETTINGS.clicks
+        assert (group is not None) == of_the_group
         assert group is None or group["default"] == SETTINGS.group
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.settings import Settings
+from streams.settings import FIELDS, Settings
 from streams.topic_table import NAMES, duration, rows
 from streams.topics import plan
 
@@ -49,6 +49,8 @@ def test_how_long_records_stay_follows_the_setting(
 
 
 def test_a_setting_of_retention_that_is_named_changes_what_is_kept() -> None:
+    retention = {f.name for f in FIELDS if f.name.endswith("_retention_seconds")}
+    assert {topic.kept_by for topic in plan(Settings())} - {""} == retention
     for topic in plan(Settings()):
         if topic.kept_by:
             assert row(topic.name, **{topic.kept_by: 7_200})["kept"].endswith("2 hours")
