@@ -69,8 +69,12 @@ class FakePublisher:
         self.held: dict[str, asyncio.Event] = {}
         """A topic whose sends wait, as if the client had no room."""
 
+        self.free = asyncio.Event()
+        """Set while there is room for what one more batch changes."""
+        self.free.set()
+
     async def room(self) -> None:
-        """There is always room."""
+        await self.free.wait()
 
     async def send(self, topic: str, partition: int | None, records: Any) -> FakeSent:
         if topic in self.held:

@@ -212,6 +212,32 @@ async def test_draining_takes_nothing_new_and_waits_for_a_batch_half_taken() -> 
     await bench.stop()
 
 
+async def test_neither_clicks_nor_transitions_are_folded_while_too_much_is_queued() -> None:
+    bench = Bench(lists=False)
+    publisher: Any = bench.publisher
+    publisher.free.clear()
+    graph = GraphAgent(
+        bench.settings,
+        GraphPipeline(pipeline_config(bench.settings)),
+        publisher,
+        bench.metrics,
+        on_items=lambda *_: None,
+        fail=bench.failures.append,
+    )
+    waiting = asyncio.gather(
+        bench.handle(click(0, "u1", "i1")),
+        graph.handle(bench.partition, [transition(bench.settings, 0)], Delivery(0)),
+    )
+    await settle_down()
+    assert publisher.log == []
+    assert bench.partition.windows.get("u1") is None
+    publisher.free.set()
+    await asyncio.wait_for(waiting, 5)
+    assert publisher.sent[WINDOWS]
+    assert publisher.sent[GRAPH]
+    await bench.stop()
+
+
 async def test_an_agent_that_waits_for_a_recovery_goes_on_when_the_partition_is_taken_away() -> (
     None
 ):
