@@ -230,7 +230,10 @@ class ItemEvents(msgspec.Struct, frozen=True):
 
 
 class CategoryShare(msgspec.Struct, frozen=True):
-    """A category's share of a session; an event of an item with several counts for each in part."""
+    """A category's share of a session; an event of an item with several counts for each in part.
+
+    Of an item the first 16 categories count.
+    """
 
     category: str
     share: Share

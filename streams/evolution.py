@@ -13,7 +13,7 @@ of such deals that give as much (a permutation test, never 0 by Phipson and Smyt
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress, pairwise
 from typing import Literal, NamedTuple, TypeVar
 
@@ -30,11 +30,15 @@ Amount = TypeVar("Amount", int, float)
 MAX_EVENTS = 1_000
 """Of a longer window the newest are looked at."""
 
+MOST_CATEGORIES = 16
+"""Of an item the first ones count: a catalogue record of 64 KiB can hold 20,000."""
+
 PERMUTATIONS = 200
 TOP_OF_SESSION = 5
 TOP_OF_INTEREST = 20
 
-_ROUNDING = 1e-9  # two deals of the same events differ by less
+_ROUNDING = 1e-12  # divergences of two deals of the same events differ by less
+_MOST_CELLS = 1 << 18  # numbers of one array, 2 MiB: labels beyond are taken in parts
 
 
 class Session(NamedTuple):
@@ -109,7 +113,8 @@ def evolution(
     rng: np.random.Generator,
     permutations: int = PERMUTATIONS,
 ) -> Evolution:
-    """The evolution over events sorted by time. `categories`: of an item, none where unknown.
+    """The evolution over events sorted by time. `categories`: of an item, none where unknown; the
+    first `MOST_CATEGORIES` count.
 
     Drift and interest are of events that express interest (what was only shown says nothing of the
     user), over categories, over items where no category is known; an event of an item with several
@@ -119,7 +124,7 @@ def evolution(
     spans = sessions(events.times_ms, gap_ms)
     positive = [event_types.is_positive(kind) for kind in events.event_types]
     labels: list[tuple[str, ...]] = [
-        tuple(dict.fromkeys(categories(item))) if of_interest else ()
+        tuple(dict.fromkeys(categories(item)[:MOST_CATEGORIES])) if of_interest else ()
         for item, of_interest in zip(events.items, positive, strict=True)
     ]
     of_categories = any(labels)
@@ -157,46 +162,65 @@ def drift(
     rng: np.random.Generator,
     permutations: int = PERMUTATIONS,
 ) -> Drift | None:
-    """From the labels of each event of one session to those of another; None: one has no labels."""
+    """From the labels of each event of one session to those of another; None: one has no labels.
+
+    Takes some 20 MiB, however many labels there are.
+    """
     rows = [labels for labels in (*former, *latter) if labels]
     first = sum(1 for labels in former if labels)
     if not 0 < first < len(rows):
         return None
-    weights = _label_weights(rows)
     # Which events fall to the first session: as it was, then at random, as many every time.
     deals = np.zeros((1 + permutations, len(rows)))
     deals[0, :first] = 1.0
     chosen = rng.random((permutations, len(rows))).argsort(axis=1)[:, :first]
     np.put_along_axis(deals[1:], chosen, 1.0, axis=1)
-    of_first = deals @ weights
-    of_second = weights.sum(axis=0) - of_first
-    distances = jensen_shannon(of_first / first, of_second / (len(rows) - first))
-    observed, by_chance = float(distances[0]), distances[1:]
-    as_much = int((by_chance >= observed - _ROUNDING).sum())
-    expected = float(by_chance.mean()) if permutations else observed
+    divergences = np.zeros(1 + permutations)
+    # A divergence is a sum over labels, so that parts of them give it as well as all at once.
+    for weights in _label_weights(rows, max(1, _MOST_CELLS // max(deals.shape))):
+        of_first = deals @ weights
+        of_second = weights.sum(axis=0) - of_first
+        divergences += _divergence(of_first / first, of_second / (len(rows) - first))
+    distances = _distance(divergences)
+    observed = float(distances[0])
+    as_much = int((divergences[1:] >= divergences[0] - _ROUNDING).sum())
+    expected = float(distances[1:].mean()) if permutations else observed
     return Drift(observed, expected, (1 + as_much) / (1 + permutations))
 
 
 def jensen_shannon(p: Floats, q: Floats) -> Floats:
     """Distances of distributions along the last axis, base 2: 0 of equals, 1 of disjoint ones."""
+    return _distance(_divergence(p, q))
+
+
+def _divergence(p: Floats, q: Floats) -> Floats:
+    """In bits, of distributions or of parts of them along the last axis."""
     middle = (p + q) / 2.0
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0.0, p * np.log2(p / middle), 0.0)
         terms += np.where(q > 0.0, q * np.log2(q / middle), 0.0)
     divergence: Floats = terms.sum(axis=-1) / 2.0
+    return divergence
+
+
+def _distance(divergence: Floats) -> Floats:
     return np.sqrt(np.clip(divergence, 0.0, 1.0))
 
 
-def _label_weights(rows: Sequence[Sequence[str]]) -> Floats:
-    """`[events, labels]`: each event has weight 1, in equal parts on its labels."""
+def _label_weights(rows: Sequence[Sequence[str]], most_labels: int) -> Iterator[Floats]:
+    """`[events, labels]`, `most_labels` at a time: an event has weight 1, in equal parts on its
+    labels.
+    """
     numbers: dict[str, int] = {}
-    for labels in rows:
-        for label in labels:
-            numbers.setdefault(label, len(numbers))
-    weights = np.zeros((len(rows), len(numbers)))
-    for row, labels in enumerate(rows):
-        weights[row, [numbers[label] for label in labels]] = 1.0 / len(labels)
-    return weights
+    columns = np.array([numbers.setdefault(name, len(numbers)) for row in rows for name in row])
+    lengths = np.array([len(labels) for labels in rows])
+    events = np.repeat(np.arange(len(rows)), lengths)
+    shares = np.repeat(1.0 / lengths, lengths)
+    for start in range(0, len(numbers), most_labels):
+        weights = np.zeros((len(rows), min(most_labels, len(numbers) - start)))
+        inside = (columns >= start) & (columns < start + most_labels)
+        weights[events[inside], columns[inside] - start] = shares[inside]
+        yield weights
 
 
 def _session(

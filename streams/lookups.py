@@ -19,7 +19,7 @@ from streams.api import (
     Trending,
     TrendingItem,
 )
-from streams.evolution import evolution, timeline
+from streams.evolution import MOST_CATEGORIES, evolution, timeline
 from streams.evolution_answer import evolution_answer
 from streams.graph import ItemState, decode_item_state
 from streams.instant import iso_utc
@@ -181,7 +181,7 @@ class Lookups:
         return (
             events,
             {item: catalogue.title(item) for item in items},
-            {item: tuple(catalogue.categories(item)) for item in items},
+            {item: tuple(catalogue.categories(item)[:MOST_CATEGORIES]) for item in items},
         )
 
     def _window(self, user_id: str) -> Window | None:

@@ -1,5 +1,6 @@
 """Evolution of behaviour: sessions, drift against chance, and interest now and before."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -7,9 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import evolution as evolution_module
 from streams.click import Click
 from streams.event_types import EventTypes
-from streams.evolution import MAX_EVENTS, drift, evolution, jensen_shannon, sessions, timeline
+from streams.evolution import (
+    MAX_EVENTS,
+    MOST_CATEGORIES,
+    drift,
+    evolution,
+    jensen_shannon,
+    sessions,
+    timeline,
+)
 from streams.window import HistoryView, WindowConfig, fold
 from tests.streams.list_world import NOW_MS
 
@@ -97,6 +107,37 @@ def test_a_change_of_taste_is_far_beyond_chance():
     assert found.distance == pytest.approx(1.0)
     assert found.expected < 0.3
     assert found.p_value < 0.01
+
+
+@given(labelled, labelled)
+def test_labels_taken_in_parts_give_the_drift_of_all_at_once(former, latter):
+    whole = drift(former, latter, rng(), 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evolution_module, "_MOST_CELLS", 1)
+        parts = drift(former, latter, rng(), 20)
+    if whole is None:
+        assert parts is None
+    else:
+        assert parts == pytest.approx(whole, abs=1e-6)
+
+
+def test_memory_does_not_grow_with_the_labels_of_an_item():
+    former, latter = ([f"{session}{number}" for number in range(20_000)] for session in "ab")
+    tracemalloc.start()
+    try:
+        found = drift([former], [latter], rng())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.distance == pytest.approx(1.0)
+    assert peak_bytes < 40 << 20
+
+
+def test_of_an_item_with_very_many_categories_the_first_count():
+    many = [f"c{number}" for number in range(20_000)]
+    found = evolved(view(("lamp", 100), ("tent", 0)), {"lamp": many, "tent": ("outdoor",)})
+    assert {row.label for row in found.interest} == {*many[:MOST_CATEGORIES], "outdoor"}
+    assert found.sessions[0].categories[0] == ("c0", pytest.approx(1 / MOST_CATEGORIES))
 
 
 def test_short_sessions_of_one_taste_lie_apart_and_no_further_than_by_chance():
