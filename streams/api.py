@@ -263,7 +263,10 @@ class SessionAnswer(msgspec.Struct, frozen=True):
 
 
 class DriftAnswer(msgspec.Struct, frozen=True):
-    """From one session to the next: how different, and how different by chance."""
+    """From one session to the next: how different, and how different by chance.
+
+    The newest 50 steps are reckoned; of older ones the figures are null.
+    """
 
     from_session: Count
     to_session: Count

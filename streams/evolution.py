@@ -33,6 +33,9 @@ MAX_EVENTS = 1_000
 MOST_CATEGORIES = 16
 """Of an item the first ones count: a catalogue record of 64 KiB can hold 20,000."""
 
+MAX_STEPS = 50
+"""From session to session; the newest are compared, since each is a test of its own."""
+
 PERMUTATIONS = 200
 TOP_OF_SESSION = 5
 TOP_OF_INTEREST = 20
@@ -77,7 +80,8 @@ class Interest(NamedTuple):
 class Evolution(NamedTuple):
     """What became of a user's behaviour; sessions oldest first.
 
-    drift: one entry less than there are sessions, None where one of two has no label.
+    drift: one entry less than there are sessions, None where one of two has no label, and before
+    the newest `MAX_STEPS`.
     """
 
     measured_on: Literal["categories", "items"]
@@ -134,9 +138,11 @@ def evolution(
             (item,) if of_interest else ()
             for item, of_interest in zip(events.items, positive, strict=True)
         ]
-    drifts = [
+    steps = list(pairwise(spans))
+    drifts: list[Drift | None] = [None] * max(0, len(steps) - MAX_STEPS)
+    drifts += [
         drift(measured[a.start : a.stop], measured[b.start : b.stop], rng, permutations)
-        for a, b in pairwise(spans)
+        for a, b in steps[-MAX_STEPS:]
     ]
     return Evolution(
         "categories" if of_categories else "items",

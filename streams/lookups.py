@@ -6,6 +6,7 @@ the thread waits for its result.
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,6 +45,8 @@ class Lookups:
     def __init__(self, worker: "Worker", loop: asyncio.AbstractEventLoop) -> None:
         self._worker = worker
         self._loop = loop
+        self._reckoning = threading.Lock()
+        """One evolution at a time: each takes the interpreter's lock from the event loop."""
 
     def item_json(self, item_id: str) -> Mapping[str, Any] | None:
         """Neighbours, popularity and catalogue entry of an item."""
@@ -73,14 +76,15 @@ class Lookups:
             return None
         events, titles, categories = copied
         at_ms = worker.batcher.now_ms()
-        found = evolution(
-            events,
-            lambda item_id: categories[item_id],
-            worker.settings.event_type_registry(),
-            gap_ms=gap_seconds * 1000,
-            at_ms=at_ms,
-            rng=np.random.default_rng(_CHANCE_SEED),
-        )
+        with self._reckoning:
+            found = evolution(
+                events,
+                lambda item_id: categories[item_id],
+                worker.settings.event_type_registry(),
+                gap_ms=gap_seconds * 1000,
+                at_ms=at_ms,
+                rng=np.random.default_rng(_CHANCE_SEED),
+            )
         return evolution_answer(found, user_id, titles, at_ms=at_ms, gap_seconds=gap_seconds)
 
     def graphml(self) -> bytes:

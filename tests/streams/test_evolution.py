@@ -13,6 +13,7 @@ from streams.click import Click
 from streams.event_types import EventTypes
 from streams.evolution import (
     MAX_EVENTS,
+    MAX_STEPS,
     MOST_CATEGORIES,
     drift,
     evolution,
@@ -191,6 +192,11 @@ def test_without_categories_drift_and_interest_are_over_items():
     assert {row.label for row in found.interest} == {"x", "y"}
     assert found.drift[0].distance == 1.0
     assert found.drift[0].p_value == 1.0  # of one event each, any deal is as far apart
+
+
+def test_of_many_sessions_the_newest_steps_are_compared():
+    found = evolved(view(*(("tent", hours * 60) for hours in range(MAX_STEPS + 4))))
+    assert found.drift == [None] * 3 + [(0.0, 0.0, 1.0)] * MAX_STEPS
 
 
 def test_an_empty_history_has_neither_sessions_nor_interest():

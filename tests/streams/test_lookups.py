@@ -1,10 +1,14 @@
 """Look-ups of a worker's state, as the HTTP server gets them."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import pytest
 
+import streams.lookups
 from streams import api
 from streams.instant import iso_utc
 from streams.lookups import Lookups
@@ -49,6 +53,26 @@ def test_a_user_s_evolution_has_sessions_drift_and_interest(lookups: Lookups) ->
     assert interest["home"][0] > interest["outdoor"][0]
     assert lookups.evolution_json("u", 1800) == answer
     assert lookups.evolution_json("nobody", 1800) is None
+
+
+def test_evolutions_are_reckoned_one_at_a_time(
+    lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on = threading.Semaphore(0), threading.Event()
+    reckon = streams.lookups.evolution
+
+    def held(*arguments: Any, **options: Any) -> Any:
+        inside.release()
+        assert go_on.wait(10)
+        return reckon(*arguments, **options)
+
+    monkeypatch.setattr(streams.lookups, "evolution", held)
+    with ThreadPoolExecutor(2) as askers:
+        answers = [askers.submit(lookups.evolution_json, "u", 1800) for _ in range(2)]
+        assert inside.acquire(timeout=10)
+        assert not inside.acquire(timeout=0.2)
+        go_on.set()
+        assert [answer.result(10) for answer in answers] == [lookups.evolution_json("u", 1800)] * 2
 
 
 def test_places_of_a_session_are_the_middles_of_their_cells(lookups: Lookups) -> None:
