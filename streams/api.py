@@ -98,7 +98,7 @@ class LastPublished(msgspec.Struct, frozen=True):
     """What was last published for a user, best first.
 
     Scores, reasons and what made the list are those of the message, which a worker holds for the
-    1,000 newest lists of a partition; of others they are null and empty.
+    newest lists of a partition, up to 2 MiB; of others they are null and empty.
     """
 
     user_id: str

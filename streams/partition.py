@@ -21,7 +21,7 @@ from streams.connection import raise_if_denied
 from streams.follower import read_to_end
 from streams.graph import ITEM_FORMAT, ItemState, decode_item_state, encode_item
 from streams.publisher import Publisher
-from streams.recent_lists import RecentLists
+from streams.recent_lists import MOST_BYTES, RecentLists
 from streams.reject import UNREADABLE
 from streams.settings import Settings
 from streams.stores import Change, StoreFactory
@@ -90,7 +90,9 @@ class Partition:
             decode_last_list,
             written_as=(_LIST_FORMAT, "last list"),
         )
-        self.recent_lists = RecentLists()
+        # Without a token nobody can look a list up, so none is kept.
+        looked_up = settings.lookup_token is not None or settings.lookup_token_file is not None
+        self.recent_lists = RecentLists(MOST_BYTES if looked_up else 0)
         self.clicks_sent = SentPositions(2 * number)
         self.rekeyed_sent = SentPositions(2 * number + 1)
         self.received = ReceivedPositions()

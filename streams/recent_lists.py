@@ -9,26 +9,31 @@ from collections import OrderedDict
 
 from streams.recommendation import Recommendation, decode_recommendation
 
-MOST_LISTS = 1_000
-"""Of a partition; a message of ten items is 2 to 3 kB."""
+MOST_BYTES = 2 << 20
+"""Of the messages of a partition; one of ten items is 2 to 3 kB, one of 1,000 items 260 kB."""
 
 
 class RecentLists:
     """The encoded messages of the newest lists of one partition, by user."""
 
-    __slots__ = ("_messages", "_most")
+    __slots__ = ("_bytes", "_messages", "_most_bytes")
 
-    def __init__(self, most: int = MOST_LISTS) -> None:
-        self._most = most
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes`: of all messages together; 0 keeps none."""
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._messages: OrderedDict[str, bytes] = OrderedDict()
 
     def put(self, user_id: str, message: bytes) -> None:
-        """Keep a user's newest list; beyond the bound the list made longest ago is dropped."""
-        messages = self._messages
-        messages[user_id] = message
-        messages.move_to_end(user_id)
-        if len(messages) > self._most:
-            messages.popitem(last=False)
+        """Keep a user's newest list; beyond the bound the lists made longest ago are dropped."""
+        self.forget(user_id)
+        if not self._most_bytes:
+            return
+        self._messages[user_id] = message
+        self._bytes += len(message)
+        while self._bytes > self._most_bytes:
+            _, oldest = self._messages.popitem(last=False)
+            self._bytes -= len(oldest)
 
     def get(self, user_id: str) -> Recommendation | None:
         """A user's newest list; None: not kept any more, or made before this process."""
@@ -37,4 +42,4 @@ class RecentLists:
 
     def forget(self, user_id: str) -> None:
         """Drop a user's list: the user was erased."""
-        self._messages.pop(user_id, None)
+        self._bytes -= len(self._messages.pop(user_id, b""))

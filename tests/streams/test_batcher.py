@@ -70,7 +70,7 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    bench = Bench(list_deadline_seconds=0.05)
+    bench = Bench(list_deadline_seconds=0.05, lookup_token="t0ken")
     yield bench
     await bench.stop()
     assert bench.failures == []

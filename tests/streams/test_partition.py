@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,10 +20,12 @@ from streams.partition import (
     encode_last_list,
     recover,
 )
+from streams.recommendation import encode_recommendation
 from streams.stores import Change, MemoryStores
 from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY, ReceivedPositions
 from streams.window import encode_window, fold
+from tests.streams.api_world import a_recommendation
 from tests.streams.shell_fakes import (
     NOW_MS,
     FakePublisher,
@@ -69,6 +72,19 @@ async def test_dead_letters_are_read_once_and_told_apart_by_topic(
     assert await partition.dead_letters_sent("freshrec-rekeyed") == {7}
     assert len(reads) == 2
     assert [tp.partition for tp in reads[1]] == [3]
+
+
+def test_messages_of_lists_are_kept_only_where_somebody_can_look_them_up(tmp_path: Path) -> None:
+    message = encode_recommendation(a_recommendation("u", "rec-1"))
+    told: list[tuple[dict[str, Any], bool]] = [
+        ({}, False),
+        ({"lookup_token": "t0ken"}, True),
+        ({"lookup_token_file": tmp_path / "token"}, True),
+    ]
+    for more, kept in told:
+        lists = Partition(3, make_settings(**more), MemoryStores()).recent_lists
+        lists.put("u", message)
+        assert (lists.get("u") is not None) == kept
 
 
 def window_blob(last: int) -> bytes:
