@@ -89,8 +89,8 @@ class ListPublication:
         self._changelog = changelog_topic(settings, "lists")
         self._one_at_a_time = asyncio.Lock()
         """First come, first served."""
-        self._unconfirmed: dict[int, float] = {}
-        """Of lists on their way, by their batch: monotonic seconds of the oldest click."""
+        self._unconfirmed: dict[int, list[Made]] = {}
+        """Lists on their way, by the identity of their batch."""
         self._sequence = 0
         self._id_prefix = f"rec-{time.time_ns():x}-"
 
@@ -99,7 +99,7 @@ class ListPublication:
         async with self._one_at_a_time:
             made = self._made(batch)
             for lists in made.values():
-                self._unconfirmed[id(lists)] = min(each.entry.since for each in lists)
+                self._unconfirmed[id(lists)] = lists
             try:
                 for partition, lists in made.items():
                     records = [
@@ -114,14 +114,22 @@ class ListPublication:
     @property
     def oldest_unconfirmed_seconds(self) -> float:
         """How long ago the oldest click came in whose list is made and not yet acknowledged."""
-        oldest = min(self._unconfirmed.values(), default=None)
+        oldest = min(
+            (each.entry.since for lists in self._unconfirmed.values() for each in lists),
+            default=None,
+        )
         return 0.0 if oldest is None else time.monotonic() - oldest
 
     async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
         """Replace a user's published list, and what is remembered of it, by tombstones.
 
-        Lists that are being sent go first, so that none of them follows the tombstone.
+        Lists that are being sent go first, so that none of them follows the tombstone; they are
+        not judged.
         """
+        for lists in self._unconfirmed.values():
+            for each in lists:
+                if each.entry.user_id == user_id:
+                    each.entry.cancelled = True
         async with self._one_at_a_time:
             partition.lists.delete(user_id)
             partition.recent_lists.forget(user_id)
@@ -219,6 +227,8 @@ class ListPublication:
         metrics.event_to_recommendation_seconds.observe(
             max(0.0, (now_ms - entry.change.record_time_ms) / 1000.0)
         )
+        if entry.cancelled:  # the user was erased since: nothing is remembered of them
+            return
         self._quality.on_list(
             entry.user_id,
             [item.item_id for item in chosen.items],

@@ -166,13 +166,16 @@ def make_partition(settings: Settings, number: int = 0) -> Partition:
 
 
 def make_batcher(
-    settings: Settings, publisher: FakePublisher, failures: list[BaseException]
+    settings: Settings,
+    publisher: FakePublisher,
+    failures: list[BaseException],
+    quality: NextClick | None = None,
 ) -> Batcher:
     fakes: Any = (FakeRecommender(), publisher)
     metrics = Metrics(settings.event_type_registry().names)
-    return Batcher(
-        settings, *fakes, NextClick(), metrics, now_ms=lambda: NOW_MS, fail=failures.append
-    )
+    if quality is None:
+        quality = NextClick()
+    return Batcher(settings, *fakes, quality, metrics, now_ms=lambda: NOW_MS, fail=failures.append)
 
 
 async def settle_down() -> None:

@@ -11,6 +11,7 @@ from streams.batcher import Batcher
 from streams.list_queue import Ticket
 from streams.partition import Partition
 from streams.pipeline import Change
+from streams.quality import NextClick
 from streams.settings import Settings
 from streams.window import Window
 from tests.streams.shell_fakes import (
@@ -32,7 +33,10 @@ class Bench:
         self.settings: Settings = make_settings(**more)
         self.publisher = FakePublisher(generous=True)
         self.failures: list[BaseException] = []
-        self.batcher: Batcher = make_batcher(self.settings, self.publisher, self.failures)
+        self.quality = NextClick()
+        self.batcher: Batcher = make_batcher(
+            self.settings, self.publisher, self.failures, self.quality
+        )
         self.scorer = FakeScorer()
         self.partition: Partition = make_partition(self.settings)
         self._run: asyncio.Task[None] | None = None
@@ -285,8 +289,27 @@ async def test_a_list_on_its_way_out_goes_before_the_tombstone(bench: Bench) -> 
     await withdrawal
     assert bench.partition.recent_lists.get("u1") is None
     await ticket.published()
+    assert bench.quality.on_click("u1", "after 1") is None
     assert bench.triggers == [("u1", 1), None]
     assert bench.publisher.values("freshrec-lists-changelog")[-1] is None
+
+
+async def test_a_list_that_is_not_yet_acknowledged_is_not_judged_after_the_erasure(
+    bench: Bench,
+) -> None:
+    bench.publisher.generous = False
+    ticket = bench.clicks(u1=1, u2=2)
+    bench.start()
+    await until(lambda: len(bench.triggers) == 2)
+    await settle_down()
+    bench.batcher.cancel("u1")
+    bench.quality.forget("u1")
+    await bench.batcher.withdraw(bench.partition, "u1")
+    for topic in list(bench.publisher.sent):
+        bench.publisher.acknowledge(topic)
+    await ticket.published()
+    assert bench.quality.on_click("u1", "after 1") is None
+    assert bench.quality.on_click("u2", "after 2") is not None
 
 
 async def test_lists_of_a_partition_that_went_away_are_not_published(bench: Bench) -> None:
