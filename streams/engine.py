@@ -92,7 +92,9 @@ class ModelWatch:
         self._metrics.model_refused.set(0)
         on_cpu = scorer.provider.startswith("CPU")
         self._metrics.gpu_fallback.set(on_cpu and self._meant_for_gpu())
-        self._metrics.model_loaded(scorer.name, scorer.version, DEFAULT_VARIANT, time.time())
+        self._metrics.model_loaded(
+            scorer.name, scorer.version, DEFAULT_VARIANT, scorer.provider, time.time()
+        )
         log.info("model %s %s serves on %s", scorer.name, scorer.version, scorer.provider)
 
     def _meant_for_gpu(self) -> bool:

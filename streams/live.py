@@ -89,10 +89,7 @@ def _lag(gauge: Gauge) -> list[PartitionLag]:
 
 def _model(metrics: Metrics) -> LiveModel | None:
     models = metrics.models()
-    if not models:
-        return None
-    name, version, variant = models[0]
-    return LiveModel(name, version, variant, metrics.engine)
+    return LiveModel(*models[0]) if models else None
 
 
 def _by(counter: Counter, label: str) -> dict[str, int]:

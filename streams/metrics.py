@@ -8,6 +8,7 @@ happened yet is 0 and not absent; topics, partitions and models appear when they
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import prometheus_client
 from prometheus_client import (
@@ -66,6 +67,15 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _RATIO = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+class ServingModel(NamedTuple):
+    """The encoder that serves a variant."""
+
+    name: str
+    version: str
+    variant: str
+    engine: str
+
+
 class Metrics:
     """The metrics as attributes: the exported name without the `freshrec_` prefix.
 
@@ -91,23 +101,25 @@ class Metrics:
         """The text that a Prometheus server scrapes; its type is `CONTENT_TYPE`."""
         return generate_latest(self.registry)
 
-    def model_loaded(self, name: str, version: str, variant: str, at_seconds: float) -> None:
+    def model_loaded(
+        self, name: str, version: str, variant: str, engine: str, at_seconds: float
+    ) -> None:
         """Say which model serves a variant; the info series of the one before goes away."""
-        previous = self._models.pop(variant, None)
+        previous = self._models.get(variant)
+        # At once, for whoever reads from another thread.
+        self._models[variant] = ServingModel(name, version, variant, engine)
         if previous is not None:
-            self.model_info.remove(*previous)
-        self._models[variant] = (name, version, variant)
+            self.model_info.remove(*previous[:3])
         self.model_info.labels(name, version, variant).set(1)
         self.model_loaded_timestamp_seconds.set(at_seconds)
 
     def engine_ready(self, engine: str, buckets: Iterable[str]) -> None:
         """Initialise the inference series of an engine, one for each padded length of windows."""
-        self.engine = engine
         for bucket in buckets:
             self.inference_seconds.labels(engine, bucket)
 
-    def models(self) -> list[tuple[str, str, str]]:
-        """Name, version and variant of the models that serve."""
+    def models(self) -> list[ServingModel]:
+        """The models that serve; any thread may ask."""
         return list(self._models.values())
 
     def judged(
@@ -209,9 +221,7 @@ class Metrics:
             "inference", "Users by outcome of scoring", ("outcome",),
             ((name,) for name in INFERENCE_OUTCOMES),
         )  # fmt: skip
-        self._models: dict[str, tuple[str, str, str]] = {}
-        self.engine = ""
-        """Of the encoder that was loaded last; empty before."""
+        self._models: dict[str, ServingModel] = {}
         self.model_info = self._gauge(
             "model_info", "1 for the model that serves a variant", ("name", "version", "variant")
         )

@@ -65,7 +65,7 @@ def worker_of(world: World) -> Any:
     metrics.event_to_recommendation_seconds.observe(0.03)
     metrics.consumer_lag_records.labels("clicks", "0").set(2)
     metrics.engine_ready("cpu", ["50"])
-    metrics.model_loaded("bert", "3f9a", DEFAULT_VARIANT, 10.0)
+    metrics.model_loaded("bert", "3f9a", DEFAULT_VARIANT, "cpu", 10.0)
     lists = {
         "u": LastList("rec-1", NOW_MS, ["lamp", "desk"]),
         "tourist": LastList("rec-9", NOW_MS, ["desk"]),

@@ -57,12 +57,26 @@ def test_lag_sizes_and_model_are_those_of_the_gauges():
     metrics.table_bytes.labels("windows").set(100)
     metrics.table_bytes.labels("graph").set(20)
     metrics.window_users.set(4)
-    metrics.engine_ready("CPUExecutionProvider", ["50"])
-    metrics.model_loaded("bert", "1", "A", 10.0)
+    metrics.model_loaded("bert", "1", "A", "CPUExecutionProvider", 10.0)
     answer = figures(metrics)
     assert answer.partitions == [PartitionLag("clicks", 9, 0), PartitionLag("clicks", 10, 7)]
     assert (answer.state.bytes, answer.state.users) == (120, 4)
     assert answer.model == LiveModel("bert", "1", "A", "CPUExecutionProvider")
+
+
+def test_a_model_that_takes_over_is_never_seen_in_parts():
+    metrics = Metrics()
+    metrics.model_loaded("bert", "1", "A", "cpu", 10.0)
+    metrics.engine_ready("cuda", ["50"])
+    assert figures(metrics).model == LiveModel("bert", "1", "A", "cpu")
+    seen = []
+    remove = metrics.model_info.remove
+    metrics.model_info.remove = lambda *labels: (
+        seen.append(figures(metrics).model),
+        remove(*labels),
+    )
+    metrics.model_loaded("bert", "2", "A", "cuda", 20.0)
+    assert seen == [LiveModel("bert", "2", "A", "cuda")]
 
 
 def test_what_a_worker_waits_for_is_told():

@@ -93,7 +93,7 @@ def test_tables_are_those_that_a_partition_has() -> None:
 
 def test_promtool_finds_nothing_wrong_with_names_types_and_help(promtool: str) -> None:
     metrics = Metrics()
-    metrics.model_loaded("bert", "1", "A", 10.0)
+    metrics.model_loaded("bert", "1", "A", "cpu", 10.0)
     metrics.engine_ready("cpu", ["50"])
     metrics.consumer_lag_records.labels("clicks", "0").set(3)
     checked = subprocess.run(
@@ -132,8 +132,8 @@ def test_a_judged_list_counts_in_every_cut_off_that_it_reaches() -> None:
 
 def test_a_new_model_takes_the_place_of_the_one_before() -> None:
     metrics = Metrics()
-    metrics.model_loaded("bert", "1", "A", 10.0)
-    metrics.model_loaded("bert", "2", "A", 20.0)
+    metrics.model_loaded("bert", "1", "A", "cpu", 10.0)
+    metrics.model_loaded("bert", "2", "A", "cpu", 20.0)
     samples = _samples(metrics)
     infos = {labels: value for (name, labels), value in samples.items() if name.endswith("_info")}
     assert infos == {(("name", "bert"), ("variant", "A"), ("version", "2")): 1}
