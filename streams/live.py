@@ -50,7 +50,8 @@ def live(metrics: Metrics, health: Health, *, time_seconds: float, uptime_second
 
 
 def _totals(metrics: Metrics) -> LiveTotals:
-    hits = metrics.next_click_hits_total
+    # What is judged is counted before its hit, so hits are read first: they never exceed trials.
+    hits = _by(metrics.next_click_hits_total, "k")
     yardsticks = _by(metrics.next_click_yardstick_hits_total, "yardstick")
     return LiveTotals(
         clicks=int(_value(metrics.events_total)),
@@ -59,7 +60,7 @@ def _totals(metrics: Metrics) -> LiveTotals:
         lists=_by(metrics.recommendations_total, "served_by"),
         degraded=_by(metrics.degraded_total, "reason"),
         next_clicks=int(_value(metrics.next_click_total)),
-        hits_at_10=_by(hits, "k")["10"],
+        hits_at_10=hits["10"],
         popularity_hits_at_10=yardsticks["popularity"],
         graph_hits_at_10=yardsticks["graph"],
     )

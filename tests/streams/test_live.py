@@ -38,6 +38,28 @@ def test_totals_are_sums_over_labels():
     assert (totals.graph_hits_at_10, totals.popularity_hits_at_10) == (1, 1)
 
 
+def test_hits_never_exceed_the_lists_that_were_judged():
+    metrics = Metrics()
+
+    def judged_while_read(metric):
+        collect = metric.collect
+
+        def collected():
+            found = collect()
+            metrics.judged(1, "graph", graph_hit=True, popularity_hit=True)
+            return found
+
+        metric.collect = collected
+
+    judged_while_read(metrics.next_click_total)
+    judged_while_read(metrics.next_click_hits_total)
+    judged_while_read(metrics.next_click_yardstick_hits_total)
+    totals = figures(metrics).totals
+    assert totals.hits_at_10 <= totals.next_clicks
+    assert totals.graph_hits_at_10 <= totals.next_clicks
+    assert totals.popularity_hits_at_10 <= totals.next_clicks
+
+
 def test_the_histogram_counts_lists_at_or_below_each_edge_and_last_all():
     metrics = Metrics()
     for seconds in (0.0005, 0.03, 0.03, 300.0):
