@@ -373,10 +373,16 @@ class Live(msgspec.Struct, frozen=True):
     """
 
     time_seconds: Annotated[float, Meta(description="Unix time of this answer.")]
-    uptime_seconds: Annotated[float, Meta(ge=0.0, description="Smaller than before: a restart.")]
+    uptime_seconds: Annotated[
+        float, Meta(ge=0.0, description="Of the HTTP server. Smaller than before: a restart.")
+    ]
     version: str
-    ready: bool
+    ready: Annotated[bool, Meta(description="It waits for nothing, and the event loop is alive.")]
     waiting_for: dict[str, str]
+    stalled_seconds: Annotated[
+        float | None,
+        Meta(description="Silence of the event loop, from a minute on; else null."),
+    ]
     totals: LiveTotals
     event_to_recommendation: LatencyHistogram
     queue_users: Annotated[Count, Meta(description="Users waiting to be scored.")]

@@ -41,6 +41,7 @@ LIVE = api.Live(
     version="0.1.0",
     ready=True,
     waiting_for={},
+    stalled_seconds=None,
     totals=api.LiveTotals(
         clicks=120_400,
         rejects=3,

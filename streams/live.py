@@ -25,14 +25,16 @@ from streams.metrics import Metrics
 
 
 def live(metrics: Metrics, health: Health, *, time_seconds: float, uptime_seconds: float) -> Live:
-    """The figures of now. `time_seconds`: Unix time; `uptime_seconds`: of the process."""
+    """The figures of now. `time_seconds`: Unix time; `uptime_seconds`: of the HTTP server."""
     reasons = health.reasons
+    stalled_seconds = health.stalled_seconds
     return Live(
         time_seconds=time_seconds,
         uptime_seconds=uptime_seconds,
         version=streams.__version__,
-        ready=not reasons,
+        ready=not reasons and stalled_seconds is None,
         waiting_for=reasons,
+        stalled_seconds=stalled_seconds,
         totals=_totals(metrics),
         event_to_recommendation=_histogram(metrics.event_to_recommendation_seconds),
         queue_users=int(_value(metrics.queue_size)),

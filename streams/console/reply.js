@@ -9,6 +9,7 @@ export function readLive(live) {
     version: live.version,
     ready: live.ready,
     waitingFor: live.waiting_for,
+    stalledSeconds: live.stalled_seconds,
     clicks: totals.clicks,
     rejects: totals.rejects,
     duplicates: totals.duplicates,

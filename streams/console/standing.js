@@ -129,13 +129,16 @@ function named({ name: model, version, engine }) {
   return `${model} ${version} on ${engine.replace(/ExecutionProvider$/, "").toUpperCase()}`;
 }
 
+function whyNot({ stalledSeconds, waitingFor }) {
+  if (stalledSeconds !== null) return `has stood still for ${span(stalledSeconds)}`;
+  const waits = Object.entries(waitingFor).map(([part, why]) => `${part} (${why})`);
+  return `waits for ${waits.join(", ") || "its parts"}`;
+}
+
 function factsOf(reading) {
-  const { ready, waitingFor, model, state, rejects } = reading;
-  const waits = Object.entries(waitingFor)
-    .map(([part, why]) => `${part} (${why})`)
-    .join(", ");
+  const { ready, model, state, rejects } = reading;
   return [
-    ["Ready", ready ? "yes" : `no, waits for ${waits || "its parts"}`, ready ? "good" : "bad"],
+    ["Ready", ready ? "yes" : `no, ${whyNot(reading)}`, ready ? "good" : "bad"],
     [
       "Model",
       model === null ? "none: lists come from the graph" : named(model),

@@ -1,7 +1,7 @@
 """Live figures: totals, latencies, lag and sizes, from metrics alone."""
 
 from streams.api import LiveModel, PartitionLag
-from streams.health import Health
+from streams.health import STALL_SECONDS, Health
 from streams.live import live
 from streams.metrics import Metrics
 
@@ -107,3 +107,15 @@ def test_what_a_worker_waits_for_is_told():
     answer = figures(Metrics(), health)
     assert not answer.ready
     assert answer.waiting_for == {"model": "starting"}
+
+
+def test_a_worker_whose_event_loop_stands_still_is_not_ready():
+    now = [0.0]
+    health = Health(clock=lambda: now[0])
+    health.beat()
+    assert figures(Metrics(), health).stalled_seconds is None
+    now[0] = STALL_SECONDS + 15.0
+    answer = figures(Metrics(), health)
+    assert not answer.ready
+    assert answer.waiting_for == {}
+    assert answer.stalled_seconds == STALL_SECONDS + 15.0
