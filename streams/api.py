@@ -215,7 +215,7 @@ class TrendingItem(msgspec.Struct, frozen=True):
 class Trending(msgspec.Struct, frozen=True):
     """Items that exceed their usual rate most, the furthest first."""
 
-    at: Instant
+    at: Annotated[Instant, Meta(description="Of the popularity that a list would be made from.")]
     long_half_life_seconds: float
     short_half_life_seconds: float
     items: list[TrendingItem]

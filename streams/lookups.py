@@ -150,10 +150,10 @@ class Lookups:
     def _trending(self, limit: int) -> Trending:
         worker = self._worker
         replica, catalogue = worker.replica, worker.catalogue
-        now_ms = worker.batcher.now_ms()
         config = worker.settings.graph_config()
+        snapshot = replica.popularity_to_look_at(worker.batcher.now_ms())
         items = []
-        for number, trend in zip(*replica.top_trending(limit, now_ms), strict=True):
+        for number in snapshot.top_trending(limit):
             item_id = replica.item_id(int(number))
             items.append(
                 TrendingItem(
@@ -161,12 +161,12 @@ class Lookups:
                     title=catalogue.title(item_id),
                     categories=list(catalogue.categories(item_id)),
                     available=catalogue.available(item_id),
-                    trend=round(float(trend), 4),
-                    popularity=_figures(replica.counts(item_id), now_ms),
+                    trend=round(float(snapshot.trends[number]), 4),
+                    popularity=_figures(replica.counts(item_id), snapshot.at_ms),
                 )
             )
         return Trending(
-            iso_utc(now_ms),
+            iso_utc(snapshot.at_ms),
             config.popularity_half_life_seconds,
             config.trending_half_life_seconds,
             items,

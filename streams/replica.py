@@ -158,14 +158,16 @@ class GraphReplica:
         every hundred items (so a small or fast changing catalogue is exact, and a snapshot costs
         no more than the changes it takes in), or when a minute has passed.
         """
-        age_ms = abs(at_ms - self._snapshot.at_ms)
-        changes = self._changes
-        if age_ms >= _MAX_AGE_MS or (
-            changes and (age_ms >= self._refresh_ms or changes * _CHANGED_SHARE >= len(self._blobs))
-        ):
+        if self._is_old(at_ms):
             self._snapshot = self._popularity.snapshot(at_ms)
             self._changes = 0
         return self._snapshot
+
+    def popularity_to_look_at(self, at_ms: int) -> PopularitySnapshot:
+        """What a list would be made from at `at_ms`. Where that would be made anew, one for this
+        reader that is not kept: whoever only looks changes no list.
+        """
+        return self._popularity.snapshot(at_ms) if self._is_old(at_ms) else self._snapshot
 
     def top_popular(self, n: int, at_ms: int) -> tuple[Integers, Floats]:
         """The `n` most popular items: numbers and shares, best first."""
@@ -178,6 +180,15 @@ class GraphReplica:
         snapshot = self.popularity(at_ms)
         items = snapshot.top_trending(n)
         return items, snapshot.trends[items]
+
+    def _is_old(self, at_ms: int) -> bool:
+        """Whether the snapshot misses too much, see `popularity`."""
+        age_ms = abs(at_ms - self._snapshot.at_ms)
+        changes = self._changes
+        return age_ms >= _MAX_AGE_MS or (
+            changes > 0
+            and (age_ms >= self._refresh_ms or changes * _CHANGED_SHARE >= len(self._blobs))
+        )
 
     def _unpack(self, item_id: str, edges: dict[str, PackedEdges]) -> Neighbours | None:
         destinations: list[Integers] = []

@@ -36,6 +36,19 @@ def test_items_trend_by_how_far_they_exceed_their_usual_rate(lookups: Lookups) -
     assert len(lookups.trending_json(1).items) == 1
 
 
+def test_trends_are_what_a_list_would_be_made_from_and_looking_changes_none() -> None:
+    world = make_world()
+    world.replica.popularity(NOW_MS - 30_000)
+    with running_lookups(worker_of(world)) as lookups:
+        unchanged = lookups.trending_json(10)
+        world.click("other", "lamp", at_ms=NOW_MS)
+        changed = lookups.trending_json(10)
+    assert (unchanged.at, changed.at) == (iso_utc(NOW_MS - 30_000), iso_utc(NOW_MS))
+    assert changed.items[0].trend > unchanged.items[0].trend
+    # The list after that is made as if nobody had looked.
+    assert world.replica.popularity(NOW_MS - 29_999).at_ms == NOW_MS - 29_999
+
+
 def test_a_user_s_evolution_has_sessions_drift_and_interest(lookups: Lookups) -> None:
     answer = lookups.evolution_json("u", 1800)
     assert answer is not None

@@ -179,6 +179,18 @@ def test_trends_fade_with_time_without_any_event():
     assert later[0] < now[0] / 3
 
 
+def test_whoever_looks_at_popularity_changes_nothing_of_what_lists_are_made_from():
+    replica = GraphReplica(GraphConfig(), refresh_ms=1_000)
+    for number in range(500):
+        popular(replica, f"i{number}", NOW_MS)
+    of_lists = replica.popularity(NOW_MS)
+    popular(replica, "new", NOW_MS)
+    assert replica.popularity_to_look_at(NOW_MS + 999) is of_lists
+    own = replica.popularity_to_look_at(NOW_MS + 1_000)
+    assert (own.at_ms, len(own)) == (NOW_MS + 1_000, 501)
+    assert replica.popularity(NOW_MS + 999) is of_lists
+
+
 def test_a_snapshot_follows_changes_after_the_refresh_time_or_when_many_changed():
     replica = GraphReplica(GraphConfig(), refresh_ms=1_000)
     for number in range(500):
