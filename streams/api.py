@@ -204,7 +204,7 @@ class TrendingItem(msgspec.Struct, frozen=True):
     trend: Annotated[
         float,
         Meta(
-            ge=0.0,
+            gt=1.0,
             description="Rate of the short half-life against the long one's, smoothed by one"
             " event: 1 = as ever, 2 = twice its usual.",
         ),
@@ -213,7 +213,7 @@ class TrendingItem(msgspec.Struct, frozen=True):
 
 
 class Trending(msgspec.Struct, frozen=True):
-    """Items that exceed their usual rate most, the furthest first."""
+    """Items that exceed their usual rate, the furthest first; none where nothing does."""
 
     at: Annotated[Instant, Meta(description="Of the popularity that a list would be made from.")]
     long_half_life_seconds: float

@@ -154,6 +154,9 @@ class Lookups:
         snapshot = replica.popularity_to_look_at(worker.batcher.now_ms())
         items = []
         for number in snapshot.top_trending(limit):
+            trend = round(float(snapshot.trends[number]), 4)
+            if trend <= 1.0:
+                break
             item_id = replica.item_id(int(number))
             items.append(
                 TrendingItem(
@@ -161,7 +164,7 @@ class Lookups:
                     title=catalogue.title(item_id),
                     categories=list(catalogue.categories(item_id)),
                     available=catalogue.available(item_id),
-                    trend=round(float(snapshot.trends[number]), 4),
+                    trend=trend,
                     popularity=_figures(replica.counts(item_id), snapshot.at_ms),
                 )
             )

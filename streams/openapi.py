@@ -89,9 +89,9 @@ def _paths() -> Document:
         ),
         "/trending": _get(
             "trending",
-            "Items that exceed their usual rate most",
+            "Items that exceed their usual rate",
             _TOKEN,
-            _guarded("The furthest first; empty while nothing was clicked.", examples.TRENDING),
+            _guarded("The furthest first; empty while nothing exceeds it.", examples.TRENDING),
             _query(TRENDING_LIMIT),
         ),
         "/recommendations/{user}": _get(

@@ -75,7 +75,7 @@ def ego(user: str, png: Path | None, worker_url: str, as_json: bool) -> None:
 @worker_option
 @json_option
 def trending(limit: int, worker_url: str, as_json: bool) -> None:
-    """Items that exceed their usual rate most, the furthest first."""
+    """Items that exceed their usual rate, the furthest first."""
     found = _look_up(worker_url, f"/trending?limit={limit}")
     if as_json:
         emit(found, as_json=True)

@@ -17,9 +17,9 @@ const COLUMNS = [
 
 /** What is shown of the list of trends, as the worker tells it. */
 export function trendingView(trending) {
-  const items = trending.items.filter((item) => item.trend > 1);
+  const { items } = trending;
   if (!items.length) return note("Nothing trends: no item is clicked more than usual.");
-  const strongest = Math.max(...items.map((item) => item.trend), 1e-9);
+  const strongest = Math.max(...items.map((item) => item.trend));
   const rows = items.map((item) => [
     itemLink(item.item_id, item.title),
     `× ${weight(item.trend)}`,

@@ -52,12 +52,12 @@ def make_world() -> World:
     world.clicks("u", "lamp", "desk", "lamp", at_ms=NOW_MS - MINUTE_MS)
     world.click("u", "desk", "dislike", NOW_MS)
     world.crowd("tent", "desk", users=3, at_ms=NOW_MS - 5 * DAY_MS)
-    world.clicks("ü/1", "a/ä b", at_ms=NOW_MS)
+    world.clicks("ü/1", "a/ä b", "a/ä b", at_ms=NOW_MS)
     world.click("tourist", "lamp", "check_in", NOW_MS, place_cell=(1 << 30) + 12_345)
     return world
 
 
-def worker_of(world: World) -> Any:
+def worker_of(world: World, now_ms: int = NOW_MS) -> Any:
     """What look-ups read of a worker."""
     metrics = Metrics()
     metrics.events_total.labels("click").inc(12)
@@ -81,7 +81,7 @@ def worker_of(world: World) -> Any:
         health=health,
         replica=world.replica,
         catalogue=world.catalogue,
-        batcher=_Batcher(),
+        batcher=_Batcher(now_ms),
         owned={0: SimpleNamespace(windows=world.windows, lists=lists, recent_lists=recent_lists)},
         partitions=2,
         model=SimpleNamespace(refusal=None),
@@ -118,12 +118,14 @@ class _Batcher:
 
     scorer = SimpleNamespace(name="bert", version="3f9a", provider="CPUExecutionProvider")
 
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
     def __len__(self) -> int:
         return 0
 
-    @staticmethod
-    def now_ms() -> int:
-        return NOW_MS
+    def now_ms(self) -> int:
+        return self._now_ms
 
 
 @contextmanager

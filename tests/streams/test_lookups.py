@@ -25,15 +25,23 @@ def lookups() -> Iterator[Lookups]:
 
 def test_items_trend_by_how_far_they_exceed_their_usual_rate(lookups: Lookups) -> None:
     answer = lookups.trending_json(10)
-    assert [item.item_id for item in answer.items][:1] == ["lamp"]
+    lamp = answer.items[0]
+    assert (lamp.item_id, lamp.title, lamp.categories) == ("lamp", "Desk lamp", ["home", "light"])
     trends = [item.trend for item in answer.items]
     assert trends == sorted(trends, reverse=True)
-    (tent,) = [item for item in answer.items if item.item_id == "tent"]
-    assert tent.title == "Tent"
-    assert tent.categories == ["outdoor"]
-    assert tent.popularity.events == 5
-    assert tent.popularity.trending < tent.popularity.decayed < 5
-    assert len(lookups.trending_json(1).items) == 1
+    assert lamp.popularity.events == 3
+    assert lamp.popularity.trending < lamp.popularity.decayed
+    assert len(trends) == 2
+    assert lookups.trending_json(1).items == [lamp]
+
+
+def test_what_is_clicked_less_than_usual_does_not_trend(lookups: Lookups) -> None:
+    trends = {item.item_id: item.trend for item in lookups.trending_json(100).items}
+    assert "tent" not in trends
+    assert all(trend > 1.0 for trend in trends.values())
+    quiet = make_world()
+    with running_lookups(worker_of(quiet, now_ms=NOW_MS + 30 * DAY_MS)) as later:
+        assert later.trending_json(10).items == []
 
 
 def test_trends_are_what_a_list_would_be_made_from_and_looking_changes_none() -> None:
