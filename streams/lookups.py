@@ -1,7 +1,7 @@
 """Look-ups: what the HTTP server may read of a running worker.
 
-The server's threads must not touch the event loop's state, so every look-up runs on the loop and
-the thread waits for its result.
+The server's threads must not touch the event loop's state, so every look-up reads on the loop and
+the thread waits for its result. What takes long is done by the thread, from a copy.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from streams.api import (
     Trending,
     TrendingItem,
 )
+from streams.codec import CodecError
 from streams.evolution import MOST_CATEGORIES, evolution, timeline
 from streams.evolution_answer import evolution_answer
 from streams.graph import ItemState, decode_item_state
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _WAIT_SECONDS = 8.0
-_EGO_NEIGHBOURS = 10
 _CHANCE_SEED = 7
 
 
@@ -53,8 +53,35 @@ class Lookups:
         return self._on_loop(lambda: self._item(item_id))
 
     def ego_json(self, user_id: str) -> Mapping[str, Any] | None:
-        """A user's window and the graph around it, as node-link data."""
-        return self._on_loop(lambda: self._ego(user_id))
+        """A user's window and the graph around it, as node-link data; made off the loop."""
+        worker = self._worker
+        user_id = worker.settings.known_as(user_id)
+        copied = self._on_loop(lambda: self._copied_ego(user_id))
+        if copied is None:
+            return None
+        seen, blobs = copied
+        graph = ego_snapshot(
+            user_id,
+            seen,
+            lambda item_id: _readable(blobs[item_id]),
+            worker.batcher.now_ms(),
+            worker.settings.graph_config(),
+        )
+        items = [node for node, of in graph.nodes(data=True) if of["kind"] == "item"]
+        title = worker.catalogue.title
+        titles = self._on_loop(lambda: {item_id: title(item_id) for item_id in items})
+        nx.set_node_attributes(graph, titles, "title")
+        return {
+            "user_id": user_id,
+            "window": [
+                {"item_id": item, "title": titles[item], "event_type": kind,
+                 "timestamp": iso_utc(time_ms)}
+                for item, kind, time_ms in zip(
+                    seen.items, seen.event_types, seen.times_ms, strict=True
+                )
+            ],
+            "graph": nx.node_link_data(graph, edges="edges"),
+        }  # fmt: skip
 
     def recommendations_json(self, user_id: str) -> LastPublished | None:
         """What was last published for a user."""
@@ -111,12 +138,9 @@ class Lookups:
         self._loop.call_soon_threadsafe(run)
         return future.result(_WAIT_SECONDS)
 
-    def _item_state(self, item_id: str) -> ItemState | None:
-        return self._worker.replica.state(item_id)
-
     def _item(self, item_id: str) -> Mapping[str, Any] | None:
         worker = self._worker
-        state = self._item_state(item_id)
+        state = worker.replica.state(item_id)
         known = worker.catalogue.get(item_id)
         if state is None and known is None:
             return None
@@ -198,29 +222,14 @@ class Lookups:
                 return window
         return None
 
-    def _ego(self, user_id: str) -> Mapping[str, Any] | None:
+    def _copied_ego(self, user_id: str) -> tuple[HistoryView, dict[str, bytes | None]] | None:
+        """A user's positive events, and the packed states of their items."""
         worker = self._worker
-        user_id = worker.settings.known_as(user_id)
         window = self._window(user_id)
         if window is None:
             return None
-        config = worker.settings.graph_config()
-        graph = ego_snapshot(user_id, window, self._item_state, worker.batcher.now_ms(), config)
-        for node, attributes in graph.nodes(data=True):
-            if attributes["kind"] == "item":
-                attributes["title"] = worker.catalogue.title(node)
         seen = history(window, worker.settings.window_config())
-        return {
-            "user_id": user_id,
-            "window": [
-                {"item_id": item, "title": worker.catalogue.title(item), "event_type": kind,
-                 "timestamp": iso_utc(time_ms)}
-                for item, kind, time_ms in zip(
-                    seen.items, seen.event_types, seen.times_ms, strict=True
-                )
-            ],
-            "graph": nx.node_link_data(graph, edges="edges"),
-        }  # fmt: skip
+        return seen, {item_id: worker.replica.blob(item_id) for item_id in seen.items}
 
     def _last_list(self, user_id: str) -> LastPublished | None:
         worker = self._worker
@@ -253,6 +262,15 @@ class Lookups:
             "queue": len(worker.batcher),
             "next_click": worker.quality.as_dict(),
         }
+
+
+def _readable(blob: bytes | None) -> ItemState | None:
+    if blob is None:
+        return None
+    try:
+        return decode_item_state(blob)
+    except CodecError:
+        return None
 
 
 def _figures(popularity: Popularity | None, now_ms: int) -> PopularityFigures:

@@ -113,6 +113,10 @@ class GraphReplica:
         """All items and their packed states, as of now; nothing is copied but references."""
         return list(self._blobs.items())
 
+    def blob(self, item_id: str) -> bytes | None:
+        """An item's packed state; None if there is none."""
+        return self._blobs.get(item_id)
+
     def state(self, item_id: str) -> ItemState | None:
         """An item's state, unpacked anew; None if there is none or it cannot be read."""
         blob = self._blobs.get(item_id)

@@ -13,7 +13,7 @@ import networkx as nx
 
 from streams.graph import GraphConfig, ItemState, edge_value
 from streams.popularity import popularity_at
-from streams.window import Window, WindowConfig, history
+from streams.window import HistoryView
 
 if TYPE_CHECKING:
     Graph = nx.MultiDiGraph[str]
@@ -45,13 +45,14 @@ def graph_snapshot(
 
 def ego_snapshot(
     user_id: str,
-    window: Window,
+    view: HistoryView,
     lookup: Callable[[str], ItemState | None],
     at_ms: int,
     config: GraphConfig,
     neighbours: int = 10,
 ) -> "Graph":
-    """A user, the items of their window, and where the graph leads from those.
+    """A user, the items of their window's positive events (`view`), and where the graph leads from
+    those.
 
     The user's node is "user:" and the id, with `kind` "user". An edge from it to an item sums the
     window's events of one type: `weight` decayed by the type's half-life, `count`, `last_ms`.
@@ -61,7 +62,6 @@ def ego_snapshot(
     user = f"user:{user_id}"
     graph.add_node(user, kind="user")
     types = config.event_types
-    view = history(window, WindowConfig(event_types=types))
     for item_id, event_type, time_ms in zip(
         view.items, view.event_types, view.times_ms, strict=True
     ):

@@ -112,6 +112,31 @@ def test_the_items_around_a_user_have_titles(lookups: Lookups) -> None:
     assert titles["user:u"] is msgspec.UNSET
 
 
+def test_the_graph_around_a_user_is_made_by_the_thread_that_asks(
+    lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_by = []
+    make = streams.lookups.ego_snapshot
+
+    def noted(*arguments: Any) -> Any:
+        made_by.append(threading.current_thread())
+        return make(*arguments)
+
+    monkeypatch.setattr(streams.lookups, "ego_snapshot", noted)
+    assert lookups.ego_json("u") is not None
+    assert lookups.ego_json("nobody") is None
+    assert made_by == [threading.current_thread()]
+
+
+def test_an_item_whose_state_cannot_be_read_leads_nowhere() -> None:
+    worker = worker_of(make_world())
+    worker.replica._blobs["tent"] = worker.replica.blob("tent")[:-1]
+    with running_lookups(worker) as lookups:
+        ego = msgspec.convert(lookups.ego_json("u"), api.Ego)
+    assert "tent" in {event.item_id for event in ego.window}
+    assert "tent" not in {edge.source for edge in ego.graph.edges}
+
+
 def test_a_list_has_the_scores_and_reasons_that_were_published(lookups: Lookups) -> None:
     answer = lookups.recommendations_json("u")
     assert answer is not None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streams.event_types import EventType, EventTypes
 from streams.popularity import popularity_at
 from streams.snapshot import ego_snapshot, graph_snapshot, graphml
+from streams.window import history
 from tests.streams.list_world import NOW_MS, World
 
 DAY_MS = 86_400_000
@@ -80,13 +81,17 @@ def test_edges_of_types_that_no_longer_express_interest_are_left_out():
     assert graph_snapshot(world.states.items(), NOW_MS, config).number_of_edges() == 0
 
 
+def seen(world, user):
+    return history(world.windows[user], world.window)
+
+
 def test_an_ego_graph_sums_a_users_events_by_item_and_type_and_decays_them():
     world = World()
     half_life_ms = int(world.graph.event_types.half_life_ms("click"))
     world.click("u", "a", at_ms=NOW_MS - half_life_ms)
     world.click("u", "a", at_ms=NOW_MS)
     world.click("u", "a", "like", at_ms=NOW_MS)
-    graph = ego_snapshot("u", world.windows["u"], world.states.get, NOW_MS, world.graph)
+    graph = ego_snapshot("u", seen(world, "u"), world.states.get, NOW_MS, world.graph)
     clicks = graph.edges["user:u", "a", "click"]
     assert clicks == {"weight": pytest.approx(1.5), "count": 2, "last_ms": NOW_MS}
     assert graph.edges["user:u", "a", "like"]["weight"] == pytest.approx(2.0)
@@ -100,9 +105,7 @@ def test_an_ego_graph_shows_where_the_users_items_lead_and_nothing_else():
     world.crowd("a", "d")
     world.crowd("x", "y")
     world.clicks("u", "a", "new")
-    graph = ego_snapshot(
-        "u", world.windows["u"], world.states.get, NOW_MS, world.graph, neighbours=2
-    )
+    graph = ego_snapshot("u", seen(world, "u"), world.states.get, NOW_MS, world.graph, neighbours=2)
     assert set(graph) == {"user:u", "a", "new", "b", "c"}
     assert set(graph.successors("a")) == {"b", "c"}
     whole = graph_snapshot(world.states.items(), NOW_MS, world.graph)
@@ -112,7 +115,7 @@ def test_an_ego_graph_shows_where_the_users_items_lead_and_nothing_else():
 def test_a_user_with_the_id_of_an_item_is_another_node():
     world = World()
     world.clicks("a", "a", "b")
-    graph = ego_snapshot("a", world.windows["a"], world.states.get, NOW_MS, world.graph)
+    graph = ego_snapshot("a", seen(world, "a"), world.states.get, NOW_MS, world.graph)
     assert set(graph) == {"user:a", "a", "b"}
 
 
