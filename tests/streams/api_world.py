@@ -145,13 +145,19 @@ def running_lookups(worker: Any) -> Iterator[Lookups]:
 @contextmanager
 def running_server(worker: Any) -> Iterator[Server]:
     """The HTTP server of such a worker."""
-    with running_lookups(worker) as reader:
-        server = Server(
-            "127.0.0.1", 0,
-            metrics=worker.metrics, health=worker.health, reader=reader, lookup_token=TOKEN,
-        )  # fmt: skip
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with running_lookups(worker) as reader, serving(worker, reader) as server:
+        yield server
+
+
+@contextmanager
+def serving(worker: Any, reader: Lookups) -> Iterator[Server]:
+    """An HTTP server over look-ups that run."""
+    server = Server(
+        "127.0.0.1", 0,
+        metrics=worker.metrics, health=worker.health, reader=reader, lookup_token=TOKEN,
+    )  # fmt: skip
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

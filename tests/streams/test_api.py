@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.openapi import document
 from streams.serving import Server
 from tests.streams.api_world import ITEMS, TOKEN, USERS, make_world, running_server, worker_of
-
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is of the dev extra")
 
 PATHS = document()["paths"]
 NAMES = {"user": USERS, "item": ITEMS}

@@ -15,6 +15,8 @@ from streams.evolution import (
     MAX_EVENTS,
     MAX_STEPS,
     MOST_CATEGORIES,
+    TOP_OF_INTEREST,
+    TOP_OF_SESSION,
     drift,
     evolution,
     jensen_shannon,
@@ -197,6 +199,19 @@ def test_without_categories_drift_and_interest_are_over_items():
 def test_of_many_sessions_the_newest_steps_are_compared():
     found = evolved(view(*(("tent", hours * 60) for hours in range(MAX_STEPS + 4))))
     assert found.drift == [None] * 3 + [(0.0, 0.0, 1.0)] * MAX_STEPS
+
+
+def test_of_many_labels_those_with_most_are_told():
+    items = [f"i{number:02}" for number in range(TOP_OF_INTEREST + 1)]
+    rows = [(item, 0.1 * place) for place, item in enumerate(items)] + [("i03", 3), ("i03", 3)]
+    found = evolved(view(*rows), {item: (item.upper(),) for item in items})
+    assert [row.label for row in found.interest] == ["I03"] + [
+        item.upper() for item in items[:TOP_OF_INTEREST] if item != "i03"
+    ]
+    (session,) = found.sessions
+    assert session.items == [("i03", 3), *((item, 1) for item in ("i00", "i01", "i02", "i04"))]
+    assert [label for label, _ in session.categories] == ["I03", "I00", "I01", "I02", "I04"]
+    assert len(session.categories) == TOP_OF_SESSION
 
 
 def test_an_empty_history_has_neither_sessions_nor_interest():

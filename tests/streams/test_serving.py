@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from streams import serving
+from streams import serving as module
 from streams.health import STALL_SECONDS, Health
 from streams.metrics import Metrics
 from streams.serving import Answer, Answers, Server, ServingError
+from tests.streams.api_world import make_world, running_lookups, serving, worker_of
 
 
 class FakeReader:
@@ -227,18 +228,33 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("/metrics", b"freshrec_events_total"), ("/live", b'"clicks":0')]
+    ("path", "words"),
+    [("/metrics", b"freshrec_events_total"), ("/live", b'"clicks":12'), ("/livez", b"true")],
 )
-async def test_figures_are_answered_while_the_event_loop_is_busy(
-    server: tuple[Server, FakeReader], path: str, words: bytes
-) -> None:
-    running, _ = server
-    with ThreadPoolExecutor(1) as scraper:
-        scrape = scraper.submit(_request, running, path)
-        # Not awaited: the loop stands still until the answer is here.
-        status, body = scrape.result(timeout=10)
-    assert status == 200
-    assert words in body
+def test_figures_are_answered_while_the_event_loop_stands_still(path: str, words: bytes) -> None:
+    worker = worker_of(make_world())
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        stands.set()
+        go_on.wait(30)
+
+    with (
+        running_lookups(worker) as lookups,
+        serving(worker, lookups) as running,
+        ThreadPoolExecutor(1) as asker,
+    ):
+        try:
+            lookups._loop.call_soon_threadsafe(stand_still)
+            assert stands.wait(10)
+            # What needs the loop waits for it: it is the loop that stands still.
+            look_up = asker.submit(_request, running, "/graph/item/lamp")
+            status, body = _request(running, path)
+            assert (status, words in body) == (200, True)
+            assert not look_up.done()
+        finally:
+            go_on.set()
+        assert look_up.result(10)[0] == 200
 
 
 def test_a_look_up_that_fails_is_an_answer_and_not_the_end(
@@ -273,7 +289,7 @@ def test_a_client_that_says_nothing_is_let_go(
     server: tuple[Server, FakeReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, _ = server
-    monkeypatch.setattr(serving.Handler, "timeout", 0.1)
+    monkeypatch.setattr(module.Handler, "timeout", 0.1)
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as silent:
         assert silent.recv(1) == b""
 
