@@ -147,7 +147,7 @@ class Answers:
             "/status": _Endpoint(lambda: _json(reader.status()), open_here=True),
             "/live": _Endpoint(self._live, open_here=True),
             "/trending": _Endpoint(
-                lambda limit: _json(reader.trending_json(limit)), (TRENDING_LIMIT,)
+                lambda limit: _json(reader.trending_json(limit=limit)), (TRENDING_LIMIT,)
             ),
             "/graph/export": _Endpoint(
                 lambda format: _graphml(reader.graphml()),  # noqa: A006, ARG005 (the parameter's)

@@ -32,12 +32,18 @@ class _Reader:
         return b""
 
 
-def _status(path: str, client: str, token: str | None = None, query: str = "") -> int:
+def _status(
+    path: str,
+    client: str,
+    token: str | None = None,
+    query: str = "",
+    reader: _Reader | None = None,
+) -> int:
     headers = Message()
     headers["Host"] = "localhost"
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    answers = Answers(Metrics(), Health(), _Reader(), "t0ken")
+    answers = Answers(Metrics(), Health(), reader or _Reader(), "t0ken")
     target = path.replace("{user}", "u").replace("{item}", "i") + query
     return answers.answer(target, headers, client).status
 
@@ -58,16 +64,38 @@ def test_who_may_ask_is_as_described(path: str) -> None:
     assert _status(path, "192.0.2.7", "t0ken") == 200
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_parameters_are_those_that_are_described(path: str) -> None:
-    parameters = [
-        p for p in PATHS[path]["get"].get("parameters", []) if p["in"] == "query"
-    ]  # fmt: skip
-    for parameter in parameters:
-        query = f"?{parameter['name']}={parameter['schema']['default']}"
-        assert _status(path, "192.0.2.7", "t0ken", query) == 200
-    if "400" in PATHS[path]["get"]["responses"]:
-        assert _status(path, "192.0.2.7", "t0ken", "?other=1") == 400
+def _described(path: str) -> dict[str, Any]:
+    """The parameters of the query and their defaults."""
+    parameters = PATHS[path]["get"].get("parameters", [])
+    return {p["name"]: p["schema"]["default"] for p in parameters if p["in"] == "query"}
+
+
+EVERYWHERE = {name: default for path in PATHS for name, default in _described(path).items()}
+GUARDED = [path for path in PATHS if PATHS[path]["get"]["security"]]
+
+
+@pytest.mark.parametrize("path", GUARDED)
+def test_parameters_are_those_that_are_described_and_no_others(path: str) -> None:
+    described = _described(path)
+    assert set(EVERYWHERE) == {"limit", "gap_seconds", "format"}
+    for name, default in {**EVERYWHERE, "other": 1}.items():
+        status = _status(path, "192.0.2.7", "t0ken", f"?{name}={default}")
+        assert status == (200 if name in described else 400), name
+    assert "400" in PATHS[path]["get"]["responses"]
+
+
+@pytest.mark.parametrize("path", [path for path in GUARDED if path != "/graph/export"])
+def test_defaults_are_those_that_are_described(path: str) -> None:
+    reader = _Reader()
+    assert _status(path, "192.0.2.7", "t0ken", reader=reader) == 200
+    assert reader.given == _described(path)
+
+
+@pytest.mark.parametrize("path", sorted(set(PATHS) - set(GUARDED)))
+def test_what_is_open_to_all_overlooks_a_query(path: str) -> None:
+    assert _status(path, "192.0.2.7", query="?other=1") == 200
+    assert "400" not in PATHS[path]["get"]["responses"]
+    assert _described(path) == {}
 
 
 def test_the_examples_are_what_the_schemas_say() -> None:
