@@ -38,7 +38,7 @@ def live(metrics: Metrics, health: Health, *, time_seconds: float, uptime_second
         totals=_totals(metrics),
         event_to_recommendation=_histogram(metrics.event_to_recommendation_seconds),
         queue_users=int(_value(metrics.queue_size)),
-        oldest_pending_seconds=max(0.0, _value(metrics.oldest_pending_event_seconds)),
+        oldest_pending_seconds=_value(metrics.oldest_pending_event_seconds),
         partitions=_lag(metrics.consumer_lag_records),
         state=StateSizes(
             users=int(_value(metrics.window_users)),
@@ -78,8 +78,7 @@ def _histogram(histogram: Histogram) -> LatencyHistogram:
             counts.append(int(sample.value))
         elif sample.name.endswith("_sum"):
             total = sample.value
-    # A click from a clock that is ahead counts as negative.
-    return LatencyHistogram(edges[:-1], counts, max(0.0, total))
+    return LatencyHistogram(edges[:-1], counts, total)
 
 
 def _lag(gauge: Gauge) -> list[PartitionLag]:

@@ -128,8 +128,8 @@ class Metrics:
         served_by: str,
         variant: str | None = None,
         *,
-        graph_hit: bool = False,
-        popularity_hit: bool = False,
+        graph_hit: bool,
+        popularity_hit: bool,
     ) -> None:
         """Count a list that the user's next click judged; `rank` counts from 1, 0 is a miss.
 
@@ -143,7 +143,7 @@ class Metrics:
         for k in HIT_RANKS:
             if 0 < rank <= k:
                 self.next_click_hits_total.labels(str(k), served_by, variant).inc()
-        for yardstick, hit in (("graph", graph_hit), ("popularity", popularity_hit)):
+        for yardstick, hit in zip(YARDSTICKS, (graph_hit, popularity_hit), strict=True):
             if hit:
                 self.next_click_yardstick_hits_total.labels(yardstick).inc()
 

@@ -30,8 +30,8 @@ def test_totals_are_sums_over_labels():
     metrics.rejects_total.labels("bad_id").inc()
     metrics.recommendations_total.labels("graph", "none").inc(2)
     metrics.recommendations_total.labels("graph", "A").inc()
-    metrics.judged(3, "graph", graph_hit=True)
-    metrics.judged(0, "bert+graph", popularity_hit=True)
+    metrics.judged(3, "graph", graph_hit=True, popularity_hit=False)
+    metrics.judged(0, "bert+graph", graph_hit=False, popularity_hit=True)
     totals = figures(metrics).totals
     assert (totals.clicks, totals.rejects, totals.lists["graph"]) == (5, 1, 3)
     assert (totals.next_clicks, totals.hits_at_10) == (2, 1)

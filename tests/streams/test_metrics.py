@@ -115,8 +115,8 @@ def test_instances_do_not_share_state() -> None:
 def test_a_judged_list_counts_in_every_cut_off_that_it_reaches() -> None:
     metrics = Metrics()
     for rank in (1, 4, 0):
-        metrics.judged(rank, ServedBy.BERT_GRAPH)
-    metrics.judged(2, ServedBy.GRAPH)
+        metrics.judged(rank, ServedBy.BERT_GRAPH, graph_hit=False, popularity_hit=False)
+    metrics.judged(2, ServedBy.GRAPH, graph_hit=False, popularity_hit=False)
     samples = _samples(metrics)
 
     def hits(k: str, served_by: str, variant: str) -> float:
