@@ -19,6 +19,11 @@ _TOKEN_OR_HERE: list[Document] = [{"lookupToken": []}, {}]
 _OPEN: list[Document] = []
 _BAD_REQUEST = "A parameter that is unknown, given twice or out of its range."
 
+_GRAPHML: Document = {
+    "description": "GraphML.",
+    "content": {"application/graphml+xml": {"schema": {"type": "string"}}},
+}
+
 
 def document() -> Document:
     """OpenAPI 3.1 of every endpoint that answers in JSON, and of the GraphML export."""
@@ -127,13 +132,7 @@ def _paths() -> Document:
             "export",
             "The whole graph",
             _TOKEN,
-            {
-                **_guarded("", examples.EGO),
-                "200": {
-                    "description": "GraphML.",
-                    "content": {"application/graphml+xml": {"schema": {"type": "string"}}},
-                },
-            },
+            {"200": _GRAPHML, **_refusals()},
             _query(EXPORT_FORMAT),
         ),
     }
@@ -156,15 +155,19 @@ def _get(
 
 def _guarded(words: str, example: msgspec.Struct, *, lookup: bool = False) -> Document:
     """Responses of an endpoint that asks for the token, and checks its parameters."""
-    responses = {
-        "200": _of(words, example),
+    responses = {"200": _of(words, example), **_refusals()}
+    if lookup:
+        responses["404"] = _of("This worker knows nothing of it.", api_examples.UNKNOWN)
+    return dict(sorted(responses.items()))
+
+
+def _refusals() -> Document:
+    """What an endpoint that asks for the token may say instead of its answer."""
+    return {
         "400": _of(_BAD_REQUEST, api_examples.BAD_REQUEST),
         "401": _of("The look-up token is missing or wrong, or none is set.", api_examples.REFUSED),
         "500": _of("The look-up failed; the worker's log says why.", api_examples.FAILED),
     }
-    if lookup:
-        responses["404"] = _of("This worker knows nothing of it.", api_examples.UNKNOWN)
-    return dict(sorted(responses.items()))
 
 
 def _of(words: str, example: msgspec.Struct) -> Document:

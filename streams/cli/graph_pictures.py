@@ -9,7 +9,6 @@ from typing import Any
 
 import networkx as nx
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from streams.api import Ego, EvolutionAnswer, NodeLinkGraph
@@ -31,7 +30,8 @@ def ego_png(ego: Ego) -> bytes:
     title says so.
     """
     graph = _strongest(ego.graph)
-    figure, axes = _figure((9.0, 8.0))
+    figure = _figure(9.0, 8.0)
+    axes = figure.subplots()
     shown: nx.DiGraph[str] = nx.DiGraph()
     for edge in graph.edges:
         shown.add_edge(edge.source, edge.target)
@@ -68,8 +68,7 @@ def ego_png(ego: Ego) -> bytes:
 
 def evolution_png(evolution: EvolutionAnswer) -> bytes:
     """Events and shares of categories by session, drift beside chance, interest now and before."""
-    figure = Figure(figsize=(9.0, 10.0), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(9.0, 10.0)
     events, shares, drift, interest = figure.subplots(4, 1)
     _draw_events(events, evolution)
     _draw_shares(shares, evolution)
@@ -190,10 +189,9 @@ def _strongest(graph: NodeLinkGraph) -> NodeLinkGraph:
     return NodeLinkGraph(graph.directed, graph.multigraph, graph.graph, kept, edges)
 
 
-def _figure(size_inches: tuple[float, float]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=size_inches, dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
+def _figure(width_inches: float, height_inches: float) -> Figure:
+    size = (width_inches, height_inches)
+    return Figure(figsize=size, dpi=_DOTS_PER_INCH, layout="constrained")
 
 
 def _title(figure: Figure, words: str) -> None:
