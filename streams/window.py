@@ -69,7 +69,7 @@ class Outcome(IntEnum):
 
 
 class HistoryView(NamedTuple):
-    """Positive events, oldest first: four columns of one length."""
+    """Events, oldest first: four columns of one length. Positive ones, or all in a timeline."""
 
     items: list[str]
     event_types: list[str]
