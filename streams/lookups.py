@@ -237,9 +237,8 @@ class Lookups:
         for partition in worker.owned.values():
             last = partition.lists.get(user_id)
             if last is not None:
+                # Both are put and deleted together; a recovered list has no message.
                 message = partition.recent_lists.get(user_id)
-                if message is not None and message.recommendation_id != last.recommendation_id:
-                    message = None
                 return last_published(user_id, last, message, worker.catalogue.title)
         return None
 

@@ -72,7 +72,6 @@ def worker_of(world: World, now_ms: int = NOW_MS) -> Any:
     }
     recent_lists = RecentLists()
     recent_lists.put("u", encode_recommendation(a_recommendation("u", "rec-1")))
-    recent_lists.put("tourist", encode_recommendation(a_recommendation("tourist", "rec-8")))
     health = Health()
     health.beat()
     return SimpleNamespace(

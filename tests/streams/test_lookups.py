@@ -151,7 +151,7 @@ def test_a_list_has_the_scores_and_reasons_that_were_published(lookups: Lookups)
     assert [reason.code for reason in desk.reasons] == ["SEQUENCE"]
 
 
-def test_a_message_of_another_list_tells_nothing_of_this_one(lookups: Lookups) -> None:
+def test_a_list_whose_message_is_not_held_has_neither_scores_nor_reasons(lookups: Lookups) -> None:
     answer = lookups.recommendations_json("tourist")
     assert answer is not None
     assert answer.recommendation_id == "rec-9"
