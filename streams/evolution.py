@@ -201,10 +201,10 @@ def jensen_shannon(p: Floats, q: Floats) -> Floats:
 
 def _divergence(p: Floats, q: Floats) -> Floats:
     """In bits, of distributions or of parts of them along the last axis."""
-    middle = (p + q) / 2.0
+    both = p + q  # twice the mean: half of the smallest number would be 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0.0, p * np.log2(p / middle), 0.0)
-        terms += np.where(q > 0.0, q * np.log2(q / middle), 0.0)
+        terms = np.where(p > 0.0, p * (1.0 + np.log2(p / both)), 0.0)
+        terms += np.where(q > 0.0, q * (1.0 + np.log2(q / both)), 0.0)
     divergence: Floats = terms.sum(axis=-1) / 2.0
     return divergence
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams import evolution as evolution_module
@@ -75,6 +75,7 @@ def test_sessions_cover_all_events_and_only_long_pauses_part_them(times, gap_ms)
 
 
 @given(distributions, distributions, distributions)
+@example(np.array([1.0, 0.0]), np.array([0.75, 0.25]), np.array([1.0, 5e-324]))
 def test_the_distance_is_a_metric_between_0_and_1(p, q, r):
     assert 0.0 <= jensen_shannon(p, q) <= 1.0
     assert jensen_shannon(p, p) == pytest.approx(0.0, abs=1e-7)
