@@ -31,8 +31,8 @@ _IDLE_SECONDS = 0.05
 _FETCH_SECONDS = 0.25
 """Longest wait for records: how old the news of an idle partition's end may be."""
 _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
-_UNTAKEN_BATCHES = 8
-"""Batches that may wait for the agents; the fetch waits above that."""
+_MOST_WAITING_RECORDS = 160_000
+"""Records that may wait for the agents; the fetch waits above that."""
 
 
 class RecordBatch(ConsumerMessage):
@@ -82,7 +82,9 @@ class BatchConsumer(driver.Consumer):
         self.tracker = OffsetTracker()
         self._untaken: dict[TP, RecordBatch] = {}
         self._waiting: set[int] = set()
-        """Batches in the agents' queues, by identity."""
+        """Batches that no agent has taken, by identity."""
+        self._waiting_records = 0
+        """Of all of them."""
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
 
@@ -148,6 +150,7 @@ class BatchConsumer(driver.Consumer):
             self.tracker.drop(ensure_TP(tp))
         self._untaken.clear()
         self._waiting.clear()
+        self._waiting_records = 0
         self._room.set()
         await self.lifecycle.revoked(revoked)
 
@@ -230,9 +233,11 @@ class BatchConsumer(driver.Consumer):
             untaken is not None
             and not untaken.taken
             and len(untaken.records) + len(records) <= self.app.conf.broker_max_poll_records
+            and self._has_room()
         ):
             untaken.records.extend(records)
             untaken.delivery.last_offset = last.offset
+            self._waiting_records += len(records)
             self._read_offset[tp] = last.offset + 1
             return
         message = RecordBatch(
@@ -258,7 +263,7 @@ class BatchConsumer(driver.Consumer):
         await self.app.flow_control.acquire()
         # Wait here and not in the queue: a rebalance clears the queues and cancels whoever waits
         # to put something into a full one, which would end the fetcher.
-        while len(self._waiting) >= _UNTAKEN_BATCHES:
+        while not self._has_room():
             self._room.clear()
             await self._room.wait()
         if not self._deliverable(assignment):
@@ -268,12 +273,18 @@ class BatchConsumer(driver.Consumer):
         self._read_offset[tp] = last.offset + 1
         self._untaken[tp] = message
         self._waiting.add(id(message))
+        self._waiting_records += len(records)
         for channel in channels:
             channel.queue.put_nowait(self.app.create_event(None, records, None, message))
 
+    def _has_room(self) -> bool:
+        return self._waiting_records < _MOST_WAITING_RECORDS
+
     def _on_take(self, message: RecordBatch) -> None:
-        self._waiting.discard(id(message))
-        self._room.set()
+        if id(message) in self._waiting:  # one of an assignment that has ended is not
+            self._waiting.remove(id(message))
+            self._waiting_records -= len(message.records)
+            self._room.set()
 
 
 class BatchTransport(driver.Transport):

@@ -43,6 +43,7 @@ from streams.publisher import Publisher
 from streams.quality import NextClick
 from streams.recommender import Recommender
 from streams.replica import GraphReplica
+from streams.rounds import Rounds
 from streams.serving import Server
 from streams.settings import Settings
 from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
@@ -53,6 +54,7 @@ from streams.transport import Lifecycle
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
+_GRAPH_ROUND_SECONDS = 0.05
 _CHAIN = CHAIN_KEY.encode()
 
 
@@ -73,6 +75,7 @@ class Worker(Lifecycle):
         self.catalogue = Catalogue(self.replica.ids)
         self.lease = Lease(settings.session_timeout_seconds)
         self.publisher = Publisher(settings, self.lease)
+        self._graph_rounds = Rounds(_GRAPH_ROUND_SECONDS)
         self.cold_items = ColdItems(self.replica.ids, self.catalogue)
         self.placement = ItemPlacement(self.cold_items)
         self.recommender = Recommender(
@@ -380,6 +383,7 @@ class Worker(Lifecycle):
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""
+        await self._graph_rounds.begin(message.partition)
         partition = self._taker_of(message)
         if partition is not None:
             with self._fatal():
