@@ -62,6 +62,7 @@ class Verdict(msgspec.Struct):
     dead_letters_expected: int
     dead_letters: int
     dead_letters_differ: list[str]
+    dead_letters_repeated: list[str]
 
     @property
     def clean(self) -> bool:
@@ -294,10 +295,18 @@ def compare(findings: Findings, *, lists: bool) -> Verdict:
             if body is None or msgspec.json.decode(body)["trigger"]["offset"] < offset:
                 missing.append(user_id)
     found: dict[tuple[int, int], tuple[str, bytes | None]] = {}
+    first: dict[tuple[int, int], StoredRecord] = {}
+    repeated: list[str] = []
     for letter in findings.letters:
         headers = dict(letter.headers)
         place = (int(headers["source-partition"]), int(headers["source-offset"]))
         found[place] = (headers["reason"].decode(), letter.value)
+        before = first.setdefault(place, letter)
+        if before is not letter:
+            repeated.append(
+                f"{place}: at {before.offset} of {before.timestamp} ms,"
+                f" at {letter.offset} of {letter.timestamp} ms"
+            )
     return Verdict(
         clicks=expected.clicks,
         users=len(findings.windows_wanted),
@@ -312,6 +321,7 @@ def compare(findings: Findings, *, lists: bool) -> Verdict:
             for place in sorted(expected.dead_letters.keys() | found.keys())
             if expected.dead_letters.get(place) != found.get(place)
         ],
+        dead_letters_repeated=repeated,
     )
 
 

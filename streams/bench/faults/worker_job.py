@@ -1,6 +1,7 @@
 """Worker job: freshrec's own worker as the job of a fault run."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from streams.topics import changelog_topic, make_topics
 from streams.window import decode_window
 from streams.worker_process import WorkerProcess, free_port, is_ready
 
+log = logging.getLogger(__name__)
+
 _ANSWER_SECONDS = 2.0
+_MOST_TOLD = 20
 
 
 class WorkerJob:
@@ -101,6 +105,8 @@ class WorkerJob:
         findings = gather(self._settings, self.partitions)
         verdict = compare(findings, lists=self._settings.lists)
         lost, double = miscounts(findings)
+        for repeated in verdict.dead_letters_repeated[:_MOST_TOLD]:
+            log.warning("a dead letter twice, of clicks %s", repeated)
         return Outcome(
             clicks=verdict.clicks,
             users=verdict.users,
