@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -11,13 +12,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams import clock_checks, machine_checks, right_checks, topic_checks
+from streams import clock_checks, machine_checks, replica_checks, right_checks, topic_checks
 from streams.access import Role
 from streams.access_faults import NotAdmittedError
 from streams.findings import Finding, kafka_command, listed
 from streams.kernels import COMPILED
 from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
-from streams.topics import TABLES, changelog_topic, plan
+from streams.topics import TABLES, changelog_topic
 
 __all__ = ["Finding", "run_checks"]
 
@@ -28,7 +29,10 @@ _IN_MEMORY = "mockCluster"
 def run_checks(
     settings: Settings, role: Role = "worker", *, broker_timeout_seconds: float = 5.0
 ) -> Iterator[Finding]:
-    """All findings, in the order in which a first start would meet them."""
+    """All findings, in the order in which a first start would meet them.
+
+    State, model and engine are a worker's alone; of other roles there is what they reach.
+    """
     refusal = _admission(settings)
     cluster = refusal or _cluster(settings, broker_timeout_seconds)
     changelog_bytes = None
@@ -42,18 +46,23 @@ def run_checks(
         in_memory = str(metadata.cluster_id).startswith(_IN_MEMORY)
         words = f"{settings.bootstrap} answers"
         yield Finding("brokers", "ok", f"{words}, a development broker" if in_memory else words)
-        yield from topic_checks.topic_findings(settings, counts)
+        yield from topic_checks.topic_findings(settings, role, counts)
         partitions = counts.get(settings.clicks, partitions)
         if not in_memory:  # it has no answers for more
             yield from _of_cluster(settings, role, admin, metadata, broker_timeout_seconds)
-            changelog_bytes = _changelog_bytes(settings, counts, broker_timeout_seconds)
+            if role == "worker":
+                changelog_bytes = _changelog_bytes(settings, counts, broker_timeout_seconds)
+        ours = {topic.name for topic in topic_checks.topics_of(settings, role)}
+        asked = {n: c for n, c in counts.items() if n in ours | {clock_checks.OFFSETS_TOPIC}}
         offsets_ms, clicks_ms = clock_checks.kafka_times(
-            settings, admin, counts, broker_timeout_seconds
+            settings, admin, asked, broker_timeout_seconds
         )
     yield from clock_checks.clock_findings(
         clock_checks.kernel_clock(), time.time_ns() // 1_000_000, offsets_ms, clicks_ms
     )
     yield from _secret_files(settings)
+    if role != "worker":
+        return
     yield from _machine(settings, partitions, changelog_bytes)
     yield _one_onnxruntime()
     yield from _model(settings)
@@ -74,8 +83,8 @@ def _admission(settings: Settings) -> Finding | None:
 
 def _cluster(settings: Settings, timeout_seconds: float) -> tuple[Any, Any] | Finding:
     """An admin client and the cluster's metadata."""
-    admin = AdminClient(settings.librdkafka(), logger=_silent())
     try:
+        admin = AdminClient(settings.librdkafka(), logger=_silent())
         return admin, admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
         return Finding(
@@ -90,7 +99,7 @@ def _of_cluster(
     settings: Settings, role: Role, admin: Any, metadata: Any, timeout_seconds: float
 ) -> Iterator[Finding]:
     """What a cluster tells beside its topics: how they are kept, and what this client may do."""
-    names = [topic.name for topic in plan(settings)]
+    names = [topic.name for topic in topic_checks.topics_of(settings, role)]
     there = [name for name in names if name in metadata.topics]
     try:
         told, hidden = topic_checks.describe(admin, there, timeout_seconds)
@@ -107,9 +116,9 @@ def _of_cluster(
             "configuration", "note", words, "to have that checked: "
             + kafka_command(settings, "kafka-acls", grant),
         )  # fmt: skip
-    yield from topic_checks.configuration_findings(settings, told)
-    yield from topic_checks.replica_findings(
-        settings, topic_checks.spread_of(metadata), len(metadata.brokers), told
+    yield from topic_checks.configuration_findings(settings, role, there, told)
+    yield from replica_checks.replica_findings(
+        settings, role, replica_checks.spread_of(metadata), len(metadata.brokers), told
     )
     if settings.security_protocol != "plaintext":
         yield from right_checks.right_findings(settings, role, frozenset(there))
@@ -133,11 +142,23 @@ def _changelog_bytes(
 def _secret_files(settings: Settings) -> Iterator[Finding]:
     """Files of secrets that others than their owner and group can read."""
     for name in SECRETS_OF_FILES:
-        path = getattr(settings, name + FILE_SUFFIX)
-        if path is not None and path.stat().st_mode & stat.S_IROTH:
+        given = getattr(settings, name + FILE_SUFFIX)
+        if given is None:
+            continue
+        try:
+            path = given.resolve(strict=True)
+            others_read = path.stat().st_mode & stat.S_IROTH
+        except (OSError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or "its links lead in a circle"
+            yield Finding(
+                "secrets", "fault", f"{name}{FILE_SUFFIX} {given} cannot be looked at: {why}",
+                "let this user reach it, or correct the setting",
+            )  # fmt: skip
+            continue
+        if others_read:
             yield Finding(
                 "secrets", "note", f"{path} can be read by every user of this machine",
-                f"chmod o= {path}",
+                f"chmod o= {shlex.quote(str(path))}",
             )  # fmt: skip
 
 
@@ -197,6 +218,12 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "model", "fault", str(error), "export or train it again, or say another --model"
         )
+        return
+    except OSError as error:
+        yield Finding(
+            "model", "fault", f"cannot read {settings.model_dir}: {error.strerror}",
+            "give this user the right to read it, or say another --model",
+        )  # fmt: skip
         return
     words = f"{scorer.name} {scorer.version}, {len(scorer.items)} items, smoke inference matches"
     yield Finding("model", "ok", words)

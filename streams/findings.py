@@ -28,6 +28,16 @@ def kafka_command(settings: Settings, tool: str, words: str) -> str:
     return f"{tool} --bootstrap-server {settings.bootstrap}{secured} {words}"
 
 
+def alter_topic(settings: Settings, topics: list[str], change: str) -> str:
+    """The command that changes the configuration of the first of these topics."""
+    command = kafka_command(
+        settings,
+        "kafka-configs",
+        f"--alter --entity-type topics --entity-name {topics[0]} --add-config {change}",
+    )
+    return f"{command}; so for the others" if len(topics) > 1 else command
+
+
 def listed(names: list[str]) -> str:
     """Some names, for a sentence: the first few, and how many more there are."""
     more = len(names) - _SHOWN

@@ -108,19 +108,22 @@ def open_files_finding(limit: int, partitions: int, state_bytes: int, *, on_disk
 
 def look_at_disk(settings: Settings) -> Disk | Finding:
     """The file system of the state directory; a fault where it cannot be written."""
-    wanted = settings.state_dir.absolute()
-    directory = wanted
-    while not directory.exists():  # a worker makes what is missing; a check changes nothing
-        directory = directory.parent
+    wanted = directory = settings.state_dir.absolute()
     try:
+        wanted = directory = wanted.resolve()  # the file system is that of the link's target
+        while not directory.exists():  # a worker makes what is missing; a check changes nothing
+            directory = directory.parent
         with tempfile.TemporaryFile(dir=directory):
             free = shutil.disk_usage(directory).free
+        files = os.statvfs(directory)
+    except RuntimeError:  # what Python 3.11 and 3.12 make of links in a circle
+        words = f"cannot write in {directory}: its links lead in a circle"
+        return Finding("state", "fault", words, "mend them, or say --state DIR")
     except OSError as error:
         return Finding(
             "state", "fault", f"cannot write in {directory}: {error.strerror}",
             "give this user the right to write there, or say --state DIR",
         )  # fmt: skip
-    files = os.statvfs(directory)
     return Disk(
         directory=directory,
         free_bytes=free,

@@ -32,14 +32,15 @@ def right_findings(settings: Settings, role: Role, existing: frozenset[str]) -> 
     except KafkaException as error:
         yield Finding("rights", "note", f"the brokers do not say: {error.args[0].str()}")
     missing = lacking(wanted, told)
-    silent = [
-        right
-        for right in wanted
-        if told.get((right.resource, right.name)) is None
-        and (right.resource == "topic" and right.name in existing)
-    ]
+    unknown = [right for right in wanted if told.get((right.resource, right.name)) is None]
+    silent = [r for r in unknown if r.resource == "topic" and r.name in existing]
     if silent:
-        denied = unreadable(settings, [r.name for r in silent if "read" in r.operations])
+        try:
+            denied = unreadable(settings, [r.name for r in silent if "read" in r.operations])
+        except KafkaException as error:
+            denied = set()
+            words = f"whether reading is allowed cannot be tried: {error.args[0].str()}"
+            yield Finding("rights", "note", words, "see whether all brokers can be reached")
         missing += [r for r in silent if r.name in denied]
     yield from (_lack(settings, role, right) for right in missing)
     writes = [r.name for r in silent if "write" in r.operations]
@@ -49,13 +50,22 @@ def right_findings(settings: Settings, role: Role, existing: frozenset[str]) -> 
             f"the brokers do not say whether this client may write to {listed(writes)}",
             "a worker ends with a sentence where it may not",
         )  # fmt: skip
-    if not missing:
+    others = [f"the {r.resource} {r.name}" for r in unknown if r not in missing]
+    others = [name for name in others if name.removeprefix("the topic ") not in writes]
+    if others:
+        yield Finding(
+            "rights", "note",
+            f"the brokers do not say what this client may do with {listed(others)}, which may not"
+            " be there yet",
+            "compare that with docs/security.md",
+        )  # fmt: skip
+    if not missing and not unknown:
         article = "an" if role[0] in "aeiou" else "a"
         yield Finding("rights", "ok", f"those of {article} {role}, as docs/security.md lists them")
 
 
 def creation_finding(settings: Settings, admin: Any, missing: list[str]) -> Finding | None:
-    """A note where topics are missing and this client may not create topics in general.
+    """A note where topics are missing and it is not known that this client may create them.
 
     Kafka does not say who may create a topic that is not there, by its own name.
     """
@@ -67,9 +77,14 @@ def creation_finding(settings: Settings, admin: Any, missing: list[str]) -> Find
         ).result(15)
     except KafkaException:
         return None
-    if any(op.name in ("CREATE", "ALL") for op in told.authorized_operations or ()):
+    operations = told.authorized_operations
+    if any(op.name in ("CREATE", "ALL") for op in operations or ()):
         return None
-    words = f"{listed(missing)}: not there, and this client may not create topics in general"
+    may = "the brokers do not say whether this client may create topics"
+    if operations is not None:
+        may = "this client may not create every topic. Kafka does not tell whether it may create"
+        may += " these by their names"
+    words = f"not there, or not shown to this client: {listed(missing)}; {may}"
     one = " ".join(f"--topic {name}" for name in missing)
     grant = _grant(settings, f"--operation Create {one}")
     return Finding("rights", "note", words, f"create them, or: {grant}")

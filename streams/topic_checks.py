@@ -1,39 +1,37 @@
-"""Topics against what a worker needs of them: partitions, replicas, what they keep and how."""
+"""Topics against what a worker needs of them: partitions, what they keep and how."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from streams.findings import Finding, kafka_command, listed
+from streams.access import Role, rights
+from streams.findings import Finding, Level, alter_topic, listed
 from streams.settings import Settings
-from streams.topics import TopicPlan, plan
+from streams.topics import TopicPlan, mismatch, mismatched, partitions_wanted, plan
 
 Configurations = Mapping[str, Mapping[str, str]]
 """Of each topic that is described: the values in force, the brokers' defaults included."""
 
 _DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 _DAY_MS = 86_400_000
+_JUDGED = ("cleanup.policy", "retention.ms", "max.message.bytes", "min.compaction.lag.ms")
 
 
-class Replicas(msgspec.Struct, frozen=True):
-    """How one topic is spread: of its partitions, the one that is worst off."""
-
-    partitions: int
-    replicas: int
-    in_sync: int
-    leaderless: int = 0
-    """Partitions without a leader."""
+def topics_of(settings: Settings, role: Role) -> list[TopicPlan]:
+    """The topics that a role has to do with."""
+    names = {right.name for right in rights(role, settings) if right.resource == "topic"}
+    return [topic for topic in plan(settings) if topic.name in names]
 
 
-def topic_findings(settings: Settings, partitions: Mapping[str, int]) -> Iterator[Finding]:
-    """Missing topics, and partition counts that a worker would refuse."""
-    topics = plan(settings)
-    missing = [topic.name for topic in topics if topic.name not in partitions]
+def topic_findings(
+    settings: Settings, role: Role, partitions: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Missing topics, and for a worker the partition counts that it would refuse."""
+    missing = [t.name for t in topics_of(settings, role) if t.name not in partitions]
     if missing:
         # Brokers list only what a client may describe.
         secured = settings.security_protocol != "plaintext"
@@ -42,114 +40,68 @@ def topic_findings(settings: Settings, partitions: Mapping[str, int]) -> Iterato
         advice = f"a worker creates them, with {settings.partitions} partitions and"
         advice += f" {settings.replication_factor} replicas where nothing else says how many"
         yield Finding("topics", "note", words, advice)
-    wanted = partitions.get(settings.clicks)
-    wrong = [
-        f"{topic.name} has {partitions[topic.name]}"
-        for topic in topics
-        if topic.copartitioned and wanted and partitions.get(topic.name, wanted) != wanted
-    ]
+    if role == "worker":
+        yield from _partition_findings(settings, partitions)
+
+
+def _partition_findings(settings: Settings, partitions: Mapping[str, int]) -> Iterator[Finding]:
+    wanted = partitions_wanted(settings, partitions)
+    exists = settings.clicks in partitions
+    wrong = mismatched(settings, partitions)
     if wrong:
-        yield Finding(
-            "partitions",
-            "fault",
-            f"{settings.clicks} has {wanted} partitions, but {', '.join(wrong)}",
-            "all need one count: delete the differing topics, or use another --topic-prefix",
-        )
-    elif wanted:
+        has = "has" if exists else "will have"
+        words, advice = mismatch(settings, wrong, wanted, has=has)
+        if not exists:
+            counts = ", ".join(str(count) for count in sorted(set(wrong.values())))
+            advice = f"say --partitions {counts}, or: {advice}" if "," not in counts else advice
+        yield Finding("partitions", "fault", words, advice)
+    elif exists:
         yield Finding("partitions", "ok", f"{wanted} of {settings.clicks} and of all beside it")
 
 
-def replica_findings(
-    settings: Settings, spread: Mapping[str, Replicas], brokers: int, configurations: Configurations
-) -> Iterator[Finding]:
-    """What is lost, or stands still, when a broker fails. `brokers` is how many there are."""
-    ours = {topic.name: spread[topic.name] for topic in plan(settings) if topic.name in spread}
-    if settings.replication_factor > brokers and len(ours) < len(plan(settings)):
-        words = f"replication_factor is {settings.replication_factor}, but there"
-        words += " is 1 broker" if brokers == 1 else f" are {brokers} brokers"
-        yield Finding(
-            "replicas", "fault", words + ": topics cannot be created",
-            "lower --replication-factor, or start the brokers that are missing",
-        )  # fmt: skip
-    required = {
-        name: int(configurations.get(name, {}).get("min.insync.replicas", 1)) for name in ours
-    }
-    found = list(_spread_findings(settings, ours, brokers, required))
-    yield from found
-    if ours and not any(finding.level == "fault" for finding in found):
-        least = min(each.replicas for each in ours.values())
-        words = f"every partition has a leader, all replicas in sync, {least} at least"
-        yield Finding("replicas", "ok", words)
+def configuration_findings(
+    settings: Settings, role: Role, existing: list[str], configurations: Configurations
+) -> list[Finding]:
+    """What topics keep, for how long and how large, beside what a worker would have said.
 
-
-def _spread_findings(
-    settings: Settings, ours: Mapping[str, Replicas], brokers: int, required: Mapping[str, int]
-) -> Iterator[Finding]:
-    def named(which: Callable[[str, Replicas], bool]) -> list[str]:
-        return [name for name, each in ours.items() if which(name, each)]
-
-    headless = named(lambda _, each: each.leaderless > 0)
-    if headless:
-        yield Finding(
-            "replicas", "fault", f"partitions without a leader: {listed(headless)}",
-            "start the brokers that are away: nothing is read or written there meanwhile",
-        )  # fmt: skip
-    stuck = named(lambda name, each: not each.leaderless and each.in_sync < required[name])
-    if stuck:
-        yield Finding(
-            "replicas", "fault",
-            f"fewer replicas in sync than min.insync.replicas, so writes are refused:"
-            f" {listed(stuck)}",
-            "start the brokers that are away, or lower min.insync.replicas",
-        )  # fmt: skip
-    behind = named(lambda name, each: required[name] <= each.in_sync < each.replicas)
-    if behind:
-        yield Finding(
-            "replicas", "note", f"replicas out of sync: {listed(behind)}",
-            "see whether a broker is away or slow; the next failure may stop writes",
-        )  # fmt: skip
-    alone = named(lambda _, each: each.replicas == 1)
-    if alone:
-        advice = "fine for development; in production delete them and let a worker create them"
-        advice += " with --replication-factor 3, or use kafka-reassign-partitions"
-        if brokers == 1:
-            advice = "fine for development; production wants 3 brokers and --replication-factor 3"
-        yield Finding(
-            "replicas", "note", f"one replica, lost with its broker: {listed(alone)}", advice
-        )
-    lax = named(lambda name, each: each.replicas > 1 and required[name] == 1)
-    if lax:
-        words = f"min.insync.replicas is 1, so what is acknowledged can be lost: {listed(lax)}"
-        yield Finding(
-            "replicas", "note", words, _alter(settings, lax[0], "min.insync.replicas=2", lax)
-        )
-    brittle = named(lambda name, each: 1 < each.replicas <= required[name])
-    if brittle:
-        yield Finding(
-            "replicas", "note",
-            f"min.insync.replicas is the number of replicas, so one broker stops all writes:"
-            f" {listed(brittle)}",
-            _alter(settings, brittle[0], "min.insync.replicas=2", brittle),
-        )  # fmt: skip
-
-
-def configuration_findings(settings: Settings, configurations: Configurations) -> list[Finding]:
-    """What topics keep, for how long and how large, beside what a worker would have said."""
+    What the brokers do not tell is not judged, and then not all is well either. `existing` names
+    the topics that are there.
+    """
     found: list[Finding] = []
-    for topic in plan(settings):
+    told_all = True
+    for topic in topics_of(settings, role):
+        if topic.name not in existing:
+            continue
         has = configurations.get(topic.name)
-        if has is not None:
-            found += _policy(settings, topic, has)
-            found += _bounds(settings, topic, has)
-    if configurations and not any(finding.level == "fault" for finding in found):
-        words = "changelogs, lists and catalogue are compacted, nothing else is"
+        if has is None:
+            told_all = False  # said once, for all these topics, by who asked for them
+            continue
+        untold = [name for name in _JUDGED if name not in has and _is_judged(settings, topic, name)]
+        if untold:
+            words = f"the brokers do not tell {listed(untold)} of {topic.name}"
+            found.append(
+                Finding("configuration", "note", words, "compare that with docs/messages.md")
+            )
+        found += _policy(settings, topic, has)
+        found += _bounds(settings, topic, has)
+    if existing and told_all and not found:
+        words = "topics are compacted, kept and bounded as these settings would have them"
         found.append(Finding("configuration", "ok", words))
     return found
 
 
+def _is_judged(settings: Settings, topic: TopicPlan, name: str) -> bool:
+    kept = name == "retention.ms" and topic.name == settings.clicks
+    return name == "cleanup.policy" or name in topic.config or kept
+
+
 def _policy(settings: Settings, topic: TopicPlan, has: Mapping[str, str]) -> Iterator[Finding]:
-    policy = {part.strip() for part in has.get("cleanup.policy", "").split(",")}
+    shown = has.get("cleanup.policy")
+    if shown is None:
+        return
+    policy = {part.strip() for part in shown.split(",")}
     wanted = topic.config.get("cleanup.policy", "delete")
+    level: Level = "fault"
     why = None
     if "compact" in wanted and "compact" not in policy:
         why = "the last value of a key goes when its time is up"
@@ -157,12 +109,13 @@ def _policy(settings: Settings, topic: TopicPlan, has: Mapping[str, str]) -> Ite
         why = "what nobody changed for long goes"
     elif "compact" not in wanted and "compact" in policy:
         why = "only the last record of a key would be kept"
+    elif "delete" in wanted and "delete" not in policy:
+        level, why = "note", f"nothing goes by age, though {topic.kept_by or 'it'} says so"
     if why is not None:
-        shown = has.get("cleanup.policy")
         words = f"{topic.name} has cleanup.policy={shown}, not {wanted}: {why}"
         value = f"'[{wanted}]'" if "," in wanted else wanted
-        advice = _alter(settings, topic.name, f"cleanup.policy={value}")
-        yield Finding("configuration", "fault", words, advice)
+        advice = alter_topic(settings, [topic.name], f"cleanup.policy={value}")
+        yield Finding("configuration", level, words, advice)
 
 
 def _bounds(settings: Settings, topic: TopicPlan, has: Mapping[str, str]) -> Iterator[Finding]:
@@ -175,7 +128,7 @@ def _bounds(settings: Settings, topic: TopicPlan, has: Mapping[str, str]) -> Ite
             "configuration", "note",
             f"{topic.name} has {name}={value}; a topic that freshrec creates with these settings"
             f" has {wanted}",
-            _alter(settings, topic.name, f"{name}={wanted}"),
+            alter_topic(settings, [topic.name], f"{name}={wanted}"),
         )  # fmt: skip
     kept = has.get("retention.ms", "-1")
     unsaid = topic.name == settings.clicks and "retention.ms" not in topic.config
@@ -184,7 +137,7 @@ def _bounds(settings: Settings, topic: TopicPlan, has: Mapping[str, str]) -> Ite
             "configuration", "note",
             f"{topic.name} keeps clicks for {int(kept) / 3_600_000:.1f} hours: what a worker"
             " has not read by then is lost",
-            _alter(settings, topic.name, f"retention.ms={7 * _DAY_MS}"),
+            alter_topic(settings, [topic.name], f"retention.ms={7 * _DAY_MS}"),
         )  # fmt: skip
 
 
@@ -193,28 +146,6 @@ def _worse(name: str, value: str, wanted: str) -> bool:
     if name in ("max.message.bytes", "min.compaction.lag.ms"):
         return int(value) < int(wanted)
     return name == "retention.ms"
-
-
-def _alter(settings: Settings, topic: str, change: str, also: list[str] | None = None) -> str:
-    command = kafka_command(
-        settings,
-        "kafka-configs",
-        f"--alter --entity-type topics --entity-name {topic} --add-config {change}",
-    )
-    return f"{command}; so for the others" if also and len(also) > 1 else command
-
-
-def spread_of(metadata: Any) -> dict[str, Replicas]:
-    """The topics of a cluster's metadata, as librdkafka lists them."""
-    return {
-        name: Replicas(
-            partitions=len(topic.partitions),
-            replicas=min((len(p.replicas) for p in topic.partitions.values()), default=0),
-            in_sync=min((len(p.isrs) for p in topic.partitions.values()), default=0),
-            leaderless=sum(p.leader < 0 for p in topic.partitions.values()),
-        )
-        for name, topic in metadata.topics.items()
-    }
 
 
 def describe(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -137,18 +138,56 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: Settings) -> int:
     """
     topics = plan(settings)
     counts = await _partition_counts(admin, [topic.name for topic in topics])
-    partitions = counts.get(settings.clicks) or settings.partitions
+    partitions = partitions_wanted(settings, counts)
     missing = [topic for topic in topics if topic.name not in counts]
     if missing:
         await _create(admin, missing, partitions, settings)
         counts = await _wait_for(admin, [topic.name for topic in topics])
-        partitions = counts[settings.clicks]
-    for topic in topics:
-        if topic.copartitioned and counts[topic.name] != partitions:
-            raise TopicMismatchError(
-                _mismatch(topic.name, counts[topic.name], settings, partitions)
-            )
+        partitions = partitions_wanted(settings, counts)
+    wrong = mismatched(settings, counts)
+    if wrong:
+        raise TopicMismatchError("; ".join(mismatch(settings, wrong, partitions)))
     return partitions
+
+
+def partitions_wanted(settings: Settings, counts: Mapping[str, int]) -> int:
+    """How many partitions all must have beside the clicks topic: as many as that has or will have.
+
+    `counts`: the partitions of the topics that are there.
+    """
+    return counts.get(settings.clicks) or settings.partitions
+
+
+def mismatched(settings: Settings, counts: Mapping[str, int]) -> dict[str, int]:
+    """The topics that are there with another number of partitions than the clicks topic's."""
+    wanted = partitions_wanted(settings, counts)
+    return {
+        topic.name: counts[topic.name]
+        for topic in plan(settings)
+        if topic.copartitioned and counts.get(topic.name, wanted) != wanted
+    }
+
+
+def mismatch(
+    settings: Settings, wrong: Mapping[str, int], partitions: int, *, has: str = "has"
+) -> tuple[str, str]:
+    """What is wrong with the numbers of partitions that `mismatched` found, and what to do.
+
+    `has`: how the clicks topic comes by its number.
+    """
+    found = ", ".join(f"topic {name} has {count} partitions" for name, count in wrong.items())
+    words = f"{found} but {settings.clicks} {has} {partitions}; they must have the same number"
+    others = ", ".join(name for name in wrong if not _is_internal(settings, name))
+    advice = (
+        "was the clicks topic enlarged? Stop all workers and either start a new group with another"
+        f" --topic-prefix, or delete the freshrec-* topics{' and ' if others else ''}{others} and"
+        f" let a worker rebuild them from {settings.clicks}"
+    )
+    return words, advice
+
+
+def _is_internal(settings: Settings, name: str) -> bool:
+    return name.startswith(f"{settings.topic_prefix}freshrec-")
 
 
 async def make_topics(settings: Settings) -> int:
@@ -198,15 +237,6 @@ async def _described_limit_bytes(admin: AIOKafkaAdminClient, topic: str) -> int:
         raise for_code(code)(topic)
     (limit,) = [int(entry[1]) for entry in entries if entry[0] == name]
     return min(limit, MAX_RECORD_BYTES)
-
-
-def _mismatch(topic: str, count: int, settings: Settings, partitions: int) -> str:
-    return (
-        f"topic {topic} has {count} partitions but {settings.clicks} has {partitions}; "
-        "they must have the same number. Was the clicks topic enlarged? Stop all workers and "
-        f"either start a new group with another --topic-prefix, or delete the freshrec-* topics "
-        f"and {topic} and let a worker rebuild them from {settings.clicks}"
-    )
 
 
 async def _create(

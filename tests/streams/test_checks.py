@@ -1,5 +1,6 @@
 """The checks: what they find, and that each fault comes with advice."""
 
+import os
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -44,15 +45,52 @@ def test_a_broker_that_answers_is_found_and_missing_topics_are_a_note(tmp_path: 
     assert "clicks" in found["topics"].words
 
 
+def test_another_role_is_told_nothing_of_a_workers_machine_state_and_model() -> None:
+    settings = Settings(bootstrap="127.0.0.1:1")
+    found = run_checks(settings, "publisher", broker_timeout_seconds=0.5)
+    assert {finding.check for finding in found} == {"brokers", "clock"}
+
+
+def test_a_path_that_may_not_be_looked_at_is_a_fault_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    token = hidden / "token"
+    token.write_text("secret")
+    settings = Settings(
+        bootstrap="127.0.0.1:1", state_dir=hidden / "state", lookup_token_file=token
+    )
+    as_it_is = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.parent == hidden:
+            raise PermissionError(13, "Permission denied")
+        return as_it_is(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found = _by_check(settings)
+    for check in ("state", "secrets"):
+        assert found[check].level == "fault"
+        assert "Permission denied" in found[check].words
+
+
+def test_state_is_looked_for_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "state").symlink_to("disk")
+    settings = Settings(bootstrap="127.0.0.1:1", state_dir=tmp_path / "state")
+    assert f"{tmp_path.resolve() / 'disk'} can be written" in _by_check(settings)["state"].words
+
+
 def test_partition_counts_that_a_worker_would_refuse_are_a_fault() -> None:
     settings = Settings()
     counts = {topic.name: 4 for topic in plan(settings)}
-    (fine,) = topic_findings(settings, counts)
+    (fine,) = topic_findings(settings, "worker", counts)
     assert fine.level == "ok"
-    (wrong,) = topic_findings(settings, counts | {settings.transitions_topic: 3})
+    (wrong,) = topic_findings(settings, "worker", counts | {settings.transitions_topic: 3})
     assert wrong.level == "fault"
-    assert f"{settings.transitions_topic} has 3" in wrong.words
-    (free,) = topic_findings(settings, counts | {settings.items: 9})
+    assert f"{settings.transitions_topic} has 3 partitions" in wrong.words
+    (free,) = topic_findings(settings, "worker", counts | {settings.items: 9})
     assert free.level == "ok"
 
 

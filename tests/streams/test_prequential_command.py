@@ -1,5 +1,6 @@
 import csv
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from model.artifact import DEMO_ARTIFACT, load_artifact
 from model.datasets import read_data
 from model.train import train
 from streams.cli import freshrec
+from streams.settings import Settings
+from tests.documents import ROOT
 
+KEPT = ("window_events", "window_seconds", "popularity_half_life_seconds")
 START_SECONDS = 1_700_000_000
 DAY_SECONDS = 86_400
 
@@ -93,9 +97,43 @@ def test_a_workers_settings_file_says_how_state_is_kept(log_file: Path, tmp_path
     assert (
         json.loads(_run(*arguments, "--window-events", "7").stdout)["state"]["window_events"] == 7
     )
+    allowed = json.loads(_run(*arguments, "--repeat-policy", "allow").stdout)
+    assert (allowed["repeat_policy"], allowed["state"]["window_events"]) == ("allow", 1)
     misused = _run(str(log_file), "--config", str(config))
     assert misused.exit_code == 2
     assert "--config needs --protocol prequential, and no --model" in misused.stderr
+
+
+def test_a_settings_file_is_judged_as_it_is_whatever_the_environment_says(
+    log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "scene.toml"
+    config.write_text("window_events = 3")
+    monkeypatch.setenv("FRESHREC_WINDOW_EVENTS", "1")
+    result = _run(
+        str(log_file), "--protocol", "prequential", "--config", str(config), "--json",
+        "--max-examples", "5",
+    )  # fmt: skip
+    assert json.loads(result.stdout)["state"]["window_events"] == 3
+    config.write_text("window_event = 3")
+    result = _run(str(log_file), "--protocol", "prequential", "--config", str(config))
+    assert result.exit_code == 2
+    assert "unknown key 'window_event'" in result.stderr
+
+
+@pytest.mark.parametrize("scene", ["shop", "social", "video", "travel"])
+def test_the_settings_file_of_a_scene_can_be_judged(log_file: Path, scene: str) -> None:
+    path = ROOT / f"deploy/settings/{scene}.toml"
+    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    result = _run(
+        str(log_file), "--protocol", "prequential", "--config", str(path), "--json",
+        "--max-examples", "20",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["repeat_policy"] == said["repeat_policy"]
+    wanted = {name: said.get(name, getattr(Settings(), name)) for name in KEPT}
+    assert {name: report["state"][name] for name in KEPT} == wanted
 
 
 def test_wrong_use_is_refused_in_a_sentence(log_file: Path, tmp_path: Path) -> None:

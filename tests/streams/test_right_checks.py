@@ -2,9 +2,14 @@
 
 import base64
 import json
+from types import SimpleNamespace
+from typing import Any
 
-from streams.access import Right
-from streams.right_checks import _lack, principal
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from streams.access import Right, rights
+from streams.right_checks import _lack, creation_finding, principal, right_findings
 from streams.settings import Settings
 
 SCRAM = Settings(
@@ -38,3 +43,53 @@ def test_a_bearer_of_a_token_is_called_as_the_token_says() -> None:
     assert principal(token) == "User:svc"
     assert principal(token.replace(sasl_token="opaque")) == "User:NAME"
     assert principal(Settings()) == "User:ANONYMOUS"
+
+
+def found_for(
+    monkeypatch: pytest.MonkeyPatch, told: dict[tuple[str, str], frozenset[str] | None]
+) -> list[tuple[str, str]]:
+    """A subscriber's findings where the brokers answer so, and its topic is there."""
+    monkeypatch.setattr("streams.right_checks.answers", lambda *_: told)
+    existing = frozenset({SCRAM.recommendations})
+    return [(f.level, f.words) for f in right_findings(SCRAM, "subscriber", existing)]
+
+
+def test_rights_are_well_only_where_the_brokers_told_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    (right,) = rights("subscriber", SCRAM)
+    key = (right.resource, right.name)
+    ((level, _),) = found_for(monkeypatch, {key: frozenset({"read", "describe"})})
+    assert level == "ok"
+    monkeypatch.setattr("streams.right_checks.unreadable", lambda *_: set())
+    ((level, words),) = found_for(monkeypatch, {key: None})
+    assert level == "note"
+    assert "do not say what this client may do with the topic recommendations" in words
+
+
+def test_brokers_that_go_away_while_a_read_is_tried_are_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object) -> set[str]:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr("streams.right_checks.unreadable", away)
+    found = found_for(monkeypatch, {})
+    assert {level for level, _ in found} == {"note"}
+    assert "whether reading is allowed cannot be tried" in found[0][1]
+
+
+def cluster_that_allows(operations: list[str] | None) -> Any:
+    ops = None if operations is None else [SimpleNamespace(name=name) for name in operations]
+    answer = SimpleNamespace(result=lambda _: SimpleNamespace(authorized_operations=ops))
+    return SimpleNamespace(describe_cluster=lambda **_: answer)
+
+
+def test_who_may_create_topics_is_told_nothing_and_else_what_is_not_known() -> None:
+    assert creation_finding(SCRAM, cluster_that_allows(["CREATE"]), ["clicks"]) is None
+    assert creation_finding(SCRAM, cluster_that_allows([]), []) is None
+    denied = creation_finding(SCRAM, cluster_that_allows([]), ["clicks"])
+    silent = creation_finding(SCRAM, cluster_that_allows(None), ["clicks"])
+    assert denied is not None
+    assert silent is not None
+    assert "may not create every topic" in denied.words
+    assert "do not say whether this client may create topics" in silent.words
+    assert "--operation Create --topic clicks" in denied.advice

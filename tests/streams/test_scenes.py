@@ -51,8 +51,20 @@ def test_a_scenes_file_loads_and_every_type_of_event_it_adds_is_used_in_its_guid
 def test_a_scene_says_only_what_is_its_own(path: Path) -> None:
     said = tomllib.loads(path.read_text(encoding="utf-8"))
     assert not set(said) & {"bootstrap", "group", "model_dir", "state_dir", "partitions"}
-    settings = scene(path)
-    assert any(getattr(settings, name) != DEFAULTS[name] for name in said)
+    built_in = {known.name: known for known in DEFAULT_EVENT_TYPES}
+    for name, changes in said.pop("event_types").items():
+        base = built_in.get(name, built_in["click"])
+        assert [key for key, value in changes.items() if getattr(base, key) == value] == [], name
+    assert [name for name, value in said.items() if DEFAULTS[name] == value] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_type_of_aversion_says_no_weight_and_no_half_life_because_they_do_nothing(
+    path: Path,
+) -> None:
+    said = tomllib.loads(path.read_text(encoding="utf-8"))["event_types"]
+    aversions = [changes for changes in said.values() if changes.get("polarity") == -1]
+    assert aversions == [{"polarity": -1}]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from streams.access import ROLES
+from streams.findings import Finding
 from streams.settings import Settings
-from streams.topic_checks import Replicas, configuration_findings, replica_findings
-from streams.topics import changelog_topic, plan
+from streams.topic_checks import configuration_findings, topic_findings
+from streams.topics import changelog_topic, mismatch, plan
 
 SETTINGS = Settings(replication_factor=3)
 GRAPH = changelog_topic(SETTINGS, "graph")
@@ -19,8 +21,14 @@ def as_planned(**changes: dict[str, str]) -> dict[str, dict[str, str]]:
     return told
 
 
+def configured(told: dict[str, dict[str, str]], settings: Settings = SETTINGS) -> list[Finding]:
+    """What a worker is told, where all its topics are there."""
+    names = [topic.name for topic in plan(settings)]
+    return configuration_findings(settings, "worker", names, told)
+
+
 def test_topics_that_freshrec_creates_are_kept_as_it_needs_them() -> None:
-    (finding,) = configuration_findings(SETTINGS, as_planned())
+    (finding,) = configured(as_planned())
     assert finding.level == "ok"
 
 
@@ -39,7 +47,7 @@ def test_a_cleanup_policy_that_would_lose_state_or_clicks_is_a_fault_with_the_co
     topic: str, policy: str, wanted: str
 ) -> None:
     told = as_planned(**{topic: {"cleanup.policy": policy}})
-    (finding,) = configuration_findings(SETTINGS, told)
+    (finding,) = configured(told)
     assert finding.level == "fault"
     assert f"{topic} has cleanup.policy={policy}" in finding.words
     assert f"--entity-name {topic} --add-config cleanup.policy={wanted}" in finding.advice
@@ -47,60 +55,75 @@ def test_a_cleanup_policy_that_would_lose_state_or_clicks_is_a_fault_with_the_co
 
 def test_a_retention_other_than_the_settings_say_is_a_note() -> None:
     told = as_planned(**{SETTINGS.transitions_topic: {"retention.ms": "3600000"}})
-    note, fine = configuration_findings(SETTINGS, told)
-    assert (note.level, fine.level) == ("note", "ok")
+    (note,) = configured(told)
+    assert note.level == "note"
     assert "retention.ms=259200000" in note.advice
 
 
 def test_clicks_that_go_within_a_day_are_a_note_unless_the_settings_say_so() -> None:
     told = as_planned(clicks={"retention.ms": "3600000"})
-    note, _ = configuration_findings(SETTINGS, told)
+    (note,) = configured(told)
     assert "keeps clicks for 1.0 hours" in note.words
     meant = SETTINGS.replace(clicks_retention_seconds=3600)
     told[SETTINGS.rekeyed_topic]["retention.ms"] = "3600000"
-    assert [f.level for f in configuration_findings(meant, told)] == ["ok"]
+    assert [f.level for f in configured(told, meant)] == ["ok"]
 
 
 def test_smaller_records_and_an_earlier_compaction_are_notes_and_larger_ones_are_not() -> None:
     worse = {"max.message.bytes": "1048588", "min.compaction.lag.ms": "0"}
     better = {"max.message.bytes": "99999999", "min.compaction.lag.ms": "7200000"}
-    notes = configuration_findings(SETTINGS, as_planned(**{GRAPH: worse}))
-    assert [f.level for f in notes] == ["note", "note", "ok"]
-    assert len(configuration_findings(SETTINGS, as_planned(**{GRAPH: better}))) == 1
+    notes = configured(as_planned(**{GRAPH: worse}))
+    assert [f.level for f in notes] == ["note", "note"]
+    (fine,) = configured(as_planned(**{GRAPH: better}))
+    assert fine.level == "ok"
 
 
-def levels(spread: Replicas, in_sync_wanted: str = "2") -> dict[str, str]:
-    """Levels by the beginning of the words, where three brokers hold all topics in this way."""
-    names = [topic.name for topic in plan(SETTINGS)]
-    told = {name: {"min.insync.replicas": in_sync_wanted} for name in names}
-    found = replica_findings(SETTINGS, dict.fromkeys(names, spread), 3, told)
-    return {f.words.partition(":")[0].partition(",")[0]: f.level for f in found}
+def test_what_brokers_do_not_tell_is_not_judged_and_not_called_well() -> None:
+    told = as_planned()
+    del told[GRAPH]["cleanup.policy"]
+    (note,) = configured(told)
+    assert note.level == "note"
+    assert f"do not tell cleanup.policy of {GRAPH}" in note.words
+    del told[GRAPH]
+    assert configured(told) == []  # whose configuration is hidden is said elsewhere
+    assert configured({}) == []
 
 
-def test_three_replicas_in_sync_of_which_two_must_be_are_fine() -> None:
-    assert list(levels(Replicas(4, 3, 3)).values()) == ["ok"]
+def test_lists_that_never_go_although_the_settings_let_them_go_are_a_note() -> None:
+    meant = SETTINGS.replace(recommendations_retention_seconds=3600)
+    told = as_planned(recommendations={"cleanup.policy": "compact", "retention.ms": "3600000"})
+    (note,) = configured(told, meant)
+    assert note.level == "note"
+    assert "though recommendations_retention_seconds says so" in note.words
+    assert "cleanup.policy='[compact,delete]'" in note.advice
 
 
-@pytest.mark.parametrize(
-    ("spread", "wanted", "words", "level"),
-    [
-        (Replicas(4, 3, 2, leaderless=1), "2", "partitions without a leader", "fault"),
-        (Replicas(4, 3, 1), "2", "fewer replicas in sync than min.insync.replicas", "fault"),
-        (Replicas(4, 3, 2), "2", "replicas out of sync", "note"),
-        (Replicas(4, 1, 1), "1", "one replica", "note"),
-        (Replicas(4, 3, 3), "1", "min.insync.replicas is 1", "note"),
-        (Replicas(4, 2, 2), "2", "min.insync.replicas is the number of replicas", "note"),
-    ],
-)
-def test_replicas_that_lose_records_or_stop_writes_are_told(
-    spread: Replicas, wanted: str, words: str, level: str
+def test_a_role_is_told_of_its_own_topics_alone() -> None:
+    told = as_planned(**{GRAPH: {"cleanup.policy": "delete"}})
+    names = list(told)
+    for role in ROLES:
+        found = configuration_findings(SETTINGS, role, names, told)
+        assert [f.level for f in found] == ["fault" if role == "worker" else "ok"]
+    (missing,) = topic_findings(SETTINGS, "subscriber", {})
+    assert missing.words == f"not there yet: {SETTINGS.recommendations}"
+    other = {SETTINGS.clicks: 4, SETTINGS.recommendations: 3}
+    assert list(topic_findings(SETTINGS, "subscriber", other)) == []
+
+
+@pytest.mark.parametrize("clicks", [{SETTINGS.clicks: 4}, {}])
+def test_partition_counts_are_judged_as_a_worker_judges_them_and_in_its_words(
+    clicks: dict[str, int],
 ) -> None:
-    found = levels(spread, in_sync_wanted=wanted)
-    assert found[words] == level
-    assert ("ok" in found.values()) == (level == "note")
+    """Where the clicks topic is missing, it will be made with the number of the settings."""
+    wrong = {GRAPH: 3, SETTINGS.recommendations: 3}
+    found = [f for f in topic_findings(SETTINGS, "worker", clicks | wrong) if f.check != "topics"]
+    assert [finding.level for finding in found] == ["fault"]
+    has = "has" if clicks else "will have"
+    assert (found[0].words, "freshrec-* topics and recommendations" in found[0].advice) == (
+        mismatch(SETTINGS, wrong_in_order(wrong), 4, has=has)[0], True,
+    )  # fmt: skip
+    assert found[0].advice.startswith("say --partitions 3") == (not clicks)
 
 
-def test_more_replicas_than_brokers_are_a_fault_while_topics_are_missing() -> None:
-    (finding,) = replica_findings(SETTINGS, {}, 1, {})
-    assert finding.level == "fault"
-    assert "there is 1 broker" in finding.words
+def wrong_in_order(counts: dict[str, int]) -> dict[str, int]:
+    return {topic.name: counts[topic.name] for topic in plan(SETTINGS) if topic.name in counts}
