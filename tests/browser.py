@@ -163,13 +163,21 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 10.0) -> None:
+    def until(self, expression: str, seconds: float = 20.0) -> None:
         """Wait until an expression is true, as JavaScript has it."""
         deadline = time.monotonic() + seconds
         while not self.value(f"!!({expression})"):
             assert time.monotonic() < deadline, (
                 f"not in {seconds:g} s: {expression}\n{self.text()}\n{self.complaints}"
             )
+            time.sleep(0.02)
+
+    def until_complaint(self, words: str, seconds: float = 20.0) -> None:
+        """Wait until the browser complains in such words."""
+        deadline = time.monotonic() + seconds
+        while not any(words in complaint for complaint in self.complaints):
+            assert time.monotonic() < deadline, f"no {words} in {self.complaints}"
+            self.value("0")  # what has happened meanwhile is read with its answer
             time.sleep(0.02)
 
     def text(self, selector: str = "body") -> str:

@@ -270,7 +270,7 @@ def test_a_phone_is_wide_enough(browser: Browser, server: Server) -> None:
 def test_a_worker_that_goes_away_is_told_of_and_its_figures_stay(
     browser: Browser, worker: Any
 ) -> None:
-    with running_server(worker) as server, opened(browser, server) as page:
+    with running_server(worker) as server, opened(browser, server, hasty=True) as page:
         page.until_text("since the start", "main")
         server.stop()
         page.until_text("The worker does not answer", "main .notice")
@@ -284,7 +284,8 @@ def test_the_browser_refuses_what_the_policy_forbids(browser: Browser, server: S
     with opened(browser, server) as page:
         page.value(f"document.body.append({script})")
         assert page.value("window.broken ?? null") is None
-        assert "Content Security Policy" in page.complaints.pop()
+        page.until_complaint("Content Security Policy")
+        page.complaints.clear()
 
 
 def test_continuous_integration_brings_the_browser() -> None:

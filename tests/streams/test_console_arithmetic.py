@@ -79,10 +79,13 @@ def test_the_same_answer_again_is_no_reading(plain: Page) -> None:
 
 
 def test_a_delay_of_no_lists_is_not_known(plain: Page) -> None:
-    assert plain.value("""(async () => {
+    assert (
+        plain.value("""(async () => {
       const { quantile } = await import("./console/reading.js");
       return quantile([0, 0], [0.1], 0.5);
-    })()""") is None
+    })()""")
+        is None
+    )
 
 
 def test_a_route_gives_back_the_id_that_it_was_made_of(plain: Page) -> None:
