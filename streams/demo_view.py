@@ -119,7 +119,7 @@ def _figures(moment: Moment) -> Table:
 
 
 def _pointer(moment: Moment) -> str:
-    return f"in a browser: {moment.console_url}/"
+    return f"in a browser: {moment.console_url}/ (look-up token: {moment.lookup_token})"
 
 
 def _line(moment: Moment) -> str:

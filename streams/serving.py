@@ -176,7 +176,11 @@ class Answers:
             return self._plain[path]()
         if path in self._console:
             return _of_console(self._console[path], headers.get("If-None-Match", ""))
-        prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
+        prefix = next((p for p in self._lookups if path.startswith(p)), None)
+        name = "" if prefix is None else path[len(prefix) :]
+        if prefix is not None and not name:
+            name, query = _id_of(query)
+            prefix = prefix if name else None
         endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
         if endpoint is None:
             return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
@@ -186,7 +190,7 @@ class Answers:
             return _problem(HTTPStatus.UNAUTHORIZED, refusal)
         try:
             values = read_query(query, endpoint.parameters)
-            names = () if prefix is None else (unquote(path[len(prefix) :], errors="strict"),)
+            names = () if prefix is None else (unquote(name, errors="strict"),)
         except QueryError as error:
             return _problem(HTTPStatus.BAD_REQUEST, str(error))
         except UnicodeDecodeError:
@@ -289,6 +293,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
         _log.debug(format, *args)
+
+
+def _id_of(query: str) -> tuple[str, str]:
+    """The id that a query begins with, and the rest: `/graph/item/?id=..`.
+
+    Clients that follow the rules of URLs cannot say it in the path where it is `.` or `..`.
+    """
+    first, _, rest = query.partition("&")
+    return (first.removeprefix("id="), rest) if first.startswith("id=") else ("", query)
 
 
 def _looked_up(find: Callable[..., Found | None]) -> Callable[..., Answer]:

@@ -46,15 +46,16 @@ class Browser:
         self._listeners: dict[str, Callable[[str, dict[str, Any]], None]] = {}
 
     def close(self) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            self.call("Browser.close")
+        """End the process, whether or not it still answers."""
         try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError, EOFError, AssertionError, subprocess.TimeoutExpired):
+                self.call("Browser.close")
+                self._process.wait(10)
+        finally:
             self._process.kill()
             self._process.wait()
-        os.close(self._requests)
-        os.close(self._answers)
+            os.close(self._requests)
+            os.close(self._answers)
 
     def page(self, **look: Any) -> "Page":
         context = self.call("Target.createBrowserContext")["browserContextId"]
@@ -86,7 +87,8 @@ class Browser:
 
     def _next(self, deadline: float, method: str) -> dict[str, Any]:
         while b"\0" not in self._unread:
-            ready, _, _ = select.select([self._answers], [], [], deadline - time.monotonic())
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._answers], [], [], left)
             assert ready, f"Chromium does not answer {method}"
             read = os.read(self._answers, 1 << 20)
             if not read:
@@ -147,8 +149,11 @@ class Page:
 
     def remember(self, key: str, value: str) -> None:
         """Put a value into the session's storage of what is opened next."""
-        source = f"sessionStorage.setItem({json.dumps(key)}, {json.dumps(value)})"
-        self.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+        self.before(f"sessionStorage.setItem({json.dumps(key)}, {json.dumps(value)})")
+
+    def before(self, script: str) -> None:
+        """Run a script in what is opened next, before any of its own."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def value(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
@@ -158,13 +163,21 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 10.0) -> None:
+    def until(self, expression: str, seconds: float = 20.0) -> None:
         """Wait until an expression is true, as JavaScript has it."""
         deadline = time.monotonic() + seconds
         while not self.value(f"!!({expression})"):
             assert time.monotonic() < deadline, (
                 f"not in {seconds:g} s: {expression}\n{self.text()}\n{self.complaints}"
             )
+            time.sleep(0.02)
+
+    def until_complaint(self, words: str, seconds: float = 20.0) -> None:
+        """Wait until the browser complains in such words."""
+        deadline = time.monotonic() + seconds
+        while not any(words in complaint for complaint in self.complaints):
+            assert time.monotonic() < deadline, f"no {words} in {self.complaints}"
+            self.value("0")  # what has happened meanwhile is read with its answer
             time.sleep(0.02)
 
     def text(self, selector: str = "body") -> str:

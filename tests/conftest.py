@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from streams.broker_jars import KafkaUnavailable, find_java, kafka_jars
+from tests.browser import Browser
 
 # No deadlines: a shared machine's pauses are not the code's. CI runs the same examples every time.
 _SUPPRESS = [HealthCheck.too_slow]
@@ -49,9 +51,9 @@ def missing(words: str) -> NoReturn:
     pytest.skip(words)
 
 
-def program(name: str, package: str) -> str:
+def program(name: str, package: str, *other_names: str) -> str:
     """Path of a program; skips where it is missing, or fails there if FRESHREC_REQUIRE_KAFKA=1."""
-    path = shutil.which(name)
+    path = next(filter(None, map(shutil.which, (name, *other_names))), None)
     if path is None:
         missing(f"{name} is not installed (Debian: apt-get install {package})")
     return path
@@ -86,7 +88,17 @@ def prometheus_server() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """A browser for the console."""
-    return program("chromium", "chromium")
+    return program("chromium", "chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests of a run; each page of it has storage of its own."""
+    running = Browser(chromium, tmp_path_factory.mktemp("chromium"))
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 // Charts: lines over time, columns, and bars. They show what a table beside them says in figures.
 
 import { fill, html, svg, write } from "./element.js";
+import { row, tableOf } from "./table.js";
 import { span, time } from "./wording.js";
 
 const WIDTH = 300;
@@ -49,25 +50,10 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
     html("span", {}, "now"),
   );
   const body = html("tbody");
-  const figures = html(
-    "table",
-    { class: "unseen" },
-    html("caption", {}, `${title}, the last minute`),
-    html(
-      "thead",
-      {},
-      html(
-        "tr",
-        {},
-        html("th", { scope: "col" }, "Time"),
-        series.map((one) => html("th", { scope: "col" }, one.title)),
-      ),
-    ),
-    body,
-  );
+  const columns = [{ title: "Time" }, ...series.map((one) => ({ title: one.title }))];
+  const figures = tableOf({ kind: "unseen", caption: `${title}, the last minute`, columns }, body);
   const node = html("div", { class: "chart" }, html("div", { class: "plot" }, picture, top), scale, figures);
   let drawn = [];
-  let ceiling = 1;
 
   picture.addEventListener("pointermove", (event) => {
     if (!drawn.length) return;
@@ -94,7 +80,7 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
       limit ?? 0,
       ...points.flatMap(([, ...values]) => values.map((value) => value ?? 0)),
     );
-    ceiling = roundUp(highest);
+    const ceiling = roundUp(highest);
     const y = (value) => HEIGHT - (value / ceiling) * (HEIGHT - 3) - 1;
     drawn = points.map(([ms, ...values]) => ({
       ms,
@@ -102,11 +88,7 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
       x: WIDTH - ((end - ms) / (reach * 1000)) * WIDTH,
     }));
     lines.forEach((line, place) => line.setAttribute("d", path(drawn, place, y)));
-    const run = drawn.filter((point) => point.values[0] !== null);
-    area.setAttribute(
-      "d",
-      run.length < 2 ? "" : `${path(run, 0, y)}L${run[run.length - 1].x},${HEIGHT}L${run[0].x},${HEIGHT}Z`,
-    );
+    area.setAttribute("d", runs(drawn).map((run) => below(run, y)).join(""));
     if (limitLine !== null) {
       limitLine.setAttribute("y1", y(limit));
       limitLine.setAttribute("y2", y(limit));
@@ -115,14 +97,7 @@ export function timeChart({ title, series, words, seconds, limit = null }) {
     write(top, points.length ? words(ceiling) : "");
     fill(
       body,
-      lastMinute(points).map(([ms, ...values]) =>
-        html(
-          "tr",
-          {},
-          html("th", { scope: "row" }, time(ms)),
-          values.map((value) => html("td", {}, words(value))),
-        ),
-      ),
+      lastMinute(points).map(([ms, ...values]) => row([time(ms), ...values.map(words)], columns)),
     );
   }
   return { node, draw };
@@ -141,6 +116,20 @@ function path(points, place, y) {
     pen = "L";
   }
   return text;
+}
+
+/** The points in pieces, each without a point whose first value is not known. */
+function runs(points) {
+  const found = [[]];
+  for (const point of points) {
+    if (point.values[0] !== null) found[found.length - 1].push(point);
+    else found.push([]);
+  }
+  return found.filter((run) => run.length > 1);
+}
+
+function below(run, y) {
+  return `${path(run, 0, y)}L${run[run.length - 1].x.toFixed(1)},${HEIGHT}L${run[0].x.toFixed(1)},${HEIGHT}Z`;
 }
 
 /** Every tenth second of the last minute: what a screen reader can take in. */

@@ -1,33 +1,37 @@
-// The console: opens the view that the address names, and asks the worker every second how it is.
+// The console: opens the view that the address names, and what the masthead asks for.
 
-import { fill, html, name, write } from "./element.js";
+import { fill, html, name } from "./element.js";
 import { itemView } from "./item.js";
+import { keyField } from "./key.js";
 import { liveView } from "./live.js";
-import { notice, show } from "./lookup.js";
-import { Readings } from "./reading.js";
-import { readLive } from "./reply.js";
+import { show } from "./lookup.js";
+import { pulse } from "./pulse.js";
 import { parseRoute, routeTo } from "./route.js";
-import { keepToken, readToken } from "./token.js";
 import { trendingView } from "./trending.js";
 import { userView } from "./user.js";
-import { Refusal, Silence, ask, segment } from "./worker.js";
-import { time } from "./wording.js";
+import { Refusal, ask, pathOf } from "./worker.js";
 
-const BEAT_MS = 1_000;
-const LATER_MS = 3_000;
 const LONG_ID = 80; // in smaller letters beyond so many
 
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
-const readings = new Readings();
+const key = keyField(tokenChanged);
 const live = liveView();
-const liveNotice = html("div");
+const heart = pulse({
+  live,
+  isSeen: () => parseRoute(location.hash).view === "live",
+  link: byId("link"),
+  words: byId("link-words"),
+  key,
+  announce,
+});
 
 let leave = new AbortController();
-let first = true;
+let shown = null; // of a look-up: {view, id, head, content}
 
 // --- views
 
+/** Open the view of the address; returns what it is called. */
 function open() {
   leave.abort(new DOMException("another view was opened", "AbortError"));
   leave = new AbortController();
@@ -39,33 +43,41 @@ function open() {
   const title =
     { live: "Live", trending: "Trending" }[view] ?? `${view === "user" ? "User" : "Item"} ${id.slice(0, 60)}`;
   document.title = `${title} · freshrec worker`;
-  if (view === "live") fill(main, liveNotice, live.node);
-  else lookUp(view, id);
-  // The first view is where reading begins anyway; later ones must be told of.
-  if (!first) {
-    window.scrollTo(0, 0);
-    main.focus({ preventScroll: true });
-    announce(title);
-  }
-  first = false;
+  if (view === "live") {
+    shown = null;
+    fill(main, heart.node, live.node);
+  } else lookUp(view, id);
+  return title;
+}
+
+/** Open the view of the address for somebody who went there: reading begins at its top. */
+function goThere() {
+  const title = open();
+  window.scrollTo(0, 0);
+  main.focus({ preventScroll: true });
+  announce(title);
 }
 
 async function lookUp(view, id) {
-  const content = html("div", {}, html("p", { class: "note" }, "Asking the worker …"));
   const signal = leave.signal;
   if (id !== null) {
     byId("kind").value = view;
     byId("wanted").value = id;
   }
-  const head = heading(view, id);
-  fill(main, head, content);
+  // The same again keeps what it shows until there is an answer.
+  if (shown?.view !== view || shown.id !== id) {
+    const content = html("div", {}, html("p", { class: "note" }, "Asking the worker …"));
+    shown = { view, id, head: heading(view, id), content };
+    fill(main, shown.head, content);
+  }
+  const { head, content } = shown;
   const asked = LOOK_UPS[view](id);
   const draw = (found) => {
     if (view === "item" && found.title && found.title !== id)
       fill(head, ...headingParts(`Item ${id}`, found.title));
     return asked.draw(found);
   };
-  const ended = await show({ ...asked, draw, node: content, signal, askForToken });
+  const ended = await show({ ...asked, draw, node: content, signal, key });
   if (ended) announce(ended);
 }
 
@@ -90,7 +102,7 @@ const LOOK_UPS = {
       "This worker knows nothing of the user. Each worker knows the users of its own partitions: another one may.",
   }),
   item: (id) => ({
-    load: (signal) => ask(`graph/item/${segment(id)}`, { signal }),
+    load: (signal) => ask(pathOf("graph/item", id), { signal }),
     draw: itemView,
     missing: "No click and no catalogue entry of this item has reached the worker.",
   }),
@@ -102,8 +114,10 @@ const LOOK_UPS = {
 };
 
 async function loadUser(id, signal) {
-  const paths = [`graph/ego/${segment(id)}`, `recommendations/${segment(id)}`, `evolution/${segment(id)}`];
-  const [ego, published, evolution] = await Promise.all(paths.map((path) => orNothing(path, signal)));
+  const lookUps = ["graph/ego", "recommendations", "evolution"];
+  const [ego, published, evolution] = await Promise.all(
+    lookUps.map((lookUp) => orNothing(pathOf(lookUp, id), signal)),
+  );
   if (ego === null && published === null) throw new Refusal(404, "");
   return { ego, published, evolution };
 }
@@ -117,136 +131,40 @@ async function orNothing(path, signal) {
   }
 }
 
-// --- the worker's pulse
-
-async function beat() {
-  let pause = BEAT_MS;
-  try {
-    readings.add(readLive(await ask("live")));
-    live.node.classList.remove("stale");
-    fill(liveNotice);
-    tell("live", "live");
-  } catch (error) {
-    pause = LATER_MS;
-    live.node.classList.add("stale");
-    if (error instanceof Silence) silent();
-    else if (error instanceof Refusal) refused(error);
-    else throw error;
-  }
-  if (parseRoute(location.hash).view === "live") live.draw(readings);
-  setTimeout(() => (document.hidden ? waitUntilSeen() : beat()), pause);
-}
-
-function waitUntilSeen() {
-  document.addEventListener("visibilitychange", beat, { once: true });
-}
-
-function silent() {
-  const since = readings.newest === null ? "" : ` since ${time(readings.newest.atMs)}`;
-  tell("silent", `no answer${since}`);
-  say(
-    "The worker does not answer",
-    readings.newest === null
-      ? "It may be starting or stopped. This page goes on asking."
-      : "What stands below is what it said last. This page goes on asking.",
-    true,
-  );
-}
-
-function refused(error) {
-  if (error.status === 401) {
-    const held = readToken() !== null;
-    tell("refused", held ? "token refused" : "token needed");
-    say(
-      held ? "The worker does not take the token" : "The live figures need the look-up token",
-      error.message,
-      false,
-      html("button", { type: "button", onclick: askForToken }, held ? "Enter another" : "Enter the token"),
-      held
-        ? html("button", { type: "button", class: "quiet", onclick: () => tokenChanged("") }, "Forget it")
-        : null,
-    );
-  } else {
-    tell("silent", `answers ${error.status}`);
-    say("The worker cannot answer now", error.message, true);
-  }
-}
-
-function tell(state, words) {
-  const link = byId("link");
-  if (link.dataset.state !== state) {
-    // Changes of state alone: figures that change every second are not read out.
-    announce(
-      {
-        live: "The worker answers.",
-        silent: "The worker does not answer.",
-        refused: "The look-up token is needed.",
-      }[state],
-    );
-    link.dataset.state = state;
-  }
-  write(byId("link-words"), words);
-}
-
-function say(title, words, grave, ...more) {
-  if (liveNotice.textContent.startsWith(title)) return;
-  const node = notice(title, words, more);
-  node.classList.toggle("grave", grave);
-  fill(liveNotice, node);
-}
+// --- the masthead
 
 function announce(words) {
   byId("announcement").textContent = words;
 }
 
-// --- the masthead
-
-function showToken() {
-  const held = readToken() !== null;
-  byId("key").classList.toggle("held", held);
-  write(byId("key-state"), held ? "Token held" : "Token");
-  byId("forget").hidden = !held;
-}
-
-function askForToken() {
-  byId("key").open = true;
-  byId("token").focus();
-}
-
 function tokenChanged(token) {
-  keepToken(token);
-  byId("token").value = "";
-  byId("key").open = false;
-  showToken();
-  byId("key").querySelector("summary").focus();
-  announce(token ? "The token is kept until this tab is closed." : "The token is forgotten.");
   open();
+  heart.hurry();
+  announce(token ? "The token is kept until this tab is closed." : "The token is forgotten.");
 }
 
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  tokenChanged(byId("token").value.trim());
-});
-byId("forget").addEventListener("click", () => tokenChanged(""));
-byId("key").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  byId("key").open = false;
-  byId("key").querySelector("summary").focus();
-});
-document.addEventListener("pointerdown", (event) => {
-  if (!byId("key").contains(event.target)) byId("key").open = false;
-});
 byId("look-up").addEventListener("submit", (event) => {
   event.preventDefault();
   const id = byId("wanted").value;
-  if (id) location.hash = routeTo(byId("kind").value, id);
+  if (id) goTo(routeTo(byId("kind").value, id));
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#/"]');
+  const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey;
+  if (link === null || elsewhere || link.getAttribute("href") !== location.hash) return;
+  event.preventDefault();
+  goThere();
 });
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the hash names the view
   main.focus();
 });
 
-window.addEventListener("hashchange", open);
-showToken();
+/** Go to a view; one that is open already is asked for again. */
+function goTo(hash) {
+  if (hash === location.hash) goThere();
+  else location.hash = hash;
+}
+
+window.addEventListener("hashchange", goThere);
 open();
-beat();

@@ -44,7 +44,7 @@ function howItWasMade({
   latency_ms: latencyMs,
 }) {
   const after = delay(latencyMs / 1000);
-  const made = `${exactTime(Date.parse(instant))}, ${after} after the click, by ${MADE_BY[maker] ?? words(maker)}`;
+  const made = `${exactTime(Date.parse(instant))}, ${after} after the click came in, by ${MADE_BY[maker] ?? words(maker)}`;
   return reason === null ? `${made}.` : `${made}: ${DEGRADED[reason] ?? words(reason)}.`;
 }
 

@@ -4,7 +4,8 @@ import { columns, timeChart } from "./chart.js";
 import { fill, html, write } from "./element.js";
 import { headed, note, part } from "./part.js";
 import { KEPT_SECONDS, OBJECTIVE, quantile, shareWithin } from "./reading.js";
-import { NOTHING, count, delay, plural, rate, share } from "./wording.js";
+import { row, tableOf } from "./table.js";
+import { NOTHING, bound, count, delay, plural, rate, share } from "./wording.js";
 
 const HEADLINE_SECONDS = 10;
 const SMOOTH_SECONDS = 2;
@@ -88,15 +89,9 @@ export function delays() {
   const chart = columns();
   const said = note();
   const body = html("tbody");
-  const figures = html(
-    "table",
-    { class: "unseen" },
-    html("caption", {}, "Lists of the last minute by delay"),
-    html(
-      "thead",
-      {},
-      html("tr", {}, html("th", { scope: "col" }, "Within"), html("th", { scope: "col" }, "Lists")),
-    ),
+  const titles = [{ title: "Within" }, { title: "Lists" }];
+  const figures = tableOf(
+    { kind: "unseen", caption: "Lists of the last minute by delay", columns: titles },
     body,
   );
   const node = part("Delays of the last minute", "", chart.node, said, figures);
@@ -105,17 +100,17 @@ export function delays() {
     const counts = readings.delays(DELAY_SECONDS);
     const all = counts.reduce((sum, many) => sum + many, 0);
     const most = Math.max(1, ...counts);
-    const titles = counts.map((_, bucket) =>
+    const bounds = counts.map((_, bucket) =>
       bucket < edges.length
-        ? `up to ${shortDelay(edges[bucket])}`
-        : `over ${shortDelay(edges[edges.length - 1])}`,
+        ? `up to ${bound(edges[bucket])}`
+        : `over ${bound(edges[edges.length - 1])}`,
     );
     chart.draw(
       counts.map((many, bucket) => ({
-        title: `${titles[bucket]}: ${count(many)} of ${count(all)}`,
+        title: `${bounds[bucket]}: ${count(many)} of ${count(all)}`,
         part: many / most,
         kind: edges[bucket] <= OBJECTIVE.seconds ? "one" : "late",
-        mark: bucket < edges.length ? shortDelay(edges[bucket]) : "more",
+        mark: bucket < edges.length ? bound(edges[bucket]) : "more",
       })),
     );
     const within = shareWithin(counts, edges, OBJECTIVE.seconds);
@@ -123,20 +118,14 @@ export function delays() {
       said,
       within === null
         ? "No list was published in the last minute."
-        : `${share(within)} of ${plural(all, "list")} within ${shortDelay(OBJECTIVE.seconds)}; the objective is ${share(OBJECTIVE.share)}.`,
+        : `${share(within)} of ${plural(all, "list")} within ${bound(OBJECTIVE.seconds)}; the objective is ${share(OBJECTIVE.share)}.`,
     );
     fill(
       body,
       counts.map((many, bucket) =>
-        many
-          ? html("tr", {}, html("th", { scope: "row" }, titles[bucket]), html("td", {}, count(many)))
-          : null,
+        many ? row([bounds[bucket], count(many)], titles) : null,
       ),
     );
   }
   return { node, draw };
-}
-
-function shortDelay(seconds) {
-  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds} s`;
 }

@@ -4,7 +4,8 @@ import { bar, setPart } from "./chart.js";
 import { fill, html, write } from "./element.js";
 import { headed, part } from "./part.js";
 import { KEPT_SECONDS } from "./reading.js";
-import { DEGRADED, MADE_BY, NOTHING, count, share, words } from "./wording.js";
+import { row, tableOf } from "./table.js";
+import { DEGRADED, MADE_BY, NOTHING, count, share, span, words } from "./wording.js";
 
 const COLOURS = { "bert+graph": "one", graph: "two", popular: "three" };
 
@@ -12,6 +13,7 @@ const COLOURS = { "bert+graph": "one", graph: "two", popular: "three" };
 export function hits() {
   const figure = html("strong", { class: "figure" }, NOTHING);
   const judged = html("span", { class: "beside" });
+  const columns = [{ title: "What" }, { title: "Share" }, { title: "Bar" }];
   const rows = [
     ["these lists", "one"],
     ["graph alone", "two"],
@@ -19,34 +21,24 @@ export function hits() {
   ].map(([title, kind]) => {
     const value = html("td", { class: "number" }, NOTHING);
     const length = bar(0, kind);
-    return {
-      value,
-      length,
-      node: html("tr", {}, html("th", { scope: "row" }, title), value, html("td", { class: "room" }, length)),
-    };
+    return { value, length, node: row([title, value, html("td", { class: "room" }, length)], columns) };
   });
   const node = headed(
     "Next click on the list",
     "quarter",
     judged,
     html("p", { class: "headline" }, figure, html("span", { class: "unit" }, "of lists of 10")),
-    html(
-      "table",
-      { class: "bars" },
-      html("caption", { class: "unseen" }, "Share of the judged lists of 10 that had the next click"),
-      html(
-        "thead",
-        { class: "unseen" },
-        html(
-          "tr",
-          {},
-          ["What", "Share", "Bar"].map((title) => html("th", { scope: "col" }, title)),
-        ),
-      ),
+    tableOf(
+      {
+        kind: "bars",
+        caption: "Share of the judged lists of 10 that had the next click",
+        columns,
+        headUnseen: true,
+      },
       html(
         "tbody",
         {},
-        rows.map((row) => row.node),
+        rows.map((one) => one.node),
       ),
     ),
   );
@@ -70,28 +62,22 @@ export function makers() {
   const pieces = new Map();
   const made = html("tbody");
   const less = html("tbody");
-  const headings = ["", "Last 5 min", "Since the start"].map((title, place) =>
-    html(
-      "th",
-      { scope: "col", class: place ? "number" : null },
-      title || html("span", { class: "unseen" }, "What"),
-    ),
-  );
+  const lately = html("span");
+  const columns = [
+    { title: "What", unseen: true },
+    { title: lately, kind: "number" },
+    { title: "Since the start", kind: "number" },
+  ];
   const node = part(
     "What made the lists",
     "",
     strip,
-    html(
-      "table",
-      { class: "lines" },
-      html("caption", { class: "unseen" }, "Lists by what made them"),
-      html("thead", {}, html("tr", {}, headings)),
-      made,
-      less,
-    ),
+    tableOf({ caption: "Lists by what made them", columns }, made, less),
   );
   function draw(readings) {
     const { servedBy, degraded } = readings.newest;
+    const reach = readings.reach(KEPT_SECONDS);
+    write(lately, reach ? `Last ${span(reach)}` : "Lately");
     const makers = Object.keys(servedBy).map((name) => [
       name,
       MADE_BY[name] ?? words(name),
@@ -111,20 +97,11 @@ export function makers() {
     }
     fill(
       made,
-      makers.map(([name, title, kind]) =>
-        html(
-          "tr",
-          {},
-          html(
-            "th",
-            { scope: "row" },
-            html("span", { class: `swatch ${kind}`, "aria-hidden": "true" }),
-            title,
-          ),
-          html("td", { class: "number" }, all ? share(grown("servedBy", name) / all) : NOTHING),
-          html("td", { class: "number" }, count(servedBy[name] ?? 0)),
-        ),
-      ),
+      makers.map(([name, title, kind]) => {
+        const swatch = html("span", { class: `swatch ${kind}`, "aria-hidden": "true" });
+        const part = all ? share(grown("servedBy", name) / all) : NOTHING;
+        return row([[swatch, title], part, count(servedBy[name])], columns);
+      }),
     );
     const reasons = Object.keys(degraded).filter((name) => degraded[name] > 0);
     fill(
@@ -140,15 +117,10 @@ export function makers() {
             : "None had to be made with less than the encoder.",
         ),
       ),
-      reasons.map((name) =>
-        html(
-          "tr",
-          {},
-          html("th", { scope: "row" }, DEGRADED[name] ?? words(name)),
-          html("td", { class: "number" }, all ? share(grown("degraded", name) / all) : NOTHING),
-          html("td", { class: "number" }, count(degraded[name])),
-        ),
-      ),
+      reasons.map((name) => {
+        const part = all ? share(grown("degraded", name) / all) : NOTHING;
+        return row([DEGRADED[name] ?? words(name), part, count(degraded[name])], columns);
+      }),
     );
   }
   return { node, draw };

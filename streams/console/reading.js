@@ -2,11 +2,17 @@
 
 export const KEPT_SECONDS = 300;
 const SPARE_SECONDS = 60; // so that the oldest point of a chart has a difference too
+const GAP_SECONDS = 5; // one answer may be missed; what is further apart is not compared
 
 /** The objective for a list's delay: this share of the lists within so many seconds. */
 export const OBJECTIVE = { share: 0.99, seconds: 0.2 };
 
-/** The last minutes of a worker; of one that started anew, what came after. */
+/**
+ * The last minutes of a worker; of one that started anew, what came after.
+ *
+ * Intervals are of the worker's uptime, which no clock that is set can change. They never span a
+ * gap (the page was hidden, the worker out of reach): a mean over it would pass for what is now.
+ */
 export class Readings {
   constructor() {
     this.all = [];
@@ -16,21 +22,36 @@ export class Readings {
     return this.all[this.all.length - 1] ?? null;
   }
 
-  /** Add a reading; one that was taken no later than the newest is passed over. */
+  /** Add a reading; one that is the newest again, from somebody's cache, is passed over. */
   add(reading) {
     const newest = this.newest;
-    if (newest !== null && reading.uptimeSeconds < newest.uptimeSeconds) this.all = [];
-    else if (newest !== null && reading.atMs <= newest.atMs) return;
+    if (newest !== null && reading.uptimeSeconds === newest.uptimeSeconds) return;
+    if (newest !== null && isOfAnother(reading, newest)) this.all = [];
     this.all.push(reading);
-    while (this.all[0].atMs < reading.atMs - (KEPT_SECONDS + SPARE_SECONDS) * 1000) this.all.shift();
+    while (this.all[0].uptimeSeconds < reading.uptimeSeconds - KEPT_SECONDS - SPARE_SECONDS) this.all.shift();
   }
 
-  /** The newest reading that is at least `seconds` older than the one at `place`, else the oldest. */
+  /**
+   * The newest reading that is at least `seconds` older than the one at `place`; else the oldest
+   * that no gap parts from it.
+   */
   before(seconds, place = this.all.length - 1) {
-    const until = this.all[place].atMs - seconds * 1000 + 50;
+    const until = this.all[place].uptimeSeconds - seconds + 0.05;
     let found = place;
-    while (found > 0 && this.all[found].atMs > until) found -= 1;
+    while (this.all[found].uptimeSeconds > until && !this.#isFirst(found)) found -= 1;
     return this.all[found];
+  }
+
+  #isFirst(place) {
+    return (
+      place === 0 || this.all[place].uptimeSeconds - this.all[place - 1].uptimeSeconds > GAP_SECONDS
+    );
+  }
+
+  /** Of how many seconds the figures of the last `seconds` are: fewer after the start or a gap. */
+  reach(seconds) {
+    if (this.newest === null) return 0;
+    return Math.min(seconds, this.newest.uptimeSeconds - this.before(seconds).uptimeSeconds);
   }
 
   /** What `take` of a reading grew by a second, over the last `seconds`; null: not known yet. */
@@ -38,7 +59,7 @@ export class Readings {
     if (place < 0) return null;
     const to = this.all[place];
     const from = this.before(seconds, place);
-    return to.atMs > from.atMs ? ((take(to) - take(from)) / (to.atMs - from.atMs)) * 1000 : null;
+    return to === from ? null : (take(to) - take(from)) / (to.uptimeSeconds - from.uptimeSeconds);
   }
 
   /** What `take` of a reading grew by over the last `seconds`. */
@@ -53,14 +74,24 @@ export class Readings {
     return this.all[place].delayCounts.map((many, bucket) => many - (from[bucket] ?? 0));
   }
 
-  /** Rows for a chart: the time, and each of `figures` of the reading at that place. */
+  /** Rows for a chart: the time, by the worker's clock of now, and each of `figures` at that place. */
   rows(...figures) {
-    const end = this.newest?.atMs ?? 0;
+    const { newest } = this;
     return this.all
-      .map((reading, place) => [reading.atMs, place])
-      .filter(([ms, place]) => place > 0 && ms >= end - KEPT_SECONDS * 1000)
-      .map(([ms, place]) => [ms, ...figures.map((figure) => figure(place))]);
+      .map((reading, place) => [newest.uptimeSeconds - reading.uptimeSeconds, place])
+      .filter(([age, place]) => place > 0 && age <= KEPT_SECONDS)
+      .map(([age, place]) => [newest.atMs - age * 1000, ...figures.map((figure) => figure(place))]);
   }
+}
+
+/** Whether a reading is of another process than the one before: it is younger, or has counted less. */
+function isOfAnother(reading, former) {
+  return (
+    reading.uptimeSeconds < former.uptimeSeconds ||
+    reading.clicks < former.clicks ||
+    reading.lists < former.lists ||
+    reading.delayCounts.some((many, bucket) => many < (former.delayCounts[bucket] ?? 0))
+  );
 }
 
 /**

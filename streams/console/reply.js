@@ -1,7 +1,12 @@
 // Replies: the worker's /live as the page's readings.
 
-/** One reading of `/live`: totals since the start, and what is so at that moment. */
+/**
+ * One reading of `/live`: totals since the start, and what is so at that moment. Throws `TypeError`
+ * where figures that all others rest on are not there: something else answers in the worker's place.
+ */
 export function readLive(live) {
+  if (![live?.time_seconds, live?.uptime_seconds, live?.totals?.clicks].every(Number.isFinite))
+    throw new TypeError("The answer has no figures of a worker.");
   const { totals, event_to_recommendation: delays } = live;
   return {
     atMs: live.time_seconds * 1000,
@@ -9,7 +14,7 @@ export function readLive(live) {
     version: live.version,
     ready: live.ready,
     waitingFor: live.waiting_for,
-    stalledSeconds: live.stalled_seconds,
+    stalledSeconds: live.stalled_seconds ?? null,
     clicks: totals.clicks,
     rejects: totals.rejects,
     duplicates: totals.duplicates,

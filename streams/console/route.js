@@ -16,7 +16,10 @@ export function parseRoute(hash) {
   }
 }
 
+/** An id as one segment of a path; half of a surrogate pair, which no escape has, is replaced. */
+export const escaped = (id) => encodeURIComponent(id.toWellFormed());
+
 /** The hash of a view; `id` may hold anything. */
 export function routeTo(view, id = null) {
-  return id === null ? `#/${view}` : `#/${view}/${encodeURIComponent(id)}`;
+  return id === null ? `#/${view}` : `#/${view}/${escaped(id)}`;
 }

@@ -3,6 +3,7 @@
 import { bar, setPart } from "./chart.js";
 import { fill, html, name, write } from "./element.js";
 import { note, part } from "./part.js";
+import { row, tableOf } from "./table.js";
 import { bytes, count, delay, plural, span } from "./wording.js";
 
 const LAG_OF_NOTE = 100; // records for which a bar is full, unless there are more
@@ -55,30 +56,19 @@ function byTopic(lags) {
 /** A table of lag with bars; draw takes rows of a topic, a number and records, and keeps its rows. */
 function lagTable(caption, titles) {
   const body = html("tbody");
-  const heading = titles.map((title, place) =>
-    html("th", { scope: "col", class: place ? "number" : null }, title),
-  );
-  const node = html(
-    "table",
-    { class: "bars" },
-    html("caption", { class: "unseen" }, caption),
-    html(
-      "thead",
-      {},
-      html("tr", {}, heading, html("th", { scope: "col" }, html("span", { class: "unseen" }, "Bar"))),
-    ),
-    body,
-  );
+  const columns = titles.map((title, place) => ({ title, kind: place ? "number" : null }));
+  columns.push({ title: "Bar", kind: "room", unseen: true });
+  const node = tableOf({ kind: "bars", caption, columns }, body);
   let made = [];
   let names = "";
   function draw(rows) {
     const wanted = JSON.stringify(rows.map(([topic, number]) => [topic, number]));
     if (wanted !== names) {
       names = wanted;
-      made = rows.map(lagRow);
+      made = rows.map(([topic, number]) => lagRow(topic, number, columns));
       fill(
         body,
-        made.map((row) => row.node),
+        made.map((one) => one.node),
       );
     }
     const longest = Math.max(LAG_OF_NOTE, ...rows.map(([, , records]) => records));
@@ -90,18 +80,10 @@ function lagTable(caption, titles) {
   return { node, draw };
 }
 
-function lagRow([topic, number]) {
+function lagRow(topic, number, columns) {
   const value = html("td", { class: "number" });
   const length = bar(0, "one");
-  const node = html(
-    "tr",
-    {},
-    html("th", { scope: "row" }, name(topic)),
-    html("td", { class: "number" }, count(number)),
-    value,
-    html("td", { class: "room" }, length),
-  );
-  return { value, length, node };
+  return { value, length, node: row([name(topic), count(number), value, length], columns) };
 }
 
 const LONG_FACTS = ["Ready", "Model"];

@@ -8,22 +8,31 @@ import { html } from "./element.js";
  * The caption is seen only where it says more than the heading above: `captionSeen`.
  */
 export function table({ kind, caption, captionSeen = false, columns, rows }) {
+  const body = html(
+    "tbody",
+    {},
+    rows.map((cells) => row(cells, columns)),
+  );
+  return tableOf({ kind, caption, captionSeen, columns }, body);
+}
+
+/** A table of `bodies`, whose rows come and change later; see `row`. */
+export function tableOf({ kind = null, caption, captionSeen = false, columns, headUnseen = false }, ...bodies) {
   return html(
     "table",
     { class: kind },
     html("caption", { class: captionSeen ? null : "unseen" }, caption),
-    html("thead", {}, html("tr", {}, columns.map(heading))),
-    html(
-      "tbody",
-      {},
-      rows.map((cells) =>
-        html(
-          "tr",
-          {},
-          cells.map((cell, place) => cellOf(cell, place, columns)),
-        ),
-      ),
-    ),
+    html("thead", { class: headUnseen ? "unseen" : null }, html("tr", {}, columns.map(heading))),
+    bodies,
+  );
+}
+
+/** A row of a table with such columns: a cell is content, or a `td` that somebody fills later. */
+export function row(cells, columns) {
+  return html(
+    "tr",
+    {},
+    cells.map((cell, place) => cellOf(cell, place, columns)),
   );
 }
 
@@ -32,6 +41,7 @@ function heading({ title, kind, unseen }) {
 }
 
 function cellOf(cell, place, columns) {
+  if (cell instanceof HTMLTableCellElement) return cell;
   const { kind } = columns[place];
   return place === 0 ? html("th", { scope: "row", class: kind }, cell) : html("td", { class: kind }, cell);
 }

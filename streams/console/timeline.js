@@ -4,15 +4,13 @@
 // axis is straight; between two it is broken, and says for how long nothing happened.
 
 import { html, svg } from "./element.js";
-import { dateTime, exactTime, plural, span, words } from "./wording.js";
+import { dateTime, day, exactTime, minute, plural, span, words } from "./wording.js";
 
 const LANE = 22;
 const TOP = 18;
 const FOOT = 34;
 const BREAK = 34;
 const NARROWEST = 46;
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
-const minute = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
 
 /**
  * The picture, `width` pixels wide. `sessions` are, oldest first, lists of {itemId, title, type, ms}
@@ -50,7 +48,7 @@ export function timeline(sessions, width, href) {
     const end = events[events.length - 1].ms;
     const inner = widths[place] - 16;
     const at = (ms) => x + 8 + (end > begin ? ((ms - begin) / (end - begin)) * inner : inner / 2);
-    const today = day.format(begin);
+    const today = day(begin);
     picture.append(
       svg(
         "rect",
@@ -61,7 +59,7 @@ export function timeline(sessions, width, href) {
           `${plural(events.length, "event")} from ${dateTime(begin)}, ${span((end - begin) / 1000)}`,
         ),
       ),
-      svg("text", { class: "axis", x: x + 2, y: height - 16 }, minute.format(begin)),
+      svg("text", { class: "axis", x: x + 2, y: height - 16 }, minute(begin)),
       today === lastDay ? "" : svg("text", { class: "axis day", x: x + 2, y: height - 3 }, today),
     );
     lastDay = today;

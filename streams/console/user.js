@@ -12,17 +12,15 @@ import { table } from "./table.js";
 import { timeline } from "./timeline.js";
 import { count, dateTime, exactTime, plural, weight, words } from "./wording.js";
 
-const GAP_SECONDS = 1_800;
 const MOST_EDGES = 100;
 const hrefOf = (itemId) => routeTo("item", itemId);
 
 /** What is shown of a user: `ego`, `published` and `evolution` as the worker tells them, or null. */
 export function userView({ ego, published, evolution }) {
   const edges = ego === null ? { own: [], between: [] } : edgesOf(ego);
-  const gapSeconds = evolution?.gap_seconds ?? GAP_SECONDS;
   return [
     html("div", { class: "split" }, listPart(published, edges), graphPart(ego, edges)),
-    windowPart(ego === null ? [] : eventsOf(ego), gapSeconds),
+    windowPart(ego === null ? [] : eventsOf(ego), evolution?.sessions ?? []),
     evolution === null ? null : driftPart(evolution),
   ];
 }
@@ -85,20 +83,24 @@ function drawnToWidth(node, draw) {
 
 const EVENT_COLUMNS = [{ title: "Item" }, { title: "Type", kind: "kind" }, { title: "Time", kind: "when" }];
 
-function windowPart(events, gapSeconds) {
+function windowPart(events, told) {
   if (!events.length) return part("Window", "", note("Nothing is in the user's window."));
-  const sessions = sessionsOf(events, gapSeconds * 1000);
-  const newest = events[events.length - 1];
+  const sessions = sessionsOf(events, told);
+  const within = sessions.flat();
   const room = html("div");
   const said = note();
-  drawnToWidth(room, (width) => {
+  const olderEvents = plural(events.length - within.length, "older event");
+  const older = within.length < events.length ? ` ${olderEvents} only in the table.` : "";
+  const draw = (width) => {
     const { node, shown } = timeline(sessions, width, hrefOf);
-    const of = `${plural(events.length, "event")} in ${plural(sessions.length, "session")}`;
+    const of = `${plural(within.length, "event")} in ${plural(sessions.length, "session")}`;
     const left =
       shown < sessions.length ? ` The newest ${plural(shown, "session")} shown; all are in the table.` : "";
-    write(said, `${of}, from ${dateTime(events[0].ms)} to ${dateTime(newest.ms)}.${left}`);
+    const span = `from ${dateTime(within[0].ms)} to ${dateTime(within[within.length - 1].ms)}`;
+    write(said, `${of}, ${span}.${left}${older}`);
     return node;
-  });
+  };
+  if (sessions.length) drawnToWidth(room, draw);
   const rows = [...events]
     .reverse()
     .map((event) => [itemLink(event.itemId, event.title), words(event.type), exactTime(event.ms)]);
@@ -111,12 +113,13 @@ function windowPart(events, gapSeconds) {
   return part("Window", "", room, said, folded("Events as a table", all));
 }
 
-function sessionsOf(events, gapMs) {
-  const sessions = [];
+/** The events of each of the worker's sessions, oldest first; what is older than all is of none. */
+function sessionsOf(events, told) {
+  const starts = told.map(({ start }) => Date.parse(start));
+  const sessions = starts.map(() => []);
   for (const event of events) {
-    const last = sessions[sessions.length - 1];
-    if (last && event.ms - last[last.length - 1].ms <= gapMs) last.push(event);
-    else sessions.push([event]);
+    const begun = starts.filter((start) => start <= event.ms).length;
+    if (begun) sessions[begun - 1].push(event);
   }
-  return sessions;
+  return sessions.filter((session) => session.length);
 }

@@ -13,14 +13,14 @@ const clock = new Intl.DateTimeFormat(LOCALE, {
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
-  hour12: false,
+  hourCycle: "h23",
 });
 const dayAndTime = new Intl.DateTimeFormat(LOCALE, {
   day: "numeric",
   month: "short",
   hour: "2-digit",
   minute: "2-digit",
-  hour12: false,
+  hourCycle: "h23",
 });
 const fullTime = new Intl.DateTimeFormat(LOCALE, {
   day: "numeric",
@@ -29,8 +29,11 @@ const fullTime = new Intl.DateTimeFormat(LOCALE, {
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
-  hour12: false,
+  hourCycle: "h23",
 });
+
+const dayOnly = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
+const minuteOnly = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 export const NOTHING = "–";
 
@@ -38,6 +41,8 @@ export const count = (number) => whole.format(number);
 export const time = (ms) => clock.format(ms);
 export const dateTime = (ms) => dayAndTime.format(ms);
 export const exactTime = (ms) => fullTime.format(ms);
+export const day = (ms) => dayOnly.format(ms);
+export const minute = (ms) => minuteOnly.format(ms);
 
 /** A rate a second: one digit while it is small. */
 export function rate(perSecond) {
@@ -69,6 +74,9 @@ export function delay(seconds) {
   if (seconds < 1) return `${whole.format(seconds * 1000)} ms`;
   return seconds < 10 ? `${oneDigit.format(seconds)} s` : `${whole.format(seconds)} s`;
 }
+
+/** A bound that somebody chose, without digits that nobody said: 5 ms, 2.5 s. */
+export const bound = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds} s`);
 
 /** A span of time in at most two units: 34 s, 5 min, 2 h 10 min, 3 d 4 h. */
 export function span(seconds) {

@@ -1,6 +1,7 @@
 // The worker, asked over HTTP. Paths are relative, so the page works behind a proxy's prefix too.
 
-import { readToken } from "./token.js";
+import { escaped } from "./route.js";
+import { UNFIT, fitsHeader, readToken } from "./token.js";
 
 const PATIENCE_MS = 10_000;
 
@@ -24,6 +25,7 @@ export class Silence extends Error {
 /** The JSON at `path`. Throws `Refusal` or `Silence`; `signal` ends the wait without either. */
 export async function ask(path, { signal } = {}) {
   const token = readToken();
+  if (token !== null && !fitsHeader(token)) throw new Refusal(401, UNFIT);
   const patience = AbortSignal.timeout(PATIENCE_MS);
   let response;
   let body;
@@ -47,7 +49,8 @@ export async function ask(path, { signal } = {}) {
     // A proxy's page, or a worker that was busy: the status says enough.
   }
   if (response.ok && document !== null) return document;
-  throw new Refusal(response.status, problem(document) ?? `The worker answered ${response.status}.`);
+  const status = `The worker answered ${response.status}.`;
+  throw new Refusal(response.status, problem(document) ?? (response.ok ? "No JSON came." : status));
 }
 
 function problem(document) {
@@ -55,5 +58,10 @@ function problem(document) {
   return typeof words === "string" ? words : null;
 }
 
-/** A path segment of an id. */
-export const segment = (id) => encodeURIComponent(id);
+/**
+ * The path of a look-up of an id, which may hold anything. Browsers resolve the segments `.` and
+ * `..`, escaped ones too, so those two ids go into the query.
+ */
+export function pathOf(lookUp, id) {
+  return `${lookUp}/${id === "." || id === ".." ? "?id=" : ""}${escaped(id)}`;
+}

@@ -40,6 +40,8 @@ class Moment(NamedTuple):
     """Titles of the newest list's user's last clicks."""
     console_url: str
     """Where the worker shows itself in a browser."""
+    lookup_token: str
+    """What opens look-ups there; of this performance alone."""
 
 
 class Stage:
@@ -139,6 +141,7 @@ class Stage:
                 newest=newest,
                 window=window,
                 console_url=readings.url,
+                lookup_token=self._settings.lookup_token or "",
             )
         )
 

@@ -8,6 +8,7 @@ the log that is shown: clicks older than that would be rejected.
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def worker_settings(
         "window_events": _WINDOW_EVENTS,
         "repeat_policy": "exclude",
         "metrics_port": free_port(),
+        "lookup_token": secrets.token_urlsafe(6),
         "fetch_max_wait_seconds": 0.01 if embedded else 0.5,
         "session_timeout_seconds": 6.0,
         "heartbeat_seconds": 2.0,

@@ -3,9 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from email.message import Message
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,10 @@ import pytest
 from streams import console
 from streams.health import Health
 from streams.metrics import Metrics
-from streams.partition import LastList
 from streams.serving import Answer, Answers, Server
-from tests.browser import Browser, Page
-from tests.streams.api_world import DAY_MS, TOKEN, make_world, running_server, worker_of
-from tests.streams.list_world import NOW_MS
-
-SCRIPT = "<script>window.broken = 1</script>"
-IMAGE = '"><img src=x onerror="window.broken = 1">'
-LONG = "wide" * 128
-RIGHT_TO_LEFT = "\u202eאבג/../%2F#?&"
-HOSTILE = [SCRIPT, IMAGE, LONG, RIGHT_TO_LEFT]
+from tests.browser import Browser
+from tests.streams.api_world import TOKEN, make_world, running_server, worker_of
+from tests.streams.console_pages import HOSTILE, SCRIPT, go, make_worker, opened, route, with_token
 
 VIEWS = ["#/live", "#/user/u", "#/item/lamp", "#/trending", "#/user/nobody"]
 SETTLED = (
@@ -33,19 +24,6 @@ SETTLED = (
     " && document.querySelector('main .part, main .notice')"
 )
 NO_SCROLLING = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-
-
-def make_worker() -> Any:
-    """The small world, and users and items with names that somebody thought about."""
-    world = make_world()
-    for hostile in HOSTILE:
-        world.item(hostile, title=f"{hostile} title", categories=(hostile,))
-        world.clicks(hostile, *HOSTILE, at_ms=NOW_MS - 2 * DAY_MS)
-        world.clicks(hostile, "lamp", *HOSTILE, "desk", at_ms=NOW_MS)
-    worker = worker_of(world)
-    lists = worker.owned[0].lists
-    lists |= {user: LastList("rec-2", NOW_MS, [*HOSTILE, "lamp"]) for user in HOSTILE}
-    return worker
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +35,6 @@ def worker() -> Any:
 def server(worker: Any) -> Iterator[Server]:
     with running_server(worker) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    running = Browser(chromium, tmp_path_factory.mktemp("chromium"))
-    yield running
-    running.close()
-
-
-@contextmanager
-def opened(
-    browser: Browser, server: Server, view: str = "#/live", token: str | None = None, **look: Any
-) -> Iterator[Page]:
-    """A page that is shown without a complaint of the browser."""
-    page = browser.page(**look)
-    if token is not None:
-        page.remember("freshrec-lookup-token", token)
-    page.open(f"{server.url}/{view}")
-    page.until_text("live", "#link-words")
-    yield page
-    assert page.complaints == []
-    page.close()
-
-
-with_token = partial(opened, token=TOKEN)
-
-
-def go(page: Page, view: str) -> None:
-    page.value(f"location.hash = {json.dumps(view)}")
-
-
-def route(view: str, name: str) -> str:
-    return f"#/{view}/{''.join(f'%{byte:02X}' for byte in name.encode())}"
 
 
 def heading_is(words: str) -> str:
@@ -132,7 +77,7 @@ def test_the_page_may_load_its_own_files_and_nothing_else() -> None:
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
-        "img-src 'self' data:",
+        "img-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -175,8 +120,9 @@ def test_no_module_makes_markup_or_code_of_text_or_keeps_anything_beyond_the_tab
 # -- the page in a browser
 
 
-def test_live_figures_are_shown_and_change(browser: Browser, server: Server, worker: Any) -> None:
-    with opened(browser, server) as page:
+def test_live_figures_are_shown_and_change(browser: Browser) -> None:
+    worker = worker_of(make_world())
+    with running_server(worker) as server, opened(browser, server) as page:
         page.until_text("12 since the start", "section[aria-label=Clicks]")
         page.until_text("2 records in all", "section[aria-label=Partitions]")
         page.until_text("bert 3f9a", "section[aria-label='This worker']")
@@ -324,7 +270,7 @@ def test_a_phone_is_wide_enough(browser: Browser, server: Server) -> None:
 def test_a_worker_that_goes_away_is_told_of_and_its_figures_stay(
     browser: Browser, worker: Any
 ) -> None:
-    with running_server(worker) as server, opened(browser, server) as page:
+    with running_server(worker) as server, opened(browser, server, hasty=True) as page:
         page.until_text("since the start", "main")
         server.stop()
         page.until_text("The worker does not answer", "main .notice")
@@ -334,60 +280,12 @@ def test_a_worker_that_goes_away_is_told_of_and_its_figures_stay(
 
 
 def test_the_browser_refuses_what_the_policy_forbids(browser: Browser, server: Server) -> None:
-    page = browser.page()
-    page.open(server.url)
     script = "Object.assign(document.createElement('script'), {text: 'window.broken = 1'})"
-    page.value(f"document.body.append({script})")
-    assert page.value("window.broken ?? null") is None
-    assert any("Content Security Policy" in complaint for complaint in page.complaints)
-    page.close()
-
-
-# -- the page's arithmetic
-
-
-@pytest.fixture(scope="module")
-def plain(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page to import modules into."""
     with opened(browser, server) as page:
-        yield page
-
-
-def test_rates_and_delays_come_from_the_difference_of_two_readings(plain: Page) -> None:
-    assert plain.value("""(async () => {
-      const { Readings, quantile, shareWithin } = await import("./console/reading.js");
-      const readings = new Readings();
-      const add = (second, clicks, delayCounts) =>
-        readings.add({ atMs: second * 1000, uptimeSeconds: second, clicks, delayCounts });
-      add(1, 100, [9, 9, 9, 9]);
-      add(2, 110, [9, 9, 9, 9]);
-      add(61, 700, [9, 109, 9, 10]);
-      const edges = [0.1, 0.2, 1];
-      const counts = readings.delays(59);
-      return [
-        counts, quantile(counts, edges, 0.5), shareWithin(counts, edges, 0.2),
-        readings.rate((reading) => reading.clicks, 59),
-      ];
-    })()""") == [[0, 100, 0, 1], pytest.approx(0.1505), 100 / 101, 10]
-
-
-def test_a_worker_that_started_anew_is_not_compared_with_itself_before(plain: Page) -> None:
-    assert plain.value("""(async () => {
-      const { Readings, quantile } = await import("./console/reading.js");
-      const readings = new Readings();
-      readings.add({ atMs: 60_000, uptimeSeconds: 60, clicks: 5 });
-      readings.add({ atMs: 61_000, uptimeSeconds: 1, clicks: 700 });
-      const rate = readings.rate((reading) => reading.clicks, 10);
-      return [readings.all.length, rate, quantile([0, 0], [0.1], 0.5)];
-    })()""") == [1, None, None]
-
-
-def test_a_route_gives_back_the_id_that_it_was_made_of(plain: Page) -> None:
-    names = [*HOSTILE, "", "a/b", "100%", " ", "#/item/x"]
-    assert names == plain.value(f"""(async () => {{
-      const {{ parseRoute, routeTo }} = await import("./console/route.js");
-      return {json.dumps(names)}.map((name) => parseRoute(routeTo("item", name)).id);
-    }})()""")
+        page.value(f"document.body.append({script})")
+        assert page.value("window.broken ?? null") is None
+        page.until_complaint("Content Security Policy")
+        page.complaints.clear()
 
 
 def test_continuous_integration_brings_the_browser() -> None:

@@ -1,11 +1,16 @@
 """The demo's worker has the state that its artefact was fitted for, and can read all of the log."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from streams.demo.plan import DemoClick, DemoPlan
+from streams.demo.stage import Moment
 from streams.demo.worker_settings import worker_settings
+from streams.demo_view import LiveView
 from streams.fitted_state import differences
 from streams.setting_sources import load_settings
 from streams.settings import Settings
@@ -41,6 +46,28 @@ def demo_worker(
     )
     environment = {f"FRESHREC_{name.upper()}": str(value) for name, value in flags.items()}
     return load_settings({}, environment, flags["config"])
+
+
+def test_the_console_can_look_things_up_with_a_token_of_this_demo_alone(tmp_path: Path) -> None:
+    tokens = set()
+    for number in "12":
+        directory = tmp_path / number
+        directory.mkdir()
+        tokens.add(demo_worker(directory, None).lookup_token)
+    assert len(tokens - {None}) == 2
+    shown = io.StringIO()
+    with LiveView(Console(file=shown), {}) as view:
+        view(a_moment("http://127.0.0.1:1", "t0ken"))
+    assert "in a browser: http://127.0.0.1:1/ (look-up token: t0ken)" in shown.getvalue()
+
+
+def a_moment(console_url: str, lookup_token: str) -> Moment:
+    """The first moment of a demo: nothing has happened."""
+    next_click = dict.fromkeys(("hit_rate_at_10", "popularity_hit_rate_at_10"), 0.0)
+    latency = {"p50": 0.0, "p99": 0.0}
+    return Moment(
+        0.0, 0, 1, 0, 0.0, 0.0, latency, next_click, {}, None, (), console_url, lookup_token
+    )
 
 
 def test_window_and_decay_are_those_that_the_blend_was_fitted_for(tmp_path: Path) -> None:

@@ -109,6 +109,10 @@ def test_ids_are_percent_decoded_and_unknown_ones_are_not_found() -> None:
     assert answers("/graph/item/x")[0] == 404
     assert answers("/graph/item/%FF")[0] == 400
     assert answers("/graph/item/")[0] == 404
+    assert answers("/graph/item/?id=%C3%A4%20b") == (200, {"item_id": "ä b"})
+    assert answers("/evolution/?id=u%2F1&gap_seconds=60") == (200, {"gap_seconds": 60})
+    assert answers("/graph/item/?id=..")[0] == 404
+    assert answers("/graph/item/x?id=x")[0] == 400
     assert answers("/etc/passwd")[0] == 404
     assert answers("/graph/export?format=graphml") == (200, b"<graphml/>")
 
@@ -225,6 +229,23 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
     assert _request(running, "/livez", "HEAD") == (200, b"")
     assert _request(running, "/livez", "POST")[0] == HTTPStatus.NOT_IMPLEMENTED
     assert running.url == f"http://127.0.0.1:{running.port}"
+
+
+def test_a_browser_that_has_a_file_is_told_so_over_the_socket(
+    server: tuple[Server, FakeReader],
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server[0].port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        etag = connection.getresponse().headers["ETag"]
+        connection.close()
+        connection.request("GET", "/", headers={"If-None-Match": etag})
+        again = connection.getresponse()
+        assert (again.status, again.read()) == (HTTPStatus.NOT_MODIFIED, b"")
+        assert again.headers["ETag"] == etag
+        assert again.headers["Content-Length"] is None
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(
