@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels import group_entries, relative_exponents, scale_edges
+from streams.kernels import find_ascending, group_entries, relative_exponents, scale_edges
 from streams.kernels.pure_lists import ITEM_BITS, EdgeColumns, Grouped, find_sorted
 from streams.replica import GraphReplica, Neighbours
 
@@ -79,9 +79,8 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         return find_sorted(self.keys, keys)
 
     def find_present(self, keys: Integers) -> Integers:
-        """Positions of those keys that are candidates."""
-        positions = self.find(keys)
-        return positions[positions >= 0]
+        """Positions of those keys, which ascend, that are candidates."""
+        return find_ascending(self.keys, keys)
 
     def items_at(self, positions: Integers) -> Integers:
         """Item numbers of positions; -1 where the position is -1."""

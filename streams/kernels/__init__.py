@@ -11,6 +11,7 @@ __all__ = [
     "add_run",
     "blend_top",
     "decay_terms",
+    "find_ascending",
     "group_entries",
     "keep_edges",
     "keep_strongest",
@@ -33,6 +34,7 @@ try:
     )
     from streams.kernels.compiled_lists import (
         blend_top,
+        find_ascending,
         group_entries,
         relative_exponents,
         scale_edges,
@@ -49,6 +51,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     )
     from streams.kernels.pure_lists import (
         blend_top,
+        find_ascending,
         group_entries,
         relative_exponents,
         scale_edges,

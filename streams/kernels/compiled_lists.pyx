@@ -132,6 +132,23 @@ def select_top(
     return found
 
 
+def find_ascending(const integer[::1] ascending, const integer[::1] wanted):
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t number
+    found = np.empty(wanted.shape[0], dtype=np.int64)
+    cdef integer[::1] positions = found
+    for number in range(wanted.shape[0]):
+        while place < ascending.shape[0] and ascending[place] < wanted[number]:
+            place += 1
+        if place == ascending.shape[0]:
+            break
+        if ascending[place] == wanted[number]:
+            positions[count] = place
+            count += 1
+    return found[:count]
+
+
 def relative_exponents(
     const double[:, ::1] segments,
     const integer[::1] segment_counts,

@@ -278,6 +278,12 @@ def strongest_paths(
     return source, shares, newest_ms
 
 
+def find_ascending(ascending: Integers, wanted: Integers) -> Integers:
+    """Positions in one ascending array of what stands in another, without those that do not."""
+    positions = find_sorted(ascending, wanted)
+    return positions[positions >= 0]
+
+
 def find_sorted(ascending: Integers, keys: Integers) -> Integers:
     """Positions of `keys` in an ascending array, -1 where absent."""
     if not len(ascending):

@@ -161,6 +161,16 @@ def test_the_encoders_best_obey_what_may_be_on_a_list(kernels: Any) -> None:
     assert found.scores.tolist() == [[0.0, -0.5, -1.5, -2.5, -3.5, -4.0]]
 
 
+@BOTH
+@given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
+def test_what_stands_in_both_of_two_ascending_arrays_is_found(
+    kernels: Any, one: list[int], other: list[int]
+) -> None:
+    ascending, wanted = np.unique(np.array(one, np.int64)), np.sort(np.array(other, np.int64))
+    found = kernels.find_ascending(ascending, wanted)
+    assert ascending[found].tolist() == sorted(item for item in other if item in one)
+
+
 @needs_compiled
 @given(SEEDS)
 def test_groups_are_the_same_bits(seed: int) -> None:
