@@ -1,4 +1,4 @@
-"""Build hook: compiles `streams/kernels/compiled.pyx` where there is a C compiler.
+"""Build hook: compiles the kernels (`streams/kernels/*.pyx`) where there is a C compiler.
 
 Without one the package is built as well, with the same kernels in Python: slower, with the same
 results. FRESHREC_PURE_PYTHON=1 asks for that.
@@ -13,7 +13,7 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_MODULE = "streams.kernels.compiled"
+_MODULES = ("streams.kernels.compiled", "streams.kernels.compiled_lists")
 # The same bits as in Python: no product fused with a sum, and libm's own pow.
 _FLAGS = [] if sys.platform == "win32" else ["-O2", "-ffp-contract=off", "-fno-builtin-pow"]
 
@@ -26,7 +26,7 @@ class KernelsHook(BuildHookInterface[BuilderConfig]):
         if self.target_name != "wheel" or os.environ.get("FRESHREC_PURE_PYTHON") == "1":
             return
         try:
-            library = _compile(Path(self.root))
+            libraries = _compile(Path(self.root))
         except Exception as error:  # noqa: BLE001 (whatever the compiler's trouble is)
             self.app.display_warning(
                 f"The kernels were not compiled, so they run in Python: {error!r}. For the faster"
@@ -35,22 +35,27 @@ class KernelsHook(BuildHookInterface[BuilderConfig]):
             return
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
-        build_data["artifacts"].append(library.as_posix())
+        build_data["artifacts"] += [library.as_posix() for library in libraries]
 
 
-def _compile(root: Path) -> Path:
-    """Compile in place; returns the library's path in the project."""
+def _compile(root: Path) -> list[Path]:
+    """Compile in place; returns the libraries' paths in the project."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
-    folder = Path(*_MODULE.split(".")[:-1])
     with tempfile.TemporaryDirectory() as made:
-        source = str(root / folder / "compiled.pyx")
-        extension = Extension(_MODULE, [source], extra_compile_args=_FLAGS)
-        modules = cythonize([extension], build_dir=made, quiet=True)
+        extensions = [
+            Extension(name, [str(root / f"{_path(name)}.pyx")], extra_compile_args=_FLAGS)
+            for name in _MODULES
+        ]
+        modules = cythonize(extensions, build_dir=made, quiet=True)
         build = Distribution({"ext_modules": modules}).get_command_obj("build_ext")
         build.build_temp = made
         build.build_lib = str(root)
         build.ensure_finalized()
         build.run()
-        return folder / Path(build.get_ext_filename(_MODULE)).name
+        return [Path(build.get_ext_filename(name)) for name in _MODULES]
+
+
+def _path(module: str) -> Path:
+    return Path(*module.split("."))

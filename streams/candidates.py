@@ -13,13 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.kernels import find_ascending, group_entries, relative_exponents, scale_edges
+from streams.kernels.pure_lists import ITEM_BITS, EdgeColumns, Grouped, find_sorted
 from streams.replica import GraphReplica, Neighbours
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_ITEM_BITS = 32
-_ITEM_MASK = (1 << _ITEM_BITS) - 1
+_ITEM_MASK = (1 << ITEM_BITS) - 1
 _TINY = 1e-300
 
 
@@ -53,7 +54,7 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
     next candidate's."""
     entries: Integers
     """Numbers of entries. Below `len(edges.contributions)` an entry is that edge."""
-    edges: "Edges"
+    edges: EdgeColumns
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -68,7 +69,7 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         found = self.terms.get("graph_last")
         if found is None:
             values = np.zeros(len(self.entries))
-            values[: len(self.edges.keys)] = _from_last(self.edges)
+            values[: len(self.edges.contributions)] = _from_last(self.edges)
             owner = np.repeat(np.arange(len(self)), np.diff(self.entry_start))
             found = _sums(owner, values[self.entries], len(self))
         return found
@@ -78,9 +79,8 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         return find_sorted(self.keys, keys)
 
     def find_present(self, keys: Integers) -> Integers:
-        """Positions of those keys that are candidates."""
-        positions = self.find(keys)
-        return positions[positions >= 0]
+        """Positions of those keys, which ascend, that are candidates."""
+        return find_ascending(self.keys, keys)
 
     def items_at(self, positions: Integers) -> Integers:
         """Item numbers of positions; -1 where the position is -1."""
@@ -90,43 +90,17 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         return items
 
 
-class Edges(msgspec.Struct, frozen=True, gc=False):
-    """The out-edges of all sources of a batch, the users and their sources in order."""
-
-    keys: Integers
-    """`[edges]`: user and destination."""
-    contributions: Floats
-    """`[edges]`: what the edge adds to the user's graph evidence."""
-    last_ms: Integers
-    """`[edges]`: when the edge was last strengthened."""
-    pair_start: Integers
-    """`[pairs]`: first edge of each pair of a user and a source."""
-    pair_source: Integers
-    """`[pairs]`: position in the user's `sources`."""
-    pair_importance: Floats
-    """`[pairs]`: share of the user's graph evidence that this source gives."""
-
-
 def make_keys(rows: Integers, items: Integers) -> Integers:
     """Keys of candidates; ascending keys are ordered by user, then item number."""
-    return (rows << _ITEM_BITS) | items
+    return (rows << ITEM_BITS) | items
 
 
 def sorted_keys(per_user: Iterable[Iterable[int]]) -> Integers:
     """Ascending keys of sets of item numbers, one set a user."""
-    keys = [user << _ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
+    keys = [user << ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
     array = np.array(keys, dtype=np.int64)
     array.sort()
     return array
-
-
-def find_sorted(ascending: Integers, keys: Integers) -> Integers:
-    """Positions of `keys` in an ascending array, -1 where absent."""
-    if not len(ascending):
-        return np.full(keys.shape, -1, dtype=np.int64)
-    positions = np.searchsorted(ascending, keys)
-    positions = np.minimum(positions, len(ascending) - 1)
-    return np.where(ascending[positions] == keys, positions, -1)
 
 
 def gather(
@@ -143,37 +117,26 @@ def gather(
     user's own history `own_decay` times the next newer one. `terms`: which of `graph_last` and the
     own-history terms of `model.blend` are wanted.
     """
-    edges = _edges(replica, users, window_decay)
+    edge_keys, edges = _edges(replica, users, window_decay)
     own_keys, own = _own_entries(replica, users, own_decay, terms)
     filled = [len(user.fill_items) for user in users]
     fill = np.array([item for user in users for item in user.fill_items], dtype=np.int64)
-    fill |= np.repeat(np.arange(len(users)) << _ITEM_BITS, filled)
-    entries, keys = _grouped(np.concatenate((edges.keys, own_keys, fill)), len(users))
-
-    first = np.ones(len(keys), dtype=np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    entry_start = np.append(np.flatnonzero(first), len(keys))
-    candidate = np.cumsum(first, dtype=np.int64)
-    candidate -= 1
-    keys = keys[entry_start[:-1]]
-
-    def summed(values: Floats, before: int) -> Floats:
-        """Sums over each candidate's entries; other kinds of entries add nothing."""
-        padded = np.zeros(len(entries))
-        padded[before : before + len(values)] = values
-        return _sums(candidate, padded[entries], len(keys))
-
-    found = {name: summed(values, len(edges.keys)) for name, values in own.items()}
-    if "graph_last" in terms and len(edges.keys):
-        found["graph_last"] = summed(_from_last(edges), 0)
+    fill |= np.repeat(np.arange(len(users)) << ITEM_BITS, filled)
+    columns = {"graph": (edges.contributions, 0)}
+    columns |= {name: (values, len(edge_keys)) for name, values in own.items()}
+    if "graph_last" in terms and len(edge_keys):
+        columns["graph_last"] = (_from_last(edges), 0)
+    keys = np.concatenate((edge_keys, own_keys, fill))
+    grouped = _grouped(keys, len(users), list(columns.values()))
+    found = dict(zip(columns, grouped.sums, strict=True))
     return Candidates(
-        start=np.searchsorted(keys, np.arange(len(users) + 1) << _ITEM_BITS),
-        keys=keys,
-        items=keys & _ITEM_MASK,
-        graph=summed(edges.contributions, 0),
+        start=np.searchsorted(grouped.keys, np.arange(len(users) + 1) << ITEM_BITS),
+        keys=grouped.keys,
+        items=grouped.keys & _ITEM_MASK,
+        graph=found.pop("graph"),
         terms=found,
-        entry_start=entry_start,
-        entries=entries,
+        entry_start=grouped.start,
+        entries=grouped.entries,
         edges=edges,
     )
 
@@ -182,8 +145,10 @@ _NO_INTEGERS = np.empty(0, dtype=np.int64)
 _NO_FLOATS = np.empty(0)
 
 
-def _edges(replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float) -> Edges:
-    """All out-edges of each user's sources."""
+def _edges(
+    replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float
+) -> tuple[Integers, EdgeColumns]:
+    """All out-edges of each user's sources: their keys, and what they are."""
     find = replica.neighbours
     # A pair is one source item of one user.
     pairs: list[Neighbours] = []
@@ -198,33 +163,23 @@ def _edges(replica: GraphReplica, users: Sequence[UserEvidence], window_decay: f
                 pair_sources.append(position)
     if not pairs:
         nothing, none = _NO_INTEGERS, _NO_FLOATS
-        return Edges(nothing, none, nothing, nothing, nothing, none)
+        return nothing, EdgeColumns(none, nothing, nothing, nothing, none)
     rows = np.array(pair_rows, dtype=np.int64)
     sources = np.array(pair_sources, dtype=np.int64)
     now_ms = np.array([user.now_ms for user in users], dtype=np.float64)
 
-    # Pairs: how much each source counts, all of a user's sources together 1.
+    # How much each source counts, all of a user's sources together 1.
     importance = np.power(window_decay, sources)
     importance /= np.maximum(_sums(rows, importance, len(users)), _TINY)[rows]
 
-    # Segments (one event type of one pair): scale that turns weights into contributions.
-    sizes, bases, half_lives, totals = np.concatenate([pair.segments for pair in pairs]).T
-    segments = np.array([len(pair.segments) for pair in pairs])
-    segment_start = np.cumsum(segments) - segments
-    exponents = bases - np.repeat(now_ms[rows], segments) / half_lives
-    # Only the proportions within a pair matter; its largest power is taken out, so that edges
-    # of any age neither vanish nor overflow.
-    exponents -= np.repeat(np.maximum.reduceat(exponents, segment_start), segments)
-    scales = np.exp2(exponents)
-    scales *= np.repeat(importance / np.add.reduceat(scales * totals, segment_start), segments)
-
-    contributions = np.concatenate([pair.weights for pair in pairs])
-    contributions *= np.repeat(scales, sizes.astype(np.int64))
+    segments = np.concatenate([pair.segments for pair in pairs])
+    segment_counts = np.array([len(pair.segments) for pair in pairs])
     degrees = np.array([len(pair.destinations) for pair in pairs])
     keys = np.concatenate([pair.destinations for pair in pairs])
-    keys |= np.repeat(rows << _ITEM_BITS, degrees)
-    return Edges(
-        keys=keys,
+    contributions = np.concatenate([pair.weights for pair in pairs])
+    exponents = relative_exponents(segments, segment_counts, rows, now_ms)
+    scale_edges(keys, contributions, degrees, rows, segments, segment_counts, exponents, importance)
+    return keys, EdgeColumns(
         contributions=contributions,
         last_ms=np.concatenate([pair.last_ms for pair in pairs]),
         pair_start=np.cumsum(degrees) - degrees,
@@ -233,9 +188,9 @@ def _edges(replica: GraphReplica, users: Sequence[UserEvidence], window_decay: f
     )
 
 
-def _from_last(edges: Edges) -> Floats:
+def _from_last(edges: EdgeColumns) -> Floats:
     """`[edges]`: share of what followed the user's last item; 0 for edges of other sources."""
-    degrees = np.diff(np.append(edges.pair_start, len(edges.keys)))
+    degrees = np.diff(np.append(edges.pair_start, len(edges.contributions)))
     weight = np.divide(1.0, edges.pair_importance, where=edges.pair_source == 0,
                        out=np.zeros(len(degrees)))  # fmt: skip
     shares: Floats = edges.contributions * np.repeat(weight, degrees)
@@ -295,18 +250,18 @@ def _sums(groups: Integers, values: Floats, count: int) -> Floats:
     return np.bincount(groups, values, count).astype(np.float64, copy=False)
 
 
-def _grouped(keys: Integers, users: int) -> tuple[Integers, Integers]:
-    """Stable order that sorts `keys`, and the sorted keys; `keys` itself is used up.
+def _grouped(keys: Integers, users: int, columns: list[tuple[Floats, int]]) -> Grouped:
+    """Entries by their keys; `keys` itself is used up.
 
-    Key and position packed into one number sort three times faster than an indirect sort.
+    Key and number packed into one number sort three times faster than an indirect sort.
     """
     bits = max(1, len(keys) - 1).bit_length()
-    if max(1, users - 1).bit_length() + _ITEM_BITS + bits > 63:
+    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
         order = np.argsort(keys, kind="stable")
-        return order, keys[order]
+        return group_entries(keys[order], order, columns)
     keys <<= bits
     keys |= np.arange(len(keys))
     keys.sort()
     order = keys & ((1 << bits) - 1)
     keys >>= bits
-    return order, keys
+    return group_entries(keys, order, columns)

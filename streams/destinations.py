@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
-from streams.edges import packed_body, packed_size
+from streams.edges import packed_body
 from streams.item_index import ItemIndex
 
 Integers = NDArray[np.int64]
@@ -29,8 +29,8 @@ class Destinations:
         self._kept = kept
         self._columns: OrderedDict[tuple[str, str], tuple[bytes, Integers]] = OrderedDict()
 
-    def numbers(self, item_id: str, event_type: str, column: msgspec.Raw) -> Integers:
-        """Item numbers `[edges]` of a packed column; not to be changed.
+    def numbers(self, item_id: str, event_type: str, column: msgspec.Raw, edges: int) -> Integers:
+        """Item numbers `[edges]` of a packed column of so many; not to be changed.
 
         Raises CodecError where it does not hold text.
         """
@@ -43,11 +43,11 @@ class Destinations:
             if body == before:
                 return numbers
             if body.startswith(before):
-                added = packed_size(column) - len(numbers)
-                numbers = np.concatenate((numbers, self._read(body[len(before) :], added)))
+                added = self._read(body[len(before) :], edges - len(numbers))
+                numbers = np.concatenate((numbers, added))
                 self._columns[key] = (body, numbers)
                 return numbers
-        numbers = self._read(body, packed_size(column))
+        numbers = self._read(body, edges)
         self._columns[key] = (body, numbers)
         if len(self._columns) > self._kept:
             self._columns.popitem(last=False)

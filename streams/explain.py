@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import kernels
 from streams.candidates import Candidates
 from streams.events import Reason, ReasonCode
 
@@ -43,34 +44,10 @@ def strongest_paths(candidates: Candidates, positions: Integers) -> Paths:
 
     Strength is what a source contributed to the candidate's share; of equals the newer wins.
     """
-    n = len(positions)
-    edges = candidates.edges
-    found = Paths(np.full(n, -1), np.zeros(n), np.zeros(n, dtype=np.int64))
-    if not len(candidates) or not len(edges.pair_start):
-        return found
-    begin = candidates.entry_start[positions]
-    sizes = np.where(positions >= 0, candidates.entry_start[positions + 1] - begin, 0)
-    owner = np.repeat(np.arange(n), sizes)
-    entries = candidates.entries[
-        np.arange(len(owner)) + np.repeat(begin - np.cumsum(sizes) + sizes, sizes)
-    ]
-    is_edge = entries < len(edges.keys)
-    owner, entries = owner[is_edge], entries[is_edge]
-    pair = np.searchsorted(edges.pair_start, entries, side="right") - 1
-    # Several event types may join the same source and destination: one cell takes them all.
-    width = int(edges.pair_source.max()) + 1
-    cell = owner * width + edges.pair_source[pair]
-    strength = np.bincount(cell, edges.contributions[entries], n * width).reshape(n, width)
-    share = np.bincount(cell, edges.contributions[entries] / edges.pair_importance[pair], n * width)
-    last_ms = np.zeros(n * width, dtype=np.int64)
-    np.maximum.at(last_ms, cell, edges.last_ms[entries])
-    best = strength.argmax(axis=1)
-    picked = np.arange(n) * width + best
-    led = share[picked] > 0.0
-    found.source[led] = best[led]
-    found.share[led] = np.minimum(share[picked[led]], 1.0).round(_DIGITS)
-    found.last_ms[led] = last_ms[picked[led]]
-    return found
+    source, share, last_ms = kernels.strongest_paths(
+        positions, candidates.entry_start, candidates.entries, candidates.edges
+    )
+    return Paths(source, share.round(_DIGITS), last_ms)
 
 
 class ItemFacts(NamedTuple):

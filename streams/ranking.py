@@ -6,11 +6,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.blend import known_or, lowest_log_prob, select_top
-from streams.candidates import Candidates, UserEvidence, find_sorted, make_keys
+from streams.candidates import Candidates, UserEvidence
 from streams.events import WindowInfo
+from streams.kernels import blend_top
+from streams.kernels.pure_lists import Encoded, Others, Places, Pool
 from streams.lists import ListRequest, RecommenderConfig
-from streams.popularity_table import PopularitySnapshot, take
+from streams.popularity_table import PopularitySnapshot
 from streams.scoring import EncoderIndex
 from streams.window import HistoryView
 
@@ -101,47 +102,27 @@ def rank_with_encoder(
     rows = prepared.scored_rows[known]
     if not len(rows) or prepared.encoder is None:
         return ranking
-    candidates, weight = prepared.candidates, prepared.config.weights.encoder
-    floor = lowest_log_prob(scores.top_log_probs[known])
-
-    positions = prepared.chosen[rows]
-    present = positions >= 0
-    base_items = candidates.items_at(positions)
-    base_prior = _prior_at(prepared, positions)
-    of_candidates = scores.candidate_log_probs[known]
-    base_log_probs = known_or(of_candidates, floor)
-    if prepared.config.weights.unknown:
-        base_prior += np.where(np.isfinite(of_candidates), 0.0, prepared.config.weights.unknown)
-
-    # The encoder's own best, less those that are among the candidates above.
-    best_items = prepared.encoder.numbers(scores.top_ids[known])
-    best_log_probs = known_or(scores.top_log_probs[known], floor)
-    keys = make_keys(np.broadcast_to(rows[:, None], best_items.shape), best_items)
-    best_positions = candidates.find(keys)
-    is_base = np.zeros(len(candidates) + 1, dtype=np.bool_)
-    is_base[positions[present]] = True
-    best_prior = _prior_of(prepared, best_items, keys, best_positions)
-    absent = (best_items < 0) | is_base[best_positions] | unavailable[best_items]
-    best_prior[absent] = -np.inf
-
-    items = np.concatenate((base_items, best_items), axis=1)
-    prior = np.concatenate((base_prior, best_prior), axis=1)
-    log_probs = np.concatenate((base_log_probs, best_log_probs), axis=1)
-    blended = prior + weight * log_probs
-    width = items.shape[1]
-    start = np.arange(len(rows) + 1) * width
-    top = select_top(blended.ravel(), start, items.ravel(), tie_keys, size)
-    found = top >= 0
-
-    def pick(values: NDArray[Any], missing: float) -> NDArray[Any]:
-        return np.where(found, values.ravel()[top], missing)
-
-    lift = weight * (log_probs - floor[:, None])
-    all_positions = np.concatenate((positions, best_positions), axis=1)
-    ranking.items[rows] = pick(items, -1)
-    ranking.scores[rows] = pick(blended, -np.inf)
-    ranking.positions[rows] = pick(all_positions, -1)
-    ranking.sequence[rows] = _share(pick(lift, 0.0), pick(prior, 0.0))
+    candidates, config = prepared.candidates, prepared.config
+    blend_top(
+        Pool(candidates.keys, candidates.items, prepared.prior, prepared.chosen),
+        Others(
+            prepared.popular_score,
+            prepared.repeated_keys,
+            config.repeat_penalty,
+            prepared.excluded_keys,
+            unavailable,
+            tie_keys,
+        ),
+        Encoded(
+            rows,
+            scores.candidate_log_probs[known],
+            prepared.encoder.numbers(scores.top_ids[known]),
+            scores.top_log_probs[known],
+            config.weights.encoder,
+            config.weights.unknown,
+        ),
+        Places(ranking.items, ranking.scores, ranking.positions, ranking.sequence),
+    )
     ranking.encoded[rows] = True
     return ranking
 
@@ -152,24 +133,3 @@ def _prior_at(prepared: Prepared, positions: Integers) -> Floats:
     present = positions >= 0
     prior[present] = prepared.prior[positions[present]]
     return prior
-
-
-def _prior_of(prepared: Prepared, items: Integers, keys: Integers, positions: Integers) -> Floats:
-    """Prior scores of items that need not be candidates."""
-    config = prepared.config
-    prior = take(prepared.popular_score, items)
-    if len(prepared.repeated_keys):
-        repeated = find_sorted(prepared.repeated_keys, keys) >= 0
-        prior[repeated] -= config.repeat_penalty
-    if len(prepared.excluded_keys):
-        prior[find_sorted(prepared.excluded_keys, keys) >= 0] = -np.inf
-    among = positions >= 0
-    prior[among] = prepared.prior[positions[among]]
-    return prior
-
-
-def _share(lift: Floats, prior: Floats) -> Floats:
-    """The encoder's part of a score, counted from an unknown item without any prior."""
-    lift = np.maximum(lift, 0.0)
-    whole = lift + np.maximum(prior, 0.0)
-    return np.divide(lift, whole, out=np.zeros(lift.shape), where=whole > 0.0)

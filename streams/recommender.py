@@ -18,11 +18,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.blend import BlendWeights, popularity_score, prior_score, select_top
+from streams.blend import BlendWeights, popularity_score, prior_score
 from streams.candidates import UserEvidence, gather, sorted_keys
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
+from streams.kernels import select_top
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot, take

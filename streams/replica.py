@@ -203,10 +203,12 @@ class GraphReplica:
             if not self._event_types.is_positive(event_type):
                 continue
             of_group = group.weight_column()
-            total = float(of_group.sum())
+            total = float(np.add.reduce(of_group))
             if not total > 0.0:
                 continue
-            destinations.append(self._destinations.numbers(item_id, event_type, group.destinations))
+            destinations.append(
+                self._destinations.numbers(item_id, event_type, group.destinations, len(of_group))
+            )
             weights.append(of_group)
             last_ms.append(group.last_ms_column())
             segments += (len(of_group), group.base, group.half_life_ms, total)

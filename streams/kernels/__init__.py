@@ -1,12 +1,26 @@
-"""Kernels: the innermost loops of the folds, compiled where that could be done at installation.
+"""Kernels: the innermost loops of folds and lists, compiled where the installation could.
 
-`COMPILED` says which ones are used; both give the same bytes. FRESHREC_PURE_PYTHON=1 in the
-environment takes the ones in Python.
+`COMPILED` says which ones are used; both give the same bits. FRESHREC_PURE_PYTHON=1 in the
+environment takes the ones in Python and NumPy.
 """
 
 import os
 
-__all__ = ["COMPILED", "add_run", "decay_terms", "keep_edges", "keep_strongest", "link_clicks"]
+__all__ = [
+    "COMPILED",
+    "add_run",
+    "blend_top",
+    "decay_terms",
+    "find_ascending",
+    "group_entries",
+    "keep_edges",
+    "keep_strongest",
+    "link_clicks",
+    "relative_exponents",
+    "scale_edges",
+    "select_top",
+    "strongest_paths",
+]
 
 try:
     if os.environ.get("FRESHREC_PURE_PYTHON") == "1":
@@ -18,6 +32,15 @@ try:
         keep_strongest,
         link_clicks,
     )
+    from streams.kernels.compiled_lists import (
+        blend_top,
+        find_ascending,
+        group_entries,
+        relative_exponents,
+        scale_edges,
+        select_top,
+        strongest_paths,
+    )
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -25,6 +48,15 @@ except ImportError:  # asked for, or no compiler when it was installed
         keep_edges,
         keep_strongest,
         link_clicks,
+    )
+    from streams.kernels.pure_lists import (
+        blend_top,
+        find_ascending,
+        group_entries,
+        relative_exponents,
+        scale_edges,
+        select_top,
+        strongest_paths,
     )
 
     COMPILED = False

@@ -1,25 +1,7 @@
 import numpy as np
 import pytest
 
-from streams.blend import (
-    BlendWeights,
-    known_or,
-    log_prior,
-    lowest_log_prob,
-    popularity_score,
-    prior_score,
-    select_top,
-)
-
-
-def pick(rows, ties, n):
-    """Columns picked in each row of a rectangular or ragged table of scores."""
-    start = np.cumsum([0, *map(len, rows)])
-    scores = np.array([score for row in rows for score in row], dtype=float)
-    tie_keys = np.array(ties, dtype=np.uint64)
-    chosen = select_top(scores, start, np.arange(len(scores)), tie_keys, n)
-    assert chosen.shape == (len(rows), n)
-    return [[c - start[r] for c in row if c >= 0] for r, row in enumerate(chosen)]
+from streams.blend import BlendWeights, log_prior, popularity_score, prior_score
 
 
 def test_an_absent_share_scores_zero_and_a_whole_share_about_eleven_and_a_half():
@@ -66,52 +48,3 @@ def test_a_weight_that_is_negative_or_not_a_number_is_refused_by_name(weight):
 def test_a_shape_out_of_range_is_refused_by_name(shape):
     with pytest.raises(ValueError, match=next(iter(shape))):
         BlendWeights(**shape)
-
-
-def test_an_item_unknown_to_the_encoder_gets_the_lowest_of_the_users_best():
-    top = np.array([[-1.0, -3.0, -np.inf], [-2.0, -2.5, -9.0]], dtype=np.float32)
-    floor = lowest_log_prob(top)
-    assert floor.tolist() == [-3.0, -9.0]
-    given = np.array([[-0.5, -np.inf], [np.nan, -4.0]], dtype=np.float32)
-    assert known_or(given, floor).tolist() == [[-0.5, -3.0], [-9.0, -4.0]]
-
-
-def test_a_row_without_any_finite_log_probability_gets_the_floor_zero():
-    assert lowest_log_prob(np.full((1, 2), -np.inf, dtype=np.float32)).tolist() == [0.0]
-    assert lowest_log_prob(np.zeros((1, 0), dtype=np.float32)).tolist() == [0.0]
-
-
-def test_the_best_come_best_first():
-    assert pick([[0.1, 0.9, 0.5], [3.0, 1.0, 2.0]], range(6), 2) == [[1, 2], [0, 2]]
-
-
-def test_users_may_have_different_numbers_of_candidates():
-    assert pick([[1.0], [], [1.0, 5.0, 3.0]], range(4), 2) == [[0], [], [1, 2]]
-
-
-def test_equal_scores_are_ordered_by_tie_key_even_at_the_cut():
-    assert pick([[1.0, 1.0, 1.0, 0.0]], [9, 3, 5, 0], 2) == [[1, 2]]
-
-
-def test_a_candidate_with_the_score_minus_infinity_is_never_picked():
-    low = -np.inf
-    assert pick([[low, 2.0, low], [low, low, low]], range(6), 2) == [[1], []]
-    assert pick([[low, 2.0, low]], range(3), 9) == [[1]]
-
-
-def test_empty_batches_give_empty_choices():
-    assert pick([], [], 3) == []
-    assert pick([[], []], [], 3) == [[], []]
-
-
-def test_selection_agrees_with_sorting_each_row():
-    random = np.random.default_rng(7)
-    rows = [random.integers(0, 5, size=size).astype(float) for size in random.integers(0, 40, 50)]
-    for row in rows:
-        row[random.random(len(row)) < 0.2] = -np.inf
-    ties = random.permutation(sum(map(len, rows)))
-    start = np.cumsum([0, *map(len, rows)])
-    for r, chosen in enumerate(pick(rows, ties, 10)):
-        present = [c for c, score in enumerate(rows[r]) if score > -np.inf]
-        expected = sorted(present, key=lambda c: (-rows[r][c], ties[start[r] + c]))[:10]
-        assert chosen == expected

@@ -154,10 +154,11 @@ def test_nobody_and_users_who_lead_nowhere_have_no_candidates():
 
 def test_too_many_users_to_pack_are_sorted_the_slower_way_with_the_same_result():
     keys = np.random.default_rng(3).integers(0, 50, 500) << 32
-    packed = _grouped(keys.copy(), 50)
-    indirect = _grouped(keys.copy(), 1 << 30)
-    assert packed[0].tolist() == indirect[0].tolist() == np.argsort(keys, kind="stable").tolist()
-    assert packed[1].tolist() == indirect[1].tolist()
+    packed = _grouped(keys.copy(), 50, [])
+    indirect = _grouped(keys.copy(), 1 << 30, [])
+    for found in (packed, indirect):
+        assert found.entries.tolist() == np.argsort(keys, kind="stable").tolist()
+        assert found.keys.tolist() == sorted(set(keys.tolist()))
 
 
 def test_the_strongest_path_is_the_source_that_contributed_most():

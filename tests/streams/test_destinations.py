@@ -13,8 +13,8 @@ from streams.item_index import ItemIndex
 IDS = st.lists(st.text(min_size=1, max_size=6), unique=True, max_size=40)
 
 
-def packed(ids: list[str]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.msgpack.encode(ids))
+def packed(ids: list[str]) -> tuple[msgspec.Raw, int]:
+    return msgspec.Raw(msgspec.msgpack.encode(ids)), len(ids)
 
 
 @given(st.lists(IDS, min_size=1, max_size=5), st.integers(1, 3))
@@ -26,34 +26,35 @@ def test_numbers_are_those_of_the_column_whatever_it_was_before(
     for number, ids in enumerate(columns):
         for item_id in ("a", "b"):
             grown = ids + [f"{item_id}-{other}" for other in range(number)]
-            found = destinations.numbers(item_id, "click", packed(grown))
+            found = destinations.numbers(item_id, "click", *packed(grown))
             assert index.item_ids(found.tolist()) == grown
 
 
 def test_of_a_column_that_grew_only_what_is_new_is_read() -> None:
     index = ItemIndex()
     destinations = Destinations(index, 10)
-    first = destinations.numbers("i", "click", packed([f"d{n}" for n in range(15)]))
-    assert destinations.numbers("i", "click", packed([f"d{n}" for n in range(15)])) is first
+    first = destinations.numbers("i", "click", *packed([f"d{n}" for n in range(15)]))
+    assert destinations.numbers("i", "click", *packed([f"d{n}" for n in range(15)])) is first
     # The head of the array takes more bytes from 16 entries on.
-    grown = destinations.numbers("i", "click", packed([f"d{n}" for n in range(16)]))
+    grown = destinations.numbers("i", "click", *packed([f"d{n}" for n in range(16)]))
     assert index.item_ids(grown.tolist()) == [f"d{n}" for n in range(16)]
     assert len(first) == 15
 
 
 def test_no_more_columns_are_kept_than_told() -> None:
     destinations = Destinations(ItemIndex(), 2)
-    first = destinations.numbers("i0", "click", packed(["d"]))
+    first = destinations.numbers("i0", "click", *packed(["d"]))
     for number in range(1, 3):
-        destinations.numbers(f"i{number}", "click", packed(["d"]))
-    assert destinations.numbers("i0", "click", packed(["d"])) is not first
+        destinations.numbers(f"i{number}", "click", *packed(["d"]))
+    assert destinations.numbers("i0", "click", *packed(["d"])) is not first
     assert len(destinations._columns) == 2
 
 
 @pytest.mark.parametrize("body", [b"\x91\xa1\xff", b"\x91\x01", b"\x92\xa1a"])
 def test_a_column_that_does_not_hold_text_is_damage(body: bytes) -> None:
+    column = msgspec.Raw(body)
     with pytest.raises(CodecError, match="rebuild this state"):
-        Destinations(ItemIndex(), 2).numbers("i", "click", msgspec.Raw(body))
+        Destinations(ItemIndex(), 2).numbers("i", "click", column, packed_size(column))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,349 @@
+"""The kernels of lists in NumPy: what they mean, and what runs where nothing was compiled.
+
+They take columns of a whole batch. Every element is computed on its own and every sum is made of
+one user's entries in a fixed order, so a list does not depend on who else is in the batch.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Logs = NDArray[np.float32]
+
+ITEM_BITS = 32
+"""A key of a candidate is user << ITEM_BITS | item number."""
+
+
+class Grouped(NamedTuple):
+    """Entries brought together by their keys."""
+
+    keys: Integers
+    """`[groups]`, ascending."""
+    start: Integers
+    """`[groups + 1]`: first of the group's `entries`."""
+    entries: Integers
+    """Numbers of the entries, group after group, ascending within each."""
+    sums: list[Floats]
+    """`[groups]` for each column: sums of the group's values."""
+
+
+class Pool(NamedTuple):
+    """What a blend reads of a batch's candidates."""
+
+    keys: Integers
+    """`[candidates]`, ascending."""
+    items: Integers
+    """`[candidates]`: item numbers."""
+    prior: Floats
+    """`[candidates]`: scores without the encoder; -inf for what must not be on a list."""
+    chosen: Integers
+    """`[users, columns]`: candidates that the encoder was asked about; -1 = no more."""
+
+
+class Others(NamedTuple):
+    """Scores of items that are no candidates of a user."""
+
+    popular_score: Floats
+    """By item number; 0 for numbers beyond."""
+    repeated_keys: Integers
+    """Ascending keys of items that are discounted by `repeat_penalty`."""
+    repeat_penalty: float
+    excluded_keys: Integers
+    """Ascending keys of items that must not be on the user's list."""
+    unavailable: NDArray[np.bool_]
+    """By item number."""
+    tie_keys: NDArray[np.uint64]
+    """By item number: the order of equal scores."""
+
+
+class Encoded(NamedTuple):
+    """What the encoder says, a row a scored user; what it does not know is not finite."""
+
+    rows: Integers
+    """`[scored]`: the users."""
+    log_probs: Logs
+    """`[scored, columns]`: of `chosen`."""
+    best_items: Integers
+    """`[scored, best]`: the numbers of its own best; -1 = no more."""
+    best_log_probs: Logs
+    weight: float
+    unknown: float
+    """Added to the score of an item that it does not know."""
+
+
+class Places(NamedTuple):
+    """A ranking to write into, `[users, places]`."""
+
+    items: Integers
+    scores: Floats
+    positions: Integers
+    sequence: Floats
+
+
+class EdgeColumns(NamedTuple):
+    """Out-edges of a batch, pair after pair; a pair is one source item of one user."""
+
+    contributions: Floats
+    """`[edges]`"""
+    last_ms: Integers
+    """`[edges]`"""
+    pair_start: Integers
+    """`[pairs]`: first edge."""
+    pair_source: Integers
+    """`[pairs]`: position in the user's sources."""
+    pair_importance: Floats
+    """`[pairs]`"""
+
+
+def scale_edges(
+    keys: Integers,
+    contributions: Floats,
+    degrees: Integers,
+    rows: Integers,
+    segments: Floats,
+    segment_counts: Integers,
+    exponents: Floats,
+    importance: Floats,
+) -> None:
+    """Turn destinations into keys and weights into contributions, in place.
+
+    A pair `[pairs]` has `degrees` edges in `segment_counts` segments `[segments, 4]` (edges, base,
+    half-life, sum of weights), and gives its user `importance`. `exponents` `[segments]`: the power
+    of two by which a segment's weights count.
+    """
+    keys |= np.repeat(rows << ITEM_BITS, degrees)
+    scales = np.exp2(exponents)
+    pairs = np.repeat(np.arange(len(rows)), segment_counts)
+    totals = np.bincount(pairs, scales * segments[:, 3], len(rows))
+    scales *= (importance / totals)[pairs]
+    contributions *= np.repeat(scales, segments[:, 0].astype(np.int64))
+
+
+def relative_exponents(
+    segments: Floats, segment_counts: Integers, rows: Integers, now_ms: Floats
+) -> Floats:
+    """Powers of two of segments at their user's instant, less the largest of their pair.
+
+    Only the proportions within a pair matter, so edges of any age neither vanish nor overflow.
+    """
+    exponents: Floats = segments[:, 1] - np.repeat(now_ms[rows], segment_counts) / segments[:, 2]
+    starts = np.cumsum(segment_counts) - segment_counts
+    exponents -= np.repeat(np.maximum.reduceat(exponents, starts), segment_counts)
+    return exponents
+
+
+def group_entries(
+    sorted_keys: Integers, entries: Integers, columns: Sequence[tuple[Floats, int]]
+) -> Grouped:
+    """Group entries, given in the stable order of their keys, and those keys.
+
+    A column is values of consecutive entries and the number of the first; others count 0.
+    """
+    first = np.ones(len(entries), dtype=np.bool_)
+    np.not_equal(sorted_keys[1:], sorted_keys[:-1], out=first[1:])
+    start = np.append(np.flatnonzero(first), len(entries))
+    keys = sorted_keys[start[:-1]]
+    group = np.cumsum(first, dtype=np.int64)
+    group -= 1
+    sums = []
+    for values, before in columns:
+        padded = np.zeros(len(entries))
+        padded[before : before + len(values)] = values
+        sums.append(np.bincount(group, padded[entries], len(keys)).astype(np.float64, copy=False))
+    return Grouped(keys, start, entries, sums)
+
+
+def select_top(
+    scores: Floats, start: Integers, items: Integers, tie_keys: NDArray[np.uint64], n: int
+) -> Integers:
+    """Positions of the `n` best scores of every user, best first, `[users, n]`; -1 = no more.
+
+    `scores` and `items` (numbers, the index into `tie_keys`) are flat, the users one after the
+    other; those of user `u` are `start[u]` up to `start[u + 1]`. Equal scores are ordered by tie
+    key, so the choice depends on the items alone and never on their order in the array. -inf and
+    what is no number is not chosen.
+    """
+    users = len(start) - 1
+    chosen = np.full((users, n), -1, dtype=np.int64)
+    sizes = np.diff(start)
+    width = int(sizes.max(initial=0))
+    if not width or not n:
+        return chosen
+    table = np.full((users, width), -np.inf)
+    table[np.arange(width) < sizes[:, None]] = scores
+    keep = table > -np.inf
+    if width > n:
+        table[~keep] = -np.inf
+        threshold = np.partition(table, width - n, axis=1)[:, width - n]
+        keep &= table >= threshold[:, None]
+    row, column = np.nonzero(keep)
+    kept = start[row] + column
+    order = _order(row, scores[kept], tie_keys[items[kept]])
+    kept = kept[order]
+    row = row[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    within = rank < n
+    chosen[row[within], rank[within]] = kept[within]
+    return chosen
+
+
+def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> None:
+    """Fill the places of the scored users with the best of their chosen candidates and the
+    encoder's own best, as many as there are places.
+
+    An item that the encoder does not know counts as the worst of the encoder's best of that row.
+    """
+    rows, weight = encoded.rows, encoded.weight
+    floor = _lowest_finite(encoded.best_log_probs)
+    positions = pool.chosen[rows]
+    present = positions >= 0
+    base_items = _at(pool.items, positions, -1)
+    base_prior = _at(pool.prior, positions, -np.inf)
+    known = np.isfinite(encoded.log_probs)
+    base_log_probs = np.where(known, encoded.log_probs, floor[:, None])
+    base_prior += np.where(known, 0.0, encoded.unknown)
+
+    # The encoder's own best, less those that are among the candidates above.
+    best_items = encoded.best_items
+    best_known = np.isfinite(encoded.best_log_probs)
+    best_log_probs = np.where(best_known, encoded.best_log_probs, floor[:, None])
+    keys = (np.broadcast_to(rows[:, None], best_items.shape) << ITEM_BITS) | best_items
+    best_positions = find_sorted(pool.keys, keys)
+    is_base = np.zeros(len(pool.keys) + 1, dtype=np.bool_)
+    is_base[positions[present]] = True
+    best_prior = _prior_of(best_items, keys, best_positions, pool, others)
+    gone = (best_items < 0) | is_base[best_positions] | others.unavailable[best_items]
+    best_prior[gone] = -np.inf
+
+    items = np.concatenate((base_items, best_items), axis=1)
+    prior = np.concatenate((base_prior, best_prior), axis=1)
+    log_probs = np.concatenate((base_log_probs, best_log_probs), axis=1)
+    blended = prior + weight * log_probs
+    start = np.arange(len(rows) + 1) * items.shape[1]
+    size = places.items.shape[1]
+    top = select_top(blended.ravel(), start, items.ravel(), others.tie_keys, size)
+    found = top >= 0
+
+    def pick(values: NDArray[Any], missing: float) -> NDArray[Any]:
+        return np.where(found, values.ravel()[top], missing)
+
+    lift = weight * (log_probs - floor[:, None])
+    all_positions = np.concatenate((positions, best_positions), axis=1)
+    places.items[rows] = pick(items, -1)
+    places.scores[rows] = pick(blended, -np.inf)
+    places.positions[rows] = pick(all_positions, -1)
+    places.sequence[rows] = _share(pick(lift, 0.0), pick(prior, 0.0))
+
+
+def strongest_paths(
+    positions: Integers, start: Integers, entries: Integers, edges: EdgeColumns
+) -> tuple[Integers, Floats, Integers]:
+    """Of each candidate: the source that contributed most to it, its share, and when.
+
+    Of equals the newer source wins; -1, 0.0 and 0 where no edge leads to it, or the position is -1.
+    Share: of all that followed the source, how much was this item. Several event types may join
+    the same source and destination: they count together.
+    """
+    n = len(positions)
+    source, shares = np.full(n, -1), np.zeros(n)
+    newest_ms = np.zeros(n, dtype=np.int64)
+    if not len(start) > 1 or not len(edges.pair_start):
+        return source, shares, newest_ms
+    begin = start[positions]
+    sizes = np.where(positions >= 0, start[positions + 1] - begin, 0)
+    owner = np.repeat(np.arange(n), sizes)
+    own_entries = entries[
+        np.arange(len(owner)) + np.repeat(begin - np.cumsum(sizes) + sizes, sizes)
+    ]
+    is_edge = own_entries < len(edges.contributions)
+    owner, own_entries = owner[is_edge], own_entries[is_edge]
+    pair = np.searchsorted(edges.pair_start, own_entries, side="right") - 1
+    width = int(edges.pair_source.max()) + 1
+    cell = owner * width + edges.pair_source[pair]
+    contributions = edges.contributions[own_entries]
+    strength = np.bincount(cell, contributions, n * width).reshape(n, width)
+    share = np.bincount(cell, contributions / edges.pair_importance[pair], n * width)
+    last_ms = np.zeros(n * width, dtype=np.int64)
+    np.maximum.at(last_ms, cell, edges.last_ms[own_entries])
+    best = strength.argmax(axis=1)
+    picked = np.arange(n) * width + best
+    led = share[picked] > 0.0
+    source[led] = best[led]
+    shares[led] = np.minimum(share[picked[led]], 1.0)
+    newest_ms[led] = last_ms[picked[led]]
+    return source, shares, newest_ms
+
+
+def find_ascending(ascending: Integers, wanted: Integers) -> Integers:
+    """Positions in one ascending array of what stands in another, without those that do not."""
+    positions = find_sorted(ascending, wanted)
+    return positions[positions >= 0]
+
+
+def find_sorted(ascending: Integers, keys: Integers) -> Integers:
+    """Positions of `keys` in an ascending array, -1 where absent."""
+    if not len(ascending):
+        return np.full(keys.shape, -1, dtype=np.int64)
+    positions = np.searchsorted(ascending, keys)
+    positions = np.minimum(positions, len(ascending) - 1)
+    return np.where(ascending[positions] == keys, positions, -1)
+
+
+def _order(rows: Integers, scores: Floats, ties: NDArray[np.uint64]) -> Integers:
+    """Order by (row, falling score, tie key).
+
+    Ties are few, so scores are sorted alone and only runs of equals are looked at again.
+    """
+    order = np.argsort(-scores)
+    narrow = rows.astype(np.uint16) if rows[-1:].max(initial=0) < 1 << 16 else rows
+    order = order[np.argsort(narrow[order], kind="stable")]
+    row, score = rows[order], scores[order]
+    same = (row[1:] == row[:-1]) & (score[1:] == score[:-1])
+    if same.any():
+        run = np.concatenate(([0], np.cumsum(~same)))
+        tied = np.zeros(len(order), dtype=np.bool_)
+        tied[1:] = same
+        tied[:-1] |= same
+        among = order[tied]
+        order[tied] = among[np.lexsort((ties[among], run[tied]))]
+    return order
+
+
+def _lowest_finite(log_probs: Logs) -> Floats:
+    """`[rows]`: the lowest finite value of each row; 0 where there is none."""
+    lowest = np.where(np.isfinite(log_probs), log_probs, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(lowest), lowest, 0.0)
+
+
+def _at(values: NDArray[Any], positions: Integers, missing: float) -> NDArray[Any]:
+    """Values at positions; `missing` where the position is -1."""
+    found = np.full(positions.shape, missing, dtype=values.dtype)
+    present = positions >= 0
+    found[present] = values[positions[present]]
+    return found
+
+
+def _prior_of(
+    items: Integers, keys: Integers, positions: Integers, pool: Pool, others: Others
+) -> Floats:
+    """Scores without the encoder, of items that need not be candidates."""
+    popular = others.popular_score
+    prior = np.zeros(items.shape)
+    within = (items >= 0) & (items < len(popular))
+    prior[within] = popular[items[within]]
+    prior[find_sorted(others.repeated_keys, keys) >= 0] -= others.repeat_penalty
+    prior[find_sorted(others.excluded_keys, keys) >= 0] = -np.inf
+    among = positions >= 0
+    prior[among] = pool.prior[positions[among]]
+    return prior
+
+
+def _share(lift: Floats, prior: Floats) -> Floats:
+    """The encoder's part of a score, counted from an unknown item without any prior."""
+    lift = np.maximum(lift, 0.0)
+    whole = lift + np.maximum(prior, 0.0)
+    return np.divide(lift, whole, out=np.zeros(lift.shape), where=whole > 0.0)

@@ -1,0 +1,302 @@
+"""The kernels of lists, in NumPy and compiled: one meaning, the same bits."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from streams.kernels import COMPILED, pure_lists
+from streams.kernels.pure_lists import EdgeColumns, Encoded, Others, Places, Pool
+
+compiled: Any = importlib.import_module("streams.kernels.compiled_lists") if COMPILED else None
+BOTH = pytest.mark.parametrize(
+    "kernels",
+    [pure_lists, *([compiled] if COMPILED else [])],
+    ids=["numpy", "compiled"][: 1 + COMPILED],
+)
+needs_compiled = pytest.mark.skipif(not COMPILED, reason="the kernels were not compiled")
+SEEDS = st.integers(0, 1 << 32)
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+def same(one: Any, other: Any) -> None:
+    """Equal to the bit, arrays and what holds them."""
+    if isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype
+        assert one.tobytes() == np.ascontiguousarray(other).tobytes()
+        return
+    assert len(one) == len(other)
+    for left, right in zip(one, other, strict=True):
+        same(left, right)
+
+
+def pick(kernels: Any, rows: list[list[float]], ties: list[int], n: int) -> list[list[int]]:
+    """Columns picked in each row of a rectangular or ragged table of scores."""
+    start = np.cumsum([0, *map(len, rows)])
+    scores = np.array([score for row in rows for score in row], dtype=float)
+    tie_keys = np.array(ties, dtype=np.uint64)
+    chosen = kernels.select_top(scores, start, np.arange(len(scores)), tie_keys, n)
+    assert chosen.shape == (len(rows), n)
+    return [[c - start[r] for c in row if c >= 0] for r, row in enumerate(chosen)]
+
+
+@BOTH
+def test_the_best_come_best_first(kernels: Any) -> None:
+    rows = [[0.1, 0.9, 0.5], [3.0, 1.0, 2.0]]
+    assert pick(kernels, rows, list(range(6)), 2) == [[1, 2], [0, 2]]
+
+
+@BOTH
+def test_users_may_have_different_numbers_of_candidates(kernels: Any) -> None:
+    assert pick(kernels, [[1.0], [], [1.0, 5.0, 3.0]], list(range(4)), 2) == [[0], [], [1, 2]]
+
+
+@BOTH
+def test_equal_scores_are_ordered_by_tie_key_even_at_the_cut(kernels: Any) -> None:
+    assert pick(kernels, [[1.0, 1.0, 1.0, 0.0]], [9, 3, 5, 0], 2) == [[1, 2]]
+
+
+@BOTH
+@pytest.mark.parametrize("low", [-np.inf, np.nan])
+def test_what_has_no_score_is_never_picked(kernels: Any, low: float) -> None:
+    assert pick(kernels, [[low, 2.0, low], [low, low, low]], list(range(6)), 2) == [[1], []]
+    assert pick(kernels, [[low, 2.0, low]], list(range(3)), 9) == [[1]]
+
+
+@BOTH
+def test_empty_batches_give_empty_choices(kernels: Any) -> None:
+    assert pick(kernels, [], [], 3) == []
+    assert pick(kernels, [[], []], [], 3) == [[], []]
+
+
+@BOTH
+def test_selection_agrees_with_sorting_each_row(kernels: Any) -> None:
+    random = np.random.default_rng(7)
+    rows = [random.integers(0, 5, size=size).astype(float) for size in random.integers(0, 40, 50)]
+    for row in rows:
+        row[random.random(len(row)) < 0.2] = -np.inf
+    ties = random.permutation(sum(map(len, rows))).tolist()
+    start = np.cumsum([0, *map(len, rows)])
+    lists = [row.tolist() for row in rows]
+    for r, chosen in enumerate(pick(kernels, lists, ties, 10)):
+        present = [c for c, score in enumerate(rows[r]) if score > -np.inf]
+        expected = sorted(present, key=lambda c: (-rows[r][c], ties[start[r] + c]))[:10]
+        assert chosen == expected
+
+
+def blended(
+    kernels: Any,
+    log_probs: list[float],
+    best: list[int],
+    best_log_probs: list[float],
+    *,
+    size: int = 3,
+    **others: Any,
+) -> Places:
+    """A ranking of one user with the candidates 10, 11 and 12, whose priors are 1, 2 and 3."""
+    places = Places(
+        np.full((1, size), -1), np.full((1, size), -np.inf), np.full((1, size), -1),
+        np.zeros((1, size)),
+    )  # fmt: skip
+    items = np.array([10, 11, 12])
+    kernels.blend_top(
+        Pool(items, items, np.array([1.0, 2.0, 3.0]), np.array([[2, 1, 0, -1]])),
+        Others(
+            **{
+                "popular_score": np.full(25, 0.5),
+                "repeated_keys": NOTHING,
+                "repeat_penalty": 4.0,
+                "excluded_keys": NOTHING,
+                "unavailable": np.zeros(30, dtype=np.bool_),
+                "tie_keys": np.arange(30, dtype=np.uint64),
+                **others,
+            }
+        ),
+        Encoded(
+            np.array([0]),
+            np.array([[*log_probs, -np.inf]], dtype=np.float32),
+            np.array([best]),
+            np.array([best_log_probs], dtype=np.float32),
+            0.5,
+            -0.25,
+        ),
+        places,
+    )
+    return places
+
+
+@BOTH
+def test_an_item_that_the_encoder_does_not_know_counts_as_the_worst_of_its_best(
+    kernels: Any,
+) -> None:
+    found = blended(kernels, [-1.0, np.nan, -np.inf], [20, 21], [-2.0, -4.0], size=5)
+    assert found.items.tolist() == [[12, 11, 20, 10, 21]]
+    assert found.scores.tolist() == [[2.5, 2 - 0.25 - 2.0, -0.5, 1 - 0.25 - 2.0, -1.5]]
+    assert found.positions.tolist() == [[2, 1, -1, 0, -1]]
+    # Counted from the worst: 1.5 of 4.5 are the encoder's, then nothing, 1.0 of 1.5, nothing.
+    assert found.sequence[0, [0, 1, 3, 4]].tolist() == [1.5 / 4.5, 0.0, 0.0, 0.0]
+    assert found.sequence[0, 2] == 1.0 / 1.5
+
+
+@BOTH
+def test_an_encoder_without_any_number_leaves_the_priors(kernels: Any) -> None:
+    found = blended(kernels, [-np.inf] * 3, [-1], [-np.inf])
+    assert found.items.tolist() == [[12, 11, 10]]
+    assert found.scores.tolist() == [[2.75, 1.75, 0.75]]
+
+
+@BOTH
+def test_the_encoders_best_obey_what_may_be_on_a_list(kernels: Any) -> None:
+    unavailable = np.zeros(30, dtype=np.bool_)
+    unavailable[21] = True
+    found = blended(
+        kernels, [-9.0] * 3, [20, 21, 22, 23, 26, 12], [-1.0] * 5 + [-9.0], size=6,
+        excluded_keys=np.array([20]), repeated_keys=np.array([22]), unavailable=unavailable,
+    )  # fmt: skip
+    assert found.items.tolist() == [[23, 26, 12, 11, 10, 22]]
+    assert found.scores.tolist() == [[0.0, -0.5, -1.5, -2.5, -3.5, -4.0]]
+
+
+@BOTH
+@given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
+def test_what_stands_in_both_of_two_ascending_arrays_is_found(
+    kernels: Any, one: list[int], other: list[int]
+) -> None:
+    ascending, wanted = np.unique(np.array(one, np.int64)), np.sort(np.array(other, np.int64))
+    found = kernels.find_ascending(ascending, wanted)
+    assert ascending[found].tolist() == sorted(item for item in other if item in one)
+
+
+@needs_compiled
+@given(SEEDS)
+def test_groups_are_the_same_bits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    count = int(random.integers(0, 200))
+    keys = random.integers(0, 40, count)
+    order = np.argsort(keys, kind="stable")
+    first = int(random.integers(0, count + 1))
+    columns = [(random.random(first), 0), (random.random(count - first), first)]
+    same(
+        pure_lists.group_entries(keys[order], order, columns),
+        compiled.group_entries(keys[order], order, columns),
+    )
+
+
+@needs_compiled
+@given(SEEDS)
+def test_edges_are_scaled_to_the_same_bits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    users, pairs = int(random.integers(1, 6)), int(random.integers(1, 20))
+    segment_counts = random.integers(1, 5, pairs)
+    sizes = random.integers(1, 9, segment_counts.sum())
+    segments = np.stack(
+        [
+            sizes,
+            random.integers(0, 4_000, len(sizes)),
+            10.0 ** random.uniform(3, 11, len(sizes)),
+            random.random(len(sizes)) + 0.1,
+        ],
+        axis=1,
+    ).astype(float)
+    starts = np.cumsum(segment_counts) - segment_counts
+    degrees = np.add.reduceat(sizes, starts)
+    rows = np.sort(random.integers(0, users, pairs))
+    now_ms = random.integers(0, 1 << 41, users).astype(float)
+    importance = random.random(pairs) + 0.01
+    found = []
+    for kernels in (pure_lists, compiled):
+        keys, contributions = np.arange(sizes.sum()), np.ones(sizes.sum()) / 3
+        exponents = kernels.relative_exponents(segments, segment_counts, rows, now_ms)
+        kernels.scale_edges(
+            keys, contributions, degrees, rows, segments, segment_counts, exponents, importance
+        )
+        found.append((exponents, keys, contributions))
+    same(*found)
+
+
+def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[np.int64]]:
+    """Candidates of some users among 40 items, and where each user's begin."""
+    per_user = [np.unique(random.integers(0, 40, random.integers(0, 30))) for _ in range(users)]
+    start = np.cumsum([0, *map(len, per_user)])
+    items = np.concatenate([*per_user, NOTHING])
+    keys = items | np.repeat(np.arange(users) << pure_lists.ITEM_BITS, np.diff(start))
+    prior = random.integers(0, 6, len(items)) / 4
+    prior[random.random(len(items)) < 0.2] = -np.inf
+    ties = np.arange(50, dtype=np.uint64)
+    return Pool(keys, items, prior, pure_lists.select_top(prior, start, items, ties, 8)), start
+
+
+@needs_compiled
+@given(SEEDS)
+def test_blends_are_the_same_bits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    users = int(random.integers(1, 6))
+    pool, _ = random_pool(random, users)
+    rows = np.flatnonzero(random.random(users) < 0.7)
+    # Numbers of one octave, so that equal scores are common.
+    log_probs = -random.integers(1, 9, (len(rows), 8)).astype(np.float32)
+    best_log_probs = -random.integers(1, 9, (len(rows), 6)).astype(np.float32)
+    for column in (log_probs, best_log_probs):
+        column[random.random(column.shape) < 0.2] = random.choice([-np.inf, np.nan, np.inf])
+    best_items = np.stack([random.permutation(50)[:6] for _ in rows] or [np.zeros(6, np.int64)])
+    best_items = best_items[: len(rows)].astype(np.int64)
+    best_items[random.random(best_items.shape) < 0.2] = -1
+    any_keys = np.sort(random.choice(users << 32, 5) | random.integers(0, 50, 5))
+    others = Others(
+        random.random(35),
+        np.unique(any_keys),
+        0.75,
+        np.unique(np.append(any_keys[:2], random.integers(0, 50, 6))),
+        random.random(50) < 0.1,
+        random.permutation(50).astype(np.uint64),
+    )
+    encoded = Encoded(
+        rows, log_probs, best_items, best_log_probs, 0.5, float(random.choice([0, 0.3]))
+    )
+    found = []
+    for kernels in (pure_lists, compiled):
+        places = Places(
+            np.full((users, 5), -1), np.full((users, 5), -np.inf), np.full((users, 5), -1),
+            np.zeros((users, 5)),
+        )  # fmt: skip
+        kernels.blend_top(pool, others, encoded, places)
+        found.append(places)
+    same(*found)
+
+
+@needs_compiled
+@given(SEEDS)
+def test_paths_are_the_same_bits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    pairs = int(random.integers(0, 12))
+    degrees = random.integers(1, 9, pairs)
+    count = int(degrees.sum())
+    edges = EdgeColumns(
+        random.integers(0, 3, count) / 7,
+        random.integers(0, 1 << 41, count),
+        np.cumsum(degrees) - degrees,
+        random.integers(0, 4, pairs),
+        random.random(pairs) + 0.1,
+    )
+    keys = np.sort(random.integers(0, 9, count + 5))
+    grouped = pure_lists.group_entries(keys, random.permutation(count + 5), [])
+    positions = random.integers(-1, len(grouped.keys), 10)
+    same(
+        pure_lists.strongest_paths(positions, grouped.start, grouped.entries, edges),
+        compiled.strongest_paths(positions, grouped.start, grouped.entries, edges),
+    )
+
+
+@needs_compiled
+def test_what_would_be_read_beyond_its_end_is_refused() -> None:
+    three = np.zeros(3)
+    with pytest.raises(ValueError, match="unequal"):
+        compiled.select_top(three, np.array([0, 4]), np.arange(3), np.zeros(9, np.uint64), 2)
+    with pytest.raises(IndexError):
+        compiled.select_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
+    with pytest.raises(ValueError, match="unequal"):
+        compiled.group_entries(np.arange(3), np.arange(2), [])
