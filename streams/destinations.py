@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
-from streams.edges import packed_body
 from streams.item_index import ItemIndex
 
 Integers = NDArray[np.int64]
@@ -29,13 +28,12 @@ class Destinations:
         self._kept = kept
         self._columns: OrderedDict[tuple[str, str], tuple[bytes, Integers]] = OrderedDict()
 
-    def numbers(self, item_id: str, event_type: str, column: msgspec.Raw, edges: int) -> Integers:
-        """Item numbers `[edges]` of a packed column of so many; not to be changed.
+    def numbers(self, item_id: str, event_type: str, body: bytes, edges: int) -> Integers:
+        """Item numbers `[edges]` of so many packed names; not to be changed.
 
-        Raises CodecError where it does not hold text.
+        Raises CodecError where they are no text.
         """
         key = (item_id, event_type)
-        body = packed_body(column)
         known = self._columns.get(key)
         if known is not None:
             self._columns.move_to_end(key)

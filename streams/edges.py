@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator
 from math import floor, ldexp
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -57,7 +57,7 @@ class StoredEdges(msgspec.Struct, array_like=True, gc=False):
             raise _misfit()
 
 
-class PackedEdges(msgspec.Struct, array_like=True, gc=False):
+class StoredColumns(msgspec.Struct, array_like=True, gc=False):
     """StoredEdges to be read only: what is rarely needed stays as it is packed."""
 
     base: int
@@ -67,7 +67,7 @@ class PackedEdges(msgspec.Struct, array_like=True, gc=False):
     last_ms: bytes
     counts: msgspec.Raw
 
-    def check(self) -> None:
+    def read(self) -> "PackedEdges":
         """CodecError where the columns that are read do not fit together."""
         size = len(self.weights)
         if (
@@ -75,14 +75,26 @@ class PackedEdges(msgspec.Struct, array_like=True, gc=False):
             or not self.half_life_ms > 0.0
         ):
             raise _misfit()
+        return PackedEdges(
+            self.base,
+            self.half_life_ms,
+            packed_body(self.destinations),
+            np.frombuffer(self.weights, "<f8"),
+            np.frombuffer(self.last_ms, "<i8"),
+        )
 
-    def weight_column(self) -> NDArray[np.float64]:
-        """Forward-decayed weights, read where they stand."""
-        return np.frombuffer(self.weights, "<f8")
 
-    def last_ms_column(self) -> NDArray[np.int64]:
-        """When each edge was last strengthened, read where it stands."""
-        return np.frombuffer(self.last_ms, "<i8")
+class PackedEdges(NamedTuple):
+    """Edges of one event type, read where they are stored."""
+
+    base: int
+    half_life_ms: float
+    destinations: bytes
+    """Their names, packed one after the other."""
+    weights: NDArray[np.float64]
+    """Forward-decayed."""
+    last_ms: NDArray[np.int64]
+    """When each was last strengthened."""
 
 
 def packed_size(column: msgspec.Raw) -> int:

@@ -202,7 +202,7 @@ class GraphReplica:
         for event_type, group in edges.items():
             if not self._event_types.is_positive(event_type):
                 continue
-            of_group = group.weight_column()
+            of_group = group.weights
             total = float(np.add.reduce(of_group))
             if not total > 0.0:
                 continue
@@ -210,7 +210,7 @@ class GraphReplica:
                 self._destinations.numbers(item_id, event_type, group.destinations, len(of_group))
             )
             weights.append(of_group)
-            last_ms.append(group.last_ms_column())
+            last_ms.append(group.last_ms)
             segments += (len(of_group), group.base, group.half_life_ms, total)
         if not segments:
             return None

@@ -11,6 +11,7 @@ __all__ = [
     "add_run",
     "blend_top",
     "decay_terms",
+    "edge_spans",
     "find_ascending",
     "group_entries",
     "keep_edges",
@@ -34,6 +35,7 @@ try:
     )
     from streams.kernels.compiled_lists import (
         blend_top,
+        edge_spans,
         find_ascending,
         group_entries,
         relative_exponents,
@@ -51,6 +53,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     )
     from streams.kernels.pure_lists import (
         blend_top,
+        edge_spans,
         find_ascending,
         group_entries,
         relative_exponents,

@@ -347,3 +347,18 @@ def _share(lift: Floats, prior: Floats) -> Floats:
     lift = np.maximum(lift, 0.0)
     whole = lift + np.maximum(prior, 0.0)
     return np.divide(lift, whole, out=np.zeros(lift.shape), where=whole > 0.0)
+
+
+Span = tuple[str, int, float, int, int, int, int, int]
+"""Edges of one event type in stored bytes: the type, base and half-life in milliseconds, how many
+edges, where their destinations begin and end, where weights and where times begin.
+"""
+
+
+def edge_spans(blob: bytes, start: int) -> list[Span] | None:  # noqa: ARG001
+    """Where the edges stand in a stored item, whose watermarks begin at `start`.
+
+    None: read it otherwise. So it is for everything that is not as this version stores it, and for
+    all in Python, where looking at each byte takes longer than it saves.
+    """
+    return None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.codec import HEADER_BYTES, CodecError, frame
-from streams.edges import TypeEdges, packed_size
+from streams.edges import TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
@@ -328,10 +328,11 @@ def test_edges_that_are_only_read_are_those_of_the_state() -> None:
     assert read.keys() == state.edges.keys()
     for event_type, group in state.edges.items():
         destinations = read[event_type].destinations
-        assert msgspec.msgpack.decode(destinations) == list(group.slots)
-        assert packed_size(destinations) == len(group)
-        assert read[event_type].weight_column().tolist() == list(group.weights)
-        assert read[event_type].last_ms_column().tolist() == list(group.last_ms)
+        head = b"\xdd" + len(group).to_bytes(4, "big")
+        assert msgspec.msgpack.decode(head + destinations) == list(group.slots)
+        assert read[event_type].weights.tolist() == list(group.weights)
+        assert read[event_type].last_ms.tolist() == list(group.last_ms)
+        assert read[event_type].half_life_ms == group.half_life_ms
         assert read[event_type].base == group.base
 
 

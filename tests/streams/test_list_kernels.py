@@ -3,12 +3,22 @@
 import importlib
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from streams.codec import HEADER_BYTES
+from streams.edges import TypeEdges
+from streams.graph import (
+    HEAD_BYTES,
+    decode_edges,
+    decode_item_state,
+    encode_item,
+    new_item_state,
+)
 from streams.kernels import COMPILED, pure_lists
 from streams.kernels.pure_lists import EdgeColumns, Encoded, Others, Places, Pool
 
@@ -289,6 +299,58 @@ def test_paths_are_the_same_bits(seed: int) -> None:
         pure_lists.strongest_paths(positions, grouped.start, grouped.entries, edges),
         compiled.strongest_paths(positions, grouped.start, grouped.entries, edges),
     )
+
+
+def stored_item(names: list[str], types: list[str], watermark: int) -> bytes:
+    """An item with edges to some items by each of some event types."""
+    state = new_item_state()
+    state.watermarks = {watermark: watermark, 3: -1}
+    for number, event_type in enumerate(types):
+        group = state.edges[event_type] = TypeEdges(-number * 70_000, 0.5 + number)
+        for place, name in enumerate(names):
+            group.slots[name] = place
+            group.weights.append(place / 3)
+            group.last_ms.append(-place if place % 2 else 1 << 62)
+            group.counts.append((1 << 40) * place)
+    return encode_item(state)
+
+
+NAMES = st.lists(st.text(max_size=40) | st.text("xé", min_size=250, max_size=300), unique=True)
+WATERMARKS = st.integers(0, 1 << 62)
+
+
+@needs_compiled
+@given(NAMES, st.lists(st.text(max_size=20), unique=True, max_size=3), WATERMARKS)
+def test_edges_are_found_where_they_are_stored(
+    names: list[str], types: list[str], watermark: int
+) -> None:
+    blob = stored_item(names, types, watermark)
+    assert compiled.edge_spans(blob, HEADER_BYTES + HEAD_BYTES) is not None
+    quick, stored = decode_edges(blob), decode_item_state(blob).edges
+    assert quick.keys() == stored.keys()
+    for event_type, edges in quick.items():
+        group = stored[event_type]
+        assert (edges.base, edges.half_life_ms) == (group.base, group.half_life_ms)
+        assert edges.destinations == b"".join(map(msgspec.msgpack.encode, names))
+        assert edges.weights.tobytes() == group.weights.tobytes()
+        assert edges.last_ms.tobytes() == group.last_ms.tobytes()
+
+
+@needs_compiled
+@given(NAMES, st.data())
+def test_what_is_not_stored_like_that_is_read_otherwise(
+    names: list[str], data: st.DataObject
+) -> None:
+    blob = stored_item(names, ["click", "view"], 5)
+    start = HEADER_BYTES + HEAD_BYTES
+    cut = data.draw(st.integers(0, len(blob) - 1))
+    assert compiled.edge_spans(blob[:cut], start) is None
+    assert compiled.edge_spans(blob + b"\0", start) is None
+    # Whatever stands there, nothing is read beyond the end.
+    changed = bytearray(blob)
+    changed[data.draw(st.integers(start, len(blob) - 1))] = data.draw(st.integers(0, 255))
+    for *_, begin, end, weights, last_ms in compiled.edge_spans(bytes(changed), start) or []:
+        assert start < begin <= end < weights < last_ms < len(blob)
 
 
 @needs_compiled
