@@ -118,11 +118,15 @@ def run(
     seeds: Sequence[int],
     out: Path,
     *,
+    also: Sequence[str] = (),
     jobs: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Every variant with every seed; the report, with the variants in their order."""
-    chosen = variants(groups, setting.base)
+    """Every variant with every seed; the report, with the variants in their order.
+
+    also: features that are added to the base's, one at a time.
+    """
+    chosen = variants(groups, setting.base, also)
     tasks = [
         (variant, seed, out / f"{number:02d}-{seed}")
         for number, variant in enumerate(chosen)

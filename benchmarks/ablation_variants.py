@@ -25,15 +25,18 @@ class Variant(NamedTuple):
     options: Mapping[str, Any]
 
 
-def variants(groups: Collection[str], base: Mapping[str, Any]) -> list[Variant]:
+def variants(
+    groups: Collection[str], base: Mapping[str, Any], also: Sequence[str] = ()
+) -> list[Variant]:
     """The base first, then what the groups change, one thing at a time.
 
     base: arguments of `train`, of which features (a sequence, the ones that are on), objective,
-    layers and dim are looked at; what is as in the base is not tried again.
+    layers and dim are looked at; what is as in the base is not tried again. also: features that are
+    added to the base's, one at a time.
     """
     found = [Variant("base", "as it is", {})]
     if "features" in groups:
-        found += _features(base["features"])
+        found += _features(base["features"], also)
     if "objective" in groups:
         found += [
             Variant("objective", name, {"objective": name})
@@ -53,8 +56,8 @@ def variants(groups: Collection[str], base: Mapping[str, Any]) -> list[Variant]:
     return found
 
 
-def _features(on: Sequence[str]) -> list[Variant]:
-    """Each feature left out, and all of them."""
+def _features(on: Sequence[str], also: Sequence[str]) -> list[Variant]:
+    """Each feature left out, all of them, and each that may be added."""
     found = []
     if len(on) > 1:
         for feature in on:
@@ -62,4 +65,8 @@ def _features(on: Sequence[str]) -> list[Variant]:
             found.append(Variant("features", f"without {feature}", {"features": others}))
     if on:
         found.append(Variant("features", "none", {"features": []}))
-    return found
+    return found + [
+        Variant("features", f"with {feature}", {"features": [*on, feature]})
+        for feature in also
+        if feature not in on
+    ]

@@ -72,6 +72,7 @@ def _difference(gain: Mapping[str, Any]) -> str:
 @click.option("--repeat-policy", type=click.Choice(["allow", "exclude"]),
               help="[default: as users do]")  # fmt: skip
 @click.option("--features", help="Of the base, comma-separated.  [default: all usable]")
+@click.option("--also", default="", help="Features to add to the base, one at a time.")
 @click.option("--objective", type=click.Choice(["next", "masked+next"]), default="next")
 @click.option("--dim", type=int, default=64, show_default=True)
 @click.option("--layers", type=int, default=2, show_default=True)
@@ -93,6 +94,7 @@ def main(
     max_examples: int | None,
     repeat_policy: str | None,
     features: str | None,
+    also: str,
     as_json: bool,
     **base: Any,
 ) -> None:
@@ -112,6 +114,7 @@ def main(
             chosen,
             [int(seed) for seed in _words(seeds)],
             out,
+            also=usable_features(log, _words(also)),
             jobs=jobs,
             say=lambda words: click.echo(words, err=True),
         )

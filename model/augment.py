@@ -6,7 +6,8 @@ The three operations of CL4SRec (Xie et al., "Contrastive Learning for Sequentia
 All work on right-padded ids, every array (B, L) and 0 the padding, for the whole batch at once.
 What describes an event (item, event type, place) moves with it; the clock (time gap, hour of the
 week) stays with the position, because the times of a window do not change when two of its events
-swap places. Arrays given are never written to.
+swap places. A distance is of two events, and unknown where they no longer stand side by side.
+Arrays given are never written to.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.places import UNKNOWN_DISTANCE
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -122,10 +125,11 @@ def reordered(
     chance = random.random(position.shape)
     keys = np.where(inside, first[:, None] + chance * np.maximum(span[:, None] - 1, 0), position)
     source = np.argsort(keys, axis=1, kind="stable")
-    return {
+    out = {
         name: array if name in _OF_THE_CLOCK else np.take_along_axis(array, source, 1)
         for name, array in arrays.items()
     }
+    return _distances_known(out, source)
 
 
 def masked(
@@ -197,7 +201,16 @@ def _gathered(
     }
     if "time_gaps" in out:
         out["time_gaps"][moved & (lengths > 0), 0] = FIRST_EVENT_GAP
-    return out
+    return _distances_known(out, source)
+
+
+def _distances_known(moved: Inputs, source: IntArray) -> Inputs:
+    """Events that were at `source` (B, L), with no distance from what they did not follow."""
+    if "distances" in moved:
+        follows = np.diff(source, axis=1, prepend=-1) == 1
+        ids = moved["distances"]
+        moved["distances"] = np.where(follows, ids, np.minimum(ids, UNKNOWN_DISTANCE))
+    return moved
 
 
 def _arrays(inputs: Mapping[str, IntArray]) -> Inputs:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.places import DISTANCE_BUCKETS, distance_ids
+
 IntArray = NDArray[np.int64]
 
 # Feature name -> name of the model input that carries it (the items themselves are always there).
@@ -17,7 +19,11 @@ FEATURE_INPUTS: Mapping[str, str] = {
     "time_gap": "time_gaps",
     "hour_of_week": "hours",
     "place": "places",
+    "distance": "distances",
 }
+OF_PLACES = ("place", "distance")  # what only an event with a place feeds
+# On only where it is asked for: it was measured, and helped nothing (docs/model.md).
+OPT_IN = frozenset({"distance"})
 
 TIME_GAP_BUCKETS = 28  # floor(log2(1 + seconds)): the last one is 2^27 s, about 4 years, and more
 HOURS_PER_WEEK = 168
@@ -41,6 +47,7 @@ class FeatureSpec(NamedTuple):
             "time_gap": TIME_GAP_BUCKETS + 2,
             "hour_of_week": HOURS_PER_WEEK + 1,
             "place": self.place_buckets + 2,
+            "distance": DISTANCE_BUCKETS + 2,
         }
         return {name: sizes[name] for name in self.features}
 
@@ -112,11 +119,13 @@ def window_inputs(
     inputs = {"items": padded(items)}
     if "event_type" in spec.features:
         inputs["event_types"] = padded(event_types)
+    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
     if "time_gap" in spec.features:
-        starts = (np.cumsum(lengths) - lengths)[lengths > 0]
         inputs["time_gaps"] = padded(time_gap_ids(times_ms, starts))
     if "hour_of_week" in spec.features:
         inputs["hours"] = padded(hour_of_week_ids(times_ms))
     if "place" in spec.features:
         inputs["places"] = padded(place_ids(place_cells, spec.place_buckets))
+    if "distance" in spec.features:
+        inputs["distances"] = padded(distance_ids(place_cells, starts))
     return inputs

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 
 from model.data import DataError, Sequences
-from model.features import FEATURE_INPUTS
+from model.features import FEATURE_INPUTS, OF_PLACES, OPT_IN
 
 
 def usable_features(log: Sequences, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The features asked for, or all that the log can feed. DataError for one that it cannot."""
+    """The features asked for, or all that the log can feed but those of OPT_IN.
+
+    DataError for one that it cannot feed.
+    """
     can = {
         "event_type": len(log.event_types) > 1,
         "time_gap": log.has_times,
         "hour_of_week": log.has_times,
-        "place": bool(log.place_cell.any()),
+        **dict.fromkeys(OF_PLACES, bool(log.place_cell.any())),
     }
     if wanted is None:
-        return tuple(name for name in FEATURE_INPUTS if can[name])
+        return tuple(name for name in FEATURE_INPUTS if can[name] and name not in OPT_IN)
     for feature in wanted:
         if feature not in can:
             message = f"feature {feature!r} is none of {', '.join(can)}"

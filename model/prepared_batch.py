@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.buckets import Group
 from model.cold_items import ItemVectors
-from model.features import FeatureSpec, event_type_ids, window_inputs
+from model.features import OF_PLACES, FeatureSpec, event_type_ids, window_inputs
 
 IntArray = NDArray[np.int64]
 
@@ -114,7 +114,10 @@ class WindowReader:
                 (window.times_ms for window in chosen),
                 used="time_gap" in features or "hour_of_week" in features,
             ),
-            flat((window.place_cells for window in chosen), used="place" in features),
+            flat(
+                (window.place_cells for window in chosen),
+                used=any(feature in OF_PLACES for feature in features),
+            ),
             group.length,
         )
         # An empty row still needs one position to attend to; its scores are thrown away.

@@ -17,7 +17,7 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from model.augment import Augmentation
 
-_FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
+_FEATURES = ["event_type", "time_gap", "hour_of_week", "place", "distance"]
 
 
 @click.command()
@@ -42,7 +42,8 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place"]
               help="Fit again with the validation events before export.")  # fmt: skip
 @click.option(
     "--features",
-    help=f"Comma-separated, of {', '.join(_FEATURES)}, or '' for none; default: all usable",
+    help=f"Comma-separated, of {', '.join(_FEATURES)}, or '' for none; default: all usable "
+    "but distance",
 )
 @click.option("--dim", type=click.IntRange(8, 4096), show_default="64")
 @click.option("--layers", type=click.IntRange(1, 48), show_default="2")

@@ -37,6 +37,13 @@ def test_each_variant_changes_one_thing_of_the_base():
     assert all(len(variant.options) == 1 for variant in found[1:])
 
 
+def test_a_feature_that_the_base_lacks_may_be_added():
+    added = variants(["features"], BASE, ["place", "distance"])
+    assert [v.name for v in added] == ["as it is", "without time_gap", "without place", "none",
+                                       "with distance"]  # fmt: skip
+    assert added[-1].options["features"] == ["time_gap", "place", "distance"]
+
+
 def test_only_the_groups_that_are_asked_for_are_tried():
     assert [v.group for v in variants(["layers"], BASE)] == ["base", "layers", "layers"]
     assert len(variants(["features"], {**BASE, "features": []})) == 1

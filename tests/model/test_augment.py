@@ -146,6 +146,23 @@ def test_the_gap_over_dropped_events_is_the_largest_it_bridges():
             assert gaps[at] == before[places[at - 1] + 1 : places[at] + 1].max()
 
 
+@pytest.mark.parametrize(
+    "config", [Augmentation(crop=0.5, reorder=0.5), Augmentation(crop=0.5, mask=0.3)]
+)
+def test_a_distance_is_known_only_from_the_event_that_was_the_previous_one_before(
+    config: Augmentation,
+):
+    inputs, lengths = batch(np.full(B, L))
+    inputs["distances"] = np.where(np.arange(L) > 0, inputs["items"] + 1, 1)
+    out = augmented(inputs, lengths, np.random.default_rng(0), config)
+    well_formed(out, out["lengths"])
+    real = out["items"] > 0
+    follows = np.diff(out["items"], axis=1, prepend=0) == 1
+    follows[:, 0] = False
+    assert np.array_equal(out["distances"], np.where(follows, out["items"] + 1, 1) * real)
+    assert 0.2 < follows[real].mean() < 0.95
+
+
 def test_two_events_survive_the_harshest_dropping():
     inputs, lengths = batch()
     _, kept = dropped(inputs, lengths, np.random.default_rng(0), 0.999)

@@ -3,8 +3,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from model.buckets import Group
 from model.data import Event, sequences
 from model.features import (
+    FEATURE_INPUTS,
     TIME_GAP_BUCKETS,
     FeatureSpec,
     hour_of_week_ids,
@@ -12,9 +14,18 @@ from model.features import (
     time_gap_ids,
     window_inputs,
 )
+from model.prepared_batch import History, WindowReader
 from model.scorer import EncoderScorer
 from model.windows import EncodedLog
+from streams.place import place_cell
 from tests.model.samples import ITEMS, SPEC, TYPES, make_history
+
+# Two check-ins in one cell, and one 3.7 km away.
+CELLS = [
+    place_cell(40.7336, -74.0031),
+    place_cell(40.7336, -74.0031),
+    place_cell(40.7564, -73.9677),
+]
 
 
 def gaps(*seconds: float) -> list[int]:
@@ -87,7 +98,20 @@ def test_training_and_serving_make_the_same_inputs_of_the_same_history(scorer: E
     trained = encoded.inputs([(0, 9)])
     (_, served), *rest = scorer.prepare([history], np.ones((1, 1), np.int64)).calls
     assert not rest
-    for name in ("event_types", "time_gaps", "hours", "places"):
+    for name in [FEATURE_INPUTS[feature] for feature in SPEC.features]:
         assert served[name][0, :9].tolist() == trained[name][0].tolist(), name
     assert served["items"][0, :9].tolist() == [ITEMS.index(item) + 1 for item in history.items]
     assert scorer.manifest.feature_spec().event_types == TYPES
+
+
+def test_an_encoder_that_has_distances_and_no_places_is_served_the_distances_it_learned():
+    history = History(["a", "b", "c", "d"], ["click"] * 4, [0, 1, 2, 3], [*CELLS, 0])
+    log = sequences(
+        Event("u", item, time, kind, cell) for item, kind, time, cell in zip(*history, strict=True)
+    )
+    spec = FeatureSpec(("distance",), ("click",), 0, 5)
+    trained = EncodedLog(log, np.arange(4), spec).inputs([(0, 4)])
+    reader = WindowReader(spec, {item: index + 1 for index, item in enumerate("abcd")})
+    served = reader.inputs(Group([0], 4, 1), [reader.window(history)], np.ones((1, 1), np.int64))
+    assert set(served) == {"items", "distances", "lengths", "candidates"}
+    assert served["distances"].tolist() == trained["distances"].tolist() == [[1, 2, 7, 1]]
