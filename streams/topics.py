@@ -176,7 +176,10 @@ def mismatch(
     `has`: how the clicks topic comes by its number.
     """
     found = ", ".join(f"topic {name} has {count} partitions" for name, count in wrong.items())
-    words = f"{found} but {settings.clicks} {has} {partitions}; they must have the same number"
+    words = (
+        "topics that must have the same number of partitions do not: "
+        f"{found} but {settings.clicks} {has} {partitions}"
+    )
     others = ", ".join(name for name in wrong if not _is_internal(settings, name))
     advice = (
         "was the clicks topic enlarged? Stop all workers and either start a new group with another"
