@@ -79,11 +79,10 @@ cdef inline void _best_first(Ranked* heap, Py_ssize_t count) noexcept nogil:
         heap[count] = worst
 
 
-cdef inline Py_ssize_t _find(
+cdef inline Py_ssize_t _lower(
     const integer[::1] keys, integer key, Py_ssize_t low, Py_ssize_t high
 ) noexcept nogil:
-    """Where `key` stands in keys[low:high], which ascend; -1: nowhere."""
-    cdef Py_ssize_t end = high
+    """The first place in keys[low:high], which ascend, whose key is not below `key`."""
     cdef Py_ssize_t middle
     while low < high:
         middle = (low + high) // 2
@@ -91,7 +90,15 @@ cdef inline Py_ssize_t _find(
             low = middle + 1
         else:
             high = middle
-    return low if low < end and keys[low] == key else -1
+    return low
+
+
+cdef inline Py_ssize_t _find(
+    const integer[::1] keys, integer key, Py_ssize_t low, Py_ssize_t high
+) noexcept nogil:
+    """Where `key` stands in keys[low:high], which ascend; -1: nowhere."""
+    cdef Py_ssize_t place = _lower(keys, key, low, high)
+    return place if place < high and keys[place] == key else -1
 
 
 def select_top(
@@ -329,8 +336,8 @@ def blend_top(pool, others, encoded, places):
                 if value.score > -INFINITY and size:
                     count = _offer(heap, count, size, value)
             # The candidates of this user stand together.
-            low = _lower(keys, row << ITEM_BITS)
-            high = _lower(keys, (row + 1) << ITEM_BITS)
+            low = _lower(keys, row << ITEM_BITS, 0, keys.shape[0])
+            high = _lower(keys, (row + 1) << ITEM_BITS, low, keys.shape[0])
             for column in range(best):
                 item = best_items[scored, column]
                 if item < 0 or item >= tie_keys.shape[0]:
@@ -380,20 +387,6 @@ def blend_top(pool, others, encoded, places):
         free(priors)
         free(logs)
         free(where)
-
-
-cdef inline Py_ssize_t _lower(const integer[::1] keys, integer key) noexcept nogil:
-    """The first place whose key is not below `key`."""
-    cdef Py_ssize_t low = 0
-    cdef Py_ssize_t high = keys.shape[0]
-    cdef Py_ssize_t middle
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 def strongest_paths(
