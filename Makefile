@@ -58,7 +58,7 @@ clean:  ## remove environments, caches and local state
 # --- environments -----------------------------------------------------------------------------
 # uv where the machine has it, else the version that the lock names, fetched by pip.
 
-BUILD := hatch_build.py streams/kernels/compiled.pyx streams/kernels/compiled_lists.pyx requirements/build.txt
+BUILD := hatch_build.py $(wildcard streams/kernels/*.pyx) requirements/build.txt
 
 $(FULL): requirements/all.txt pyproject.toml $(BUILD)
 	$(call create_environment,$(VENV))

@@ -13,7 +13,10 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_MODULES = ("streams.kernels.compiled", "streams.kernels.compiled_lists")
+_MODULES = tuple(
+    f"streams.kernels.{name}"
+    for name in ("compiled", "compiled_candidates", "compiled_lists", "compiled_spans")
+)
 # The same bits as in Python: no product fused with a sum, and libm's own pow.
 _FLAGS = [] if sys.platform == "win32" else ["-O2", "-ffp-contract=off", "-fno-builtin-pow"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernels import find_ascending, group_entries, relative_exponents, scale_edges
-from streams.kernels.pure_lists import ITEM_BITS, EdgeColumns, Grouped, find_sorted
+from streams.kernels.pure_candidates import ITEM_BITS, EdgeColumns, Grouped, find_sorted
 from streams.replica import GraphReplica, Neighbours
 
 Floats = NDArray[np.float64]

@@ -33,16 +33,15 @@ try:
         keep_strongest,
         link_clicks,
     )
-    from streams.kernels.compiled_lists import (
-        blend_top,
-        edge_spans,
+    from streams.kernels.compiled_candidates import (
         find_ascending,
         group_entries,
         relative_exponents,
         scale_edges,
-        select_top,
         strongest_paths,
     )
+    from streams.kernels.compiled_lists import blend_top, select_top
+    from streams.kernels.compiled_spans import edge_spans
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -51,16 +50,15 @@ except ImportError:  # asked for, or no compiler when it was installed
         keep_strongest,
         link_clicks,
     )
-    from streams.kernels.pure_lists import (
-        blend_top,
-        edge_spans,
+    from streams.kernels.pure_candidates import (
         find_ascending,
         group_entries,
         relative_exponents,
         scale_edges,
-        select_top,
         strongest_paths,
     )
+    from streams.kernels.pure_lists import blend_top, select_top
+    from streams.kernels.pure_spans import edge_spans
 
     COMPILED = False
 else:

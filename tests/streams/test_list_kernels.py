@@ -1,6 +1,7 @@
 """The kernels of lists, in NumPy and compiled: one meaning, the same bits."""
 
 import importlib
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -19,13 +20,24 @@ from streams.graph import (
     encode_item,
     new_item_state,
 )
-from streams.kernels import COMPILED, pure_lists
-from streams.kernels.pure_lists import EdgeColumns, Encoded, Others, Places, Pool
+from streams.kernels import COMPILED
+from streams.kernels.pure_candidates import ITEM_BITS, EdgeColumns
+from streams.kernels.pure_lists import Encoded, Others, Places, Pool
 
-compiled: Any = importlib.import_module("streams.kernels.compiled_lists") if COMPILED else None
+
+def kernels_of(kind: str) -> Any:
+    """All kernels of lists, `pure` or `compiled`."""
+    found: dict[str, Any] = {}
+    for part in ("candidates", "lists", "spans"):
+        found |= vars(importlib.import_module(f"streams.kernels.{kind}_{part}"))
+    return SimpleNamespace(**found)
+
+
+pure = kernels_of("pure")
+compiled = kernels_of("compiled") if COMPILED else None
 BOTH = pytest.mark.parametrize(
     "kernels",
-    [pure_lists, *([compiled] if COMPILED else [])],
+    [pure, *([compiled] if COMPILED else [])],
     ids=["numpy", "compiled"][: 1 + COMPILED],
 )
 needs_compiled = pytest.mark.skipif(not COMPILED, reason="the kernels were not compiled")
@@ -191,7 +203,7 @@ def test_groups_are_the_same_bits(seed: int) -> None:
     first = int(random.integers(0, count + 1))
     columns = [(random.random(first), 0), (random.random(count - first), first)]
     same(
-        pure_lists.group_entries(keys[order], order, columns),
+        pure.group_entries(keys[order], order, columns),
         compiled.group_entries(keys[order], order, columns),
     )
 
@@ -218,7 +230,7 @@ def test_edges_are_scaled_to_the_same_bits(seed: int) -> None:
     now_ms = random.integers(0, 1 << 41, users).astype(float)
     importance = random.random(pairs) + 0.01
     found = []
-    for kernels in (pure_lists, compiled):
+    for kernels in (pure, compiled):
         keys, contributions = np.arange(sizes.sum()), np.ones(sizes.sum()) / 3
         exponents = kernels.relative_exponents(segments, segment_counts, rows, now_ms)
         kernels.scale_edges(
@@ -233,11 +245,11 @@ def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[
     per_user = [np.unique(random.integers(0, 40, random.integers(0, 30))) for _ in range(users)]
     start = np.cumsum([0, *map(len, per_user)])
     items = np.concatenate([*per_user, NOTHING])
-    keys = items | np.repeat(np.arange(users) << pure_lists.ITEM_BITS, np.diff(start))
+    keys = items | np.repeat(np.arange(users) << ITEM_BITS, np.diff(start))
     prior = random.integers(0, 6, len(items)) / 4
     prior[random.random(len(items)) < 0.2] = -np.inf
     ties = np.arange(50, dtype=np.uint64)
-    return Pool(keys, items, prior, pure_lists.select_top(prior, start, items, ties, 8)), start
+    return Pool(keys, items, prior, pure.select_top(prior, start, items, ties, 8)), start
 
 
 @needs_compiled
@@ -268,7 +280,7 @@ def test_blends_are_the_same_bits(seed: int) -> None:
         rows, log_probs, best_items, best_log_probs, 0.5, float(random.choice([0, 0.3]))
     )
     found = []
-    for kernels in (pure_lists, compiled):
+    for kernels in (pure, compiled):
         places = Places(
             np.full((users, 5), -1), np.full((users, 5), -np.inf), np.full((users, 5), -1),
             np.zeros((users, 5)),
@@ -293,10 +305,10 @@ def test_paths_are_the_same_bits(seed: int) -> None:
         random.random(pairs) + 0.1,
     )
     keys = np.sort(random.integers(0, 9, count + 5))
-    grouped = pure_lists.group_entries(keys, random.permutation(count + 5), [])
+    grouped = pure.group_entries(keys, random.permutation(count + 5), [])
     positions = random.integers(-1, len(grouped.keys), 10)
     same(
-        pure_lists.strongest_paths(positions, grouped.start, grouped.entries, edges),
+        pure.strongest_paths(positions, grouped.start, grouped.entries, edges),
         compiled.strongest_paths(positions, grouped.start, grouped.entries, edges),
     )
 

@@ -1,0 +1,203 @@
+# cython: language_level=3, binding=False, boundscheck=False, wraparound=False, cdivision=True
+"""The kernels of candidates compiled: to the bit what `streams.kernels.pure_candidates` does, which
+says what that is. Sums are made in the same order, powers by the same function, and no product is
+fused with a sum (see the build). Indexes that come from outside are checked.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdlib cimport free, malloc
+
+import numpy as np
+
+from streams.kernels.pure_candidates import Grouped
+
+cdef int ITEM_BITS = 32
+
+ctypedef long long integer
+
+
+def find_ascending(const integer[::1] ascending, const integer[::1] wanted):
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t number
+    found = np.empty(wanted.shape[0], dtype=np.int64)
+    cdef integer[::1] positions = found
+    for number in range(wanted.shape[0]):
+        while place < ascending.shape[0] and ascending[place] < wanted[number]:
+            place += 1
+        if place == ascending.shape[0]:
+            break
+        if ascending[place] == wanted[number]:
+            positions[count] = place
+            count += 1
+    return found[:count]
+
+
+def relative_exponents(
+    const double[:, ::1] segments,
+    const integer[::1] segment_counts,
+    const integer[::1] rows,
+    const double[::1] now_ms,
+):
+    cdef Py_ssize_t pairs = rows.shape[0]
+    found = np.empty(segments.shape[0])
+    cdef double[::1] exponents = found
+    cdef Py_ssize_t pair, segment
+    cdef Py_ssize_t begin = 0
+    cdef Py_ssize_t end
+    cdef double largest, now
+    for pair in range(pairs):
+        end = begin + segment_counts[pair]
+        if end > segments.shape[0] or not 0 <= rows[pair] < now_ms.shape[0]:
+            raise IndexError("pairs and segments do not fit")
+        now = now_ms[rows[pair]]
+        largest = -INFINITY
+        for segment in range(begin, end):
+            exponents[segment] = segments[segment, 1] - now / segments[segment, 2]
+            largest = max(largest, exponents[segment])
+        for segment in range(begin, end):
+            exponents[segment] -= largest
+        begin = end
+    return found
+
+
+def scale_edges(
+    integer[::1] keys,
+    double[::1] contributions,
+    const integer[::1] degrees,
+    const integer[::1] rows,
+    const double[:, ::1] segments,
+    const integer[::1] segment_counts,
+    exponents,
+    const double[::1] importance,
+):
+    cdef const double[::1] scales = np.exp2(exponents)  # the same bits as in NumPy
+    cdef Py_ssize_t segment = 0
+    cdef Py_ssize_t edge = 0
+    cdef Py_ssize_t pair, number, last, end
+    cdef integer row
+    cdef double total, scale
+    for pair in range(rows.shape[0]):
+        row = rows[pair] << ITEM_BITS
+        last = segment + segment_counts[pair]
+        if last > segments.shape[0]:
+            raise IndexError("pairs and segments do not fit")
+        total = 0.0
+        for number in range(segment, last):
+            total += scales[number] * segments[number, 3]
+        for number in range(segment, last):
+            scale = scales[number] * (importance[pair] / total)
+            end = edge + <Py_ssize_t>segments[number, 0]
+            if end > keys.shape[0] or end > contributions.shape[0]:
+                raise IndexError("segments and edges do not fit")
+            while edge < end:
+                keys[edge] |= row
+                contributions[edge] *= scale
+                edge += 1
+        segment = last
+
+
+def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, columns):
+    cdef Py_ssize_t count = sorted_keys.shape[0]
+    cdef Py_ssize_t groups = 0
+    cdef Py_ssize_t place, group, before
+    cdef integer number
+    if entries.shape[0] != count:
+        raise ValueError("columns of unequal length")
+    made_keys = np.empty(count, dtype=np.int64)
+    made_start = np.empty(count + 1, dtype=np.int64)
+    cdef integer[::1] keys = made_keys
+    cdef integer[::1] start = made_start
+    cdef const double[::1] values
+    cdef double[::1] sums
+    for place in range(count):
+        if not place or sorted_keys[place] != sorted_keys[place - 1]:
+            keys[groups] = sorted_keys[place]
+            start[groups] = place
+            groups += 1
+    start[groups] = count
+    made_sums = []
+    for column, first in columns:
+        values, before = column, first
+        of_groups = np.zeros(groups)
+        sums = of_groups
+        for group in range(groups):
+            for place in range(start[group], start[group + 1]):
+                number = entries[place] - before
+                if 0 <= number < values.shape[0]:
+                    sums[group] += values[number]
+        made_sums.append(of_groups)
+    return Grouped(made_keys[:groups], made_start[: groups + 1], np.asarray(entries), made_sums)
+
+
+def strongest_paths(
+    const integer[::1] candidates, const integer[::1] start, const integer[::1] entries, edges
+):
+    cdef const double[::1] contributions = edges.contributions
+    cdef const integer[::1] edge_ms = edges.last_ms
+    cdef const integer[::1] pair_start = edges.pair_start
+    cdef const integer[::1] pair_source = edges.pair_source
+    cdef const double[::1] importance = edges.pair_importance
+    cdef Py_ssize_t pairs = pair_start.shape[0]
+    cdef Py_ssize_t count = candidates.shape[0]
+    cdef Py_ssize_t width = 0
+    cdef Py_ssize_t number, place, pair, low, high, middle, best
+    cdef integer position, entry
+    sources = np.full(count, -1)
+    shares = np.zeros(count)
+    newest_ms = np.zeros(count, dtype=np.int64)
+    cdef integer[::1] source = sources
+    cdef double[::1] share = shares
+    cdef integer[::1] newest = newest_ms
+    if pair_source.shape[0] != pairs or importance.shape[0] != pairs:
+        raise ValueError("columns of unequal length")
+    if contributions.shape[0] != edge_ms.shape[0]:
+        raise ValueError("columns of unequal length")
+    for pair in range(pairs):
+        if pair_source[pair] < 0:
+            raise IndexError("a source that is none")
+        width = max(width, pair_source[pair] + 1)
+    if not width:
+        return sources, shares, newest_ms
+    cdef double* strengths = <double*>malloc(2 * width * sizeof(double))
+    cdef integer* times = <integer*>malloc(width * sizeof(integer))
+    cdef double* parts = strengths + width
+    try:
+        if strengths is NULL or times is NULL:
+            raise MemoryError
+        for number in range(count):
+            position = candidates[number]
+            if position < 0:
+                continue
+            if position + 1 >= start.shape[0] or start[position + 1] > entries.shape[0]:
+                raise IndexError("a position that is no candidate")
+            for place in range(width):
+                strengths[place] = parts[place] = 0.0
+                times[place] = 0
+            for place in range(start[position], start[position + 1]):
+                entry = entries[place]
+                if entry >= contributions.shape[0]:
+                    continue
+                low, high = 0, pairs
+                while low < high:  # the last pair that begins no later than the entry
+                    middle = (low + high) // 2
+                    if pair_start[middle] <= entry:
+                        low = middle + 1
+                    else:
+                        high = middle
+                pair = low - 1
+                strengths[pair_source[pair]] += contributions[entry]
+                parts[pair_source[pair]] += contributions[entry] / importance[pair]
+                times[pair_source[pair]] = max(times[pair_source[pair]], edge_ms[entry])
+            best = 0
+            for place in range(1, width):
+                if strengths[place] > strengths[best]:
+                    best = place
+            if parts[best] > 0.0:
+                source[number] = best
+                share[number] = min(parts[best], 1.0)
+                newest[number] = times[best]
+    finally:
+        free(strengths)
+        free(times)
+    return sources, shares, newest_ms

@@ -1,0 +1,1 @@
+from streams.kernels.pure_spans import edge_spans as edge_spans

@@ -1,0 +1,157 @@
+"""The kernels of candidates in NumPy: what they mean, and what runs where nothing was compiled.
+
+They take columns of a whole batch. Every element is computed on its own and every sum is made of
+one user's entries in a fixed order, so a list does not depend on who else is in the batch.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+ITEM_BITS = 32
+"""A key of a candidate is user << ITEM_BITS | item number."""
+
+
+class Grouped(NamedTuple):
+    """Entries brought together by their keys."""
+
+    keys: Integers
+    """`[groups]`, ascending."""
+    start: Integers
+    """`[groups + 1]`: first of the group's `entries`."""
+    entries: Integers
+    """Numbers of the entries, group after group, ascending within each."""
+    sums: list[Floats]
+    """`[groups]` for each column: sums of the group's values."""
+
+
+class EdgeColumns(NamedTuple):
+    """Out-edges of a batch, pair after pair; a pair is one source item of one user."""
+
+    contributions: Floats
+    """`[edges]`"""
+    last_ms: Integers
+    """`[edges]`"""
+    pair_start: Integers
+    """`[pairs]`: first edge."""
+    pair_source: Integers
+    """`[pairs]`: position in the user's sources."""
+    pair_importance: Floats
+    """`[pairs]`"""
+
+
+def relative_exponents(
+    segments: Floats, segment_counts: Integers, rows: Integers, now_ms: Floats
+) -> Floats:
+    """Powers of two of segments at their user's instant, less the largest of their pair.
+
+    Only the proportions within a pair matter, so edges of any age neither vanish nor overflow.
+    """
+    exponents: Floats = segments[:, 1] - np.repeat(now_ms[rows], segment_counts) / segments[:, 2]
+    starts = np.cumsum(segment_counts) - segment_counts
+    exponents -= np.repeat(np.maximum.reduceat(exponents, starts), segment_counts)
+    return exponents
+
+
+def scale_edges(
+    keys: Integers,
+    contributions: Floats,
+    degrees: Integers,
+    rows: Integers,
+    segments: Floats,
+    segment_counts: Integers,
+    exponents: Floats,
+    importance: Floats,
+) -> None:
+    """Turn destinations into keys and weights into contributions, in place.
+
+    A pair `[pairs]` has `degrees` edges in `segment_counts` segments `[segments, 4]` (edges, base,
+    half-life, sum of weights), and gives its user `importance`. `exponents` `[segments]`: the power
+    of two by which a segment's weights count.
+    """
+    keys |= np.repeat(rows << ITEM_BITS, degrees)
+    scales = np.exp2(exponents)
+    pairs = np.repeat(np.arange(len(rows)), segment_counts)
+    totals = np.bincount(pairs, scales * segments[:, 3], len(rows))
+    scales *= (importance / totals)[pairs]
+    contributions *= np.repeat(scales, segments[:, 0].astype(np.int64))
+
+
+def group_entries(
+    sorted_keys: Integers, entries: Integers, columns: Sequence[tuple[Floats, int]]
+) -> Grouped:
+    """Group entries, given in the stable order of their keys, and those keys.
+
+    A column is values of consecutive entries and the number of the first; others count 0.
+    """
+    first = np.ones(len(entries), dtype=np.bool_)
+    np.not_equal(sorted_keys[1:], sorted_keys[:-1], out=first[1:])
+    start = np.append(np.flatnonzero(first), len(entries))
+    keys = sorted_keys[start[:-1]]
+    group = np.cumsum(first, dtype=np.int64)
+    group -= 1
+    sums = []
+    for values, before in columns:
+        padded = np.zeros(len(entries))
+        padded[before : before + len(values)] = values
+        sums.append(np.bincount(group, padded[entries], len(keys)).astype(np.float64, copy=False))
+    return Grouped(keys, start, entries, sums)
+
+
+def find_ascending(ascending: Integers, wanted: Integers) -> Integers:
+    """Positions in one ascending array of what stands in another, without those that do not."""
+    positions = find_sorted(ascending, wanted)
+    return positions[positions >= 0]
+
+
+def find_sorted(ascending: Integers, keys: Integers) -> Integers:
+    """Positions of `keys` in an ascending array, -1 where absent."""
+    if not len(ascending):
+        return np.full(keys.shape, -1, dtype=np.int64)
+    positions = np.searchsorted(ascending, keys)
+    positions = np.minimum(positions, len(ascending) - 1)
+    return np.where(ascending[positions] == keys, positions, -1)
+
+
+def strongest_paths(
+    positions: Integers, start: Integers, entries: Integers, edges: EdgeColumns
+) -> tuple[Integers, Floats, Integers]:
+    """Of each candidate: the source that contributed most to it, its share, and when.
+
+    Of equals the newer source wins; -1, 0.0 and 0 where no edge leads to it, or the position is -1.
+    Share: of all that followed the source, how much was this item. Several event types may join
+    the same source and destination: they count together.
+    """
+    n = len(positions)
+    source, shares = np.full(n, -1), np.zeros(n)
+    newest_ms = np.zeros(n, dtype=np.int64)
+    if not len(start) > 1 or not len(edges.pair_start):
+        return source, shares, newest_ms
+    begin = start[positions]
+    sizes = np.where(positions >= 0, start[positions + 1] - begin, 0)
+    owner = np.repeat(np.arange(n), sizes)
+    own_entries = entries[
+        np.arange(len(owner)) + np.repeat(begin - np.cumsum(sizes) + sizes, sizes)
+    ]
+    is_edge = own_entries < len(edges.contributions)
+    owner, own_entries = owner[is_edge], own_entries[is_edge]
+    pair = np.searchsorted(edges.pair_start, own_entries, side="right") - 1
+    width = int(edges.pair_source.max()) + 1
+    cell = owner * width + edges.pair_source[pair]
+    contributions = edges.contributions[own_entries]
+    strength = np.bincount(cell, contributions, n * width).reshape(n, width)
+    share = np.bincount(cell, contributions / edges.pair_importance[pair], n * width)
+    last_ms = np.zeros(n * width, dtype=np.int64)
+    np.maximum.at(last_ms, cell, edges.last_ms[own_entries])
+    best = strength.argmax(axis=1)
+    picked = np.arange(n) * width + best
+    led = share[picked] > 0.0
+    source[led] = best[led]
+    shares[led] = np.minimum(share[picked[led]], 1.0)
+    newest_ms[led] = last_ms[picked[led]]
+    return source, shares, newest_ms
