@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint type imports format bench faults soak lock clean
+.PHONY: help install demo test check lint type imports format bench guard faults soak lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(FULL)  ## rewrite the code in the project's style
 
 bench: $(FULL)  ## clicks a second of the state path on a real Kafka (short run)
 	$(BIN)/freshrec bench state --short $(ARGS)
+
+guard: $(FULL)  ## what a click and a list cost, beside the last change that was about speed
+	$(BIN)/python -m benchmarks.guard $(ARGS)
 
 faults: $(FULL)  ## what is lost when workers, brokers, network and disks fail, on both stores
 	$(BIN)/freshrec bench faults --store rocksdb $(ARGS)

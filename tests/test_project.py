@@ -178,5 +178,5 @@ def test_every_marker_of_a_test_is_declared() -> None:
 def test_continuous_integration_requires_kafka() -> None:
     script = (ROOT / ".ci/run").read_text()
     assert "export FRESHREC_REQUIRE_KAFKA=1" in script
-    assert script.rstrip().endswith("make check\nmake test")
+    assert script.rstrip().endswith("make check\nmake guard\nmake test")
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
