@@ -83,8 +83,8 @@ class Gauges:
         lags = {
             (topic, str(number)): records
             for topic, follower in (
-                (changelog, worker.graph_follower),
-                (worker.settings.items, worker.items_follower),
+                (changelog, worker.read_models.graph),
+                (worker.settings.items, worker.read_models.items),
             )
             for number, records in follower.lag_records().items()
         }

@@ -25,7 +25,6 @@ from streams.cold_items import ColdItems
 from streams.connection import raise_if_denied
 from streams.dead_letters import DeadLetters
 from streams.engine import ModelWatch
-from streams.events import Reject, decode_item
 from streams.faust_app import WorkerApp, faust_app
 from streams.fitted_state import differences
 from streams.follower import Follower
@@ -41,21 +40,20 @@ from streams.partition import Partition, recover
 from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.publisher import Publisher
 from streams.quality import NextClick
+from streams.read_models import ReadModels
 from streams.recommender import Recommender
 from streams.replica import GraphReplica
 from streams.rounds import Rounds
 from streams.serving import Server
 from streams.settings import Settings
-from streams.stores import Change, MemoryStores, RocksStores, StoreError, StoreFactory
-from streams.topics import ask_record_limit_bytes, changelog_topic
-from streams.transitions import CHAIN_KEY
+from streams.stores import MemoryStores, RocksStores, StoreError, StoreFactory
+from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
 
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
 _GRAPH_ROUND_SECONDS = 0.05
-_CHAIN = CHAIN_KEY.encode()
 
 
 class Worker(Lifecycle):
@@ -78,6 +76,9 @@ class Worker(Lifecycle):
         self._graph_rounds = Rounds(_GRAPH_ROUND_SECONDS)
         self.cold_items = ColdItems(self.replica.ids, self.catalogue)
         self.placement = ItemPlacement(self.cold_items)
+        self.read_models = ReadModels(
+            settings, partitions, self.replica, self.catalogue, self.placement
+        )
         self.recommender = Recommender(
             self.replica,
             self.catalogue,
@@ -122,19 +123,14 @@ class Worker(Lifecycle):
             GraphPipeline(config),
             self.publisher,
             self.metrics,
-            on_items=self._on_own_items,
+            on_items=self.read_models.take_over,
             fail=self.fail,
         )
         self.model = ModelWatch(settings, self.batcher, self.metrics, self._on_model)
-        self.graph_follower = Follower(
-            settings, changelog_topic(settings, "graph"), self._on_graph_records
-        )
-        self.items_follower = Follower(settings, settings.items, self._on_item_records)
         self.stores: StoreFactory = (
             MemoryStores() if settings.store == "memory" else RocksStores(settings.state_dir)
         )
         self.owned: dict[int, Partition] = {}
-        self._replica_offsets = dict.fromkeys(range(partitions), 0)
         self.app: WorkerApp = faust_app(settings, self, self.lease)
         self.server = Server(
             settings.metrics_host,
@@ -160,17 +156,18 @@ class Worker(Lifecycle):
         await self.publisher.start()
         await self.model.load()
         self.health.ready("model")
-        self.graph_follower.follow(self._replica_offsets)
-        self.items_follower.follow(dict.fromkeys(range(item_partitions), 0))
+        self.read_models.follow(item_partitions)
         self._spawn(self._beat())
         self._spawn(self._gauges.run())
         self._spawn(self.batcher.run())
         self._spawn(self.model.run())
         self._spawn(self.placement.run())
-        self._spawn(self.graph_follower.run())
-        self._spawn(self.items_follower.run())
-        self._spawn(self._ready_when(self.graph_follower, "graph replica"))
-        self._spawn(self._ready_when(self.items_follower, "catalogue"))
+        for follower, part in (
+            (self.read_models.graph, "graph replica"),
+            (self.read_models.items, "catalogue"),
+        ):
+            self._spawn(follower.run())
+            self._spawn(self._ready_when(follower, part))
         await self.app.start()
         self._spawn(self._watch_faust())
 
@@ -244,9 +241,7 @@ class Worker(Lifecycle):
         except StoreError as error:
             self.fail(error)
             return
-        self.graph_follower.follow(
-            {p: o for p, o in self._replica_offsets.items() if p not in self.owned}
-        )
+        self.read_models.follow_graph_without(self.owned)
         self.recovering_since = time.monotonic()
         self._recovery = self._spawn(self._recover(list(self.owned.values())))
 
@@ -262,10 +257,8 @@ class Worker(Lifecycle):
         for partition in partitions:
             if not self._knows_users_of(partition):
                 return
-            for key, blob in partition.graph.blobs():
-                if key != _CHAIN:
-                    self.replica.apply(key.decode(), blob)
-            self._replica_offsets[partition.number] = partition.graph.next_offset
+            graph = partition.graph
+            self.read_models.take_over(partition.number, graph.blobs(), graph.next_offset)
         self.recovering_since = None
         self.metrics.table_recovery_seconds.set(seconds)
         self.health.ready("partitions")
@@ -293,41 +286,7 @@ class Worker(Lifecycle):
             return zlib.crc32(key) % self.partitions
         return int((murmur2(key) & 0x7FFFFFFF) % self.partitions)
 
-    # -- read models
-
-    def _on_own_items(self, number: int, changes: list[Change], next_offset: int) -> None:
-        for key, blob in changes:
-            if key != _CHAIN:
-                self.replica.apply(key.decode(), blob)
-        self._replica_offsets[number] = next_offset
-
-    def _on_graph_records(self, number: int, records: list[Any]) -> None:
-        for record in records:
-            if record.key != _CHAIN:
-                self.replica.apply(record.key.decode(), record.value)
-        self._replica_offsets[number] = records[-1].offset + 1
-
-    def _on_item_records(self, number: int, records: list[Any]) -> None:
-        limits = self.settings.click_limits()
-        for record in records:
-            if record.value is None:
-                with contextlib.suppress(UnicodeDecodeError):
-                    item_id = (record.key or b"").decode()
-                    self.catalogue.withdraw(item_id)
-                    self.placement.withdraw(item_id)
-                continue
-            item = decode_item(record.value, record.key, limits)
-            if isinstance(item, Reject):
-                log.warning(
-                    "item record %d/%d is not used: %s",
-                    number,
-                    record.offset,
-                    item.reason.value,
-                )
-                log.debug("because %s", item.detail)  # which can quote the record
-                continue
-            self.catalogue.apply(item)
-            self.placement.apply(item)
+    # -- the model
 
     def _on_model(self, scorer: Any) -> None:
         manifest = scorer.manifest

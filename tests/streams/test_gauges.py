@@ -36,8 +36,9 @@ def make_worker(**more: Any) -> Any:
         "settings": settings,
         "metrics": Metrics(),
         "app": SimpleNamespace(consumer=FakeConsumer({})),
-        "graph_follower": SimpleNamespace(lag_records=dict),
-        "items_follower": SimpleNamespace(lag_records=dict),
+        "read_models": SimpleNamespace(
+            graph=SimpleNamespace(lag_records=dict), items=SimpleNamespace(lag_records=dict)
+        ),
         "owned": {0: make_partition(settings)},
         "replica": range(20),
         "quality": NextClick(),
@@ -53,7 +54,8 @@ def value(worker: Any, name: str, **labels: str) -> float | None:
 def test_the_lag_of_a_partition_that_went_away_is_not_shown_any_more() -> None:
     consumer = FakeConsumer({TP("clicks", 0): 3, TP("clicks", 1): 0})
     follower = SimpleNamespace(lag_records=lambda: {1: 7})
-    worker = make_worker(app=SimpleNamespace(consumer=consumer), items_follower=follower)
+    worker = make_worker(app=SimpleNamespace(consumer=consumer))
+    worker.read_models.items = follower
     gauges = Gauges(worker)
     gauges._lag()
     assert value(worker, "consumer_lag_records", topic="clicks", partition="0") == 3

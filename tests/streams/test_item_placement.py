@@ -81,7 +81,7 @@ class Running:
     async def publish(self, **titles: str) -> None:
         """Item records come in, and their text has been dealt with."""
         records = [item_record(n, *pair) for n, pair in enumerate(titles.items())]
-        self.worker._on_item_records(0, records)
+        self.worker.read_models.on_items(0, records)
         async with asyncio.timeout(30):
             await self.calls.get()
 
@@ -114,7 +114,7 @@ async def test_a_withdrawn_item_has_no_place(model_dir: Path) -> None:
     async with Running(model_dir) as running:
         await running.publish(new="red desk")
         assert len(running.worker.cold_items) == 1
-        running.worker._on_item_records(0, [FakeRecord(1, b"new", None)])
+        running.worker.read_models.on_items(0, [FakeRecord(1, b"new", None)])
         assert len(running.worker.cold_items) == 0
         assert "new" not in list_of(running.worker, "item-1")
 
