@@ -250,8 +250,8 @@ def decode_item_state(blob: bytes) -> ItemState:
 
 
 def decode_edges(blob: bytes) -> dict[str, PackedEdges]:
-    """The edges in stored bytes by event type, to be read only: a seventh of what it costs to make
-    a state that can be folded into. Raises CodecError if they are not intact.
+    """The edges in stored bytes by event type, to be read only: much cheaper than a state that can
+    be folded into. Raises CodecError if they are not intact.
     """
     spans = edge_spans(blob, HEADER_BYTES + HEAD_BYTES)
     if spans is None:

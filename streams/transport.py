@@ -31,8 +31,10 @@ _IDLE_SECONDS = 0.05
 _FETCH_SECONDS = 0.25
 """Longest wait for records: how old the news of an idle partition's end may be."""
 _DRAIN_SHARE_OF_REBALANCE_TIMEOUT = 0.8
-_MOST_WAITING_RECORDS = 160_000
-"""Records that may wait for the agents; the fetch waits above that."""
+_MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""Of records that wait for the agents; the fetch waits above that."""
+_RECORD_BYTES = 256
+"""What a record takes beside its value."""
 
 
 class RecordBatch(ConsumerMessage):
@@ -42,9 +44,10 @@ class RecordBatch(ConsumerMessage):
     agents busy makes the next batches larger and so cheaper.
     """
 
-    __slots__ = ("delivery", "on_take", "read_to_end_ms", "records", "taken")
+    __slots__ = ("delivery", "on_take", "read_to_end_ms", "records", "size_bytes", "taken")
 
     records: list[Any]
+    size_bytes: int
     delivery: Delivery
     read_to_end_ms: int | None
     """When this partition was last known to hold nothing unread, before these records."""
@@ -83,7 +86,7 @@ class BatchConsumer(driver.Consumer):
         self._untaken: dict[TP, RecordBatch] = {}
         self._waiting: set[int] = set()
         """Batches that no agent has taken, by identity."""
-        self._waiting_records = 0
+        self._waiting_bytes = 0
         """Of all of them."""
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
@@ -150,7 +153,7 @@ class BatchConsumer(driver.Consumer):
             self.tracker.drop(ensure_TP(tp))
         self._untaken.clear()
         self._waiting.clear()
-        self._waiting_records = 0
+        self._waiting_bytes = 0
         self._room.set()
         await self.lifecycle.revoked(revoked)
 
@@ -228,6 +231,7 @@ class BatchConsumer(driver.Consumer):
             if not records:
                 return
         last = records[-1]
+        size_bytes = _size_bytes(records)
         untaken = self._untaken.get(tp)
         if (
             untaken is not None
@@ -236,8 +240,9 @@ class BatchConsumer(driver.Consumer):
             and self._has_room()
         ):
             untaken.records.extend(records)
+            untaken.size_bytes += size_bytes
             untaken.delivery.last_offset = last.offset
-            self._waiting_records += len(records)
+            self._waiting_bytes += size_bytes
             self._read_offset[tp] = last.offset + 1
             return
         message = RecordBatch(
@@ -256,6 +261,7 @@ class BatchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
         message.records = records
+        message.size_bytes = size_bytes
         message.read_to_end_ms = read_to_end_ms
         message.taken = False
         message.on_take = self._on_take
@@ -273,18 +279,23 @@ class BatchConsumer(driver.Consumer):
         self._read_offset[tp] = last.offset + 1
         self._untaken[tp] = message
         self._waiting.add(id(message))
-        self._waiting_records += len(records)
+        self._waiting_bytes += size_bytes
         for channel in channels:
             channel.queue.put_nowait(self.app.create_event(None, records, None, message))
 
     def _has_room(self) -> bool:
-        return self._waiting_records < _MOST_WAITING_RECORDS
+        return self._waiting_bytes < _MOST_WAITING_BYTES
 
     def _on_take(self, message: RecordBatch) -> None:
         if id(message) in self._waiting:  # one of an assignment that has ended is not
             self._waiting.remove(id(message))
-            self._waiting_records -= len(message.records)
+            self._waiting_bytes -= message.size_bytes
             self._room.set()
+
+
+def _size_bytes(records: list[Any]) -> int:
+    values = sum([len(record.value) for record in records if record.value is not None])
+    return values + _RECORD_BYTES * len(records)
 
 
 class BatchTransport(driver.Transport):

@@ -1,8 +1,11 @@
 """Rounds of a partition begin an interval apart, and never wait longer than that."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 from streams.rounds import Rounds
+from streams.worker import Worker
 
 
 class Time:
@@ -43,3 +46,16 @@ def test_a_round_that_took_longer_is_followed_at_once() -> None:
 
 def test_partitions_share_one_wait() -> None:
     assert begun([(0, 0.0), (1, 0.0), (2, 0.0), (0, 0.01), (1, 0.0), (2, 0.0)]) == [0.04]
+
+
+async def test_a_worker_takes_transitions_when_their_round_is_due_and_not_before() -> None:
+    steps: list[str] = []
+
+    async def begin(partition: int) -> None:
+        steps.append(f"round of {partition}")
+
+    worker: Any = SimpleNamespace(
+        _graph_rounds=SimpleNamespace(begin=begin), _taker_of=lambda _: steps.append("taken")
+    )
+    await Worker.on_transitions(cast("Worker", worker), SimpleNamespace(partition=3), [])
+    assert steps == ["round of 3", "taken"]
