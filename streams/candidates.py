@@ -178,7 +178,7 @@ def _edges(
     keys = np.concatenate([pair.destinations for pair in pairs])
     contributions = np.concatenate([pair.weights for pair in pairs])
     exponents = relative_exponents(segments, segment_counts, rows, now_ms)
-    scale_edges(keys, contributions, degrees, rows, segments, segment_counts, exponents, importance)
+    scale_edges(keys, contributions, rows, segments, segment_counts, exponents, importance)
     return keys, EdgeColumns(
         contributions=contributions,
         last_ms=np.concatenate([pair.last_ms for pair in pairs]),

@@ -1,9 +1,9 @@
 """Rounds: how often something is done for a partition that gains by doing much at once.
 
-The graph is folded in rounds. Each of them costs a send, an acknowledgement and a write to the store,
-however little it folds, and no list waits for it: a click's own list is made from the graph as it
-was. While a round is not due, what comes is added to its batch; one that lasts longer than the
-interval is followed at once.
+The graph is folded in rounds. Each costs a send, an acknowledgement and a write to the store,
+however little it folds, and no list waits for it: a click's own list is made from the graph before.
+While a round is not due, what comes is added to its batch; one that lasts longer than the interval
+is followed at once.
 """
 
 import asyncio

@@ -64,7 +64,6 @@ def relative_exponents(
 def scale_edges(
     integer[::1] keys,
     double[::1] contributions,
-    const integer[::1] degrees,
     const integer[::1] rows,
     const double[:, ::1] segments,
     const integer[::1] segment_counts,
@@ -185,6 +184,8 @@ def strongest_paths(
                         low = middle + 1
                     else:
                         high = middle
+                if not low:
+                    raise IndexError("an edge before the first pair")
                 pair = low - 1
                 strengths[pair_source[pair]] += contributions[entry]
                 parts[pair_source[pair]] += contributions[entry] / importance[pair]

@@ -97,6 +97,12 @@ cdef inline Py_ssize_t _find(
     return place if place < high and keys[place] == key else -1
 
 
+cdef struct Entry:
+    double prior
+    double log_prob
+    integer position
+
+
 def select_top(
     const double[::1] scores,
     const integer[::1] start,
@@ -111,7 +117,7 @@ def select_top(
     cdef integer[:, ::1] chosen = found
     cdef Py_ssize_t user, place, count
     cdef Ranked value
-    if start[0] < 0 or start[users] > scores.shape[0] or scores.shape[0] != items.shape[0]:
+    if scores.shape[0] != items.shape[0]:
         raise ValueError("columns of unequal length")
     cdef Ranked* heap = <Ranked*>malloc(n * sizeof(Ranked))
     if heap is NULL:
@@ -119,6 +125,8 @@ def select_top(
     try:
         for user in range(users):
             count = 0
+            if not 0 <= start[user] <= start[user + 1] <= scores.shape[0]:
+                raise IndexError("a user's candidates lie outside")
             for place in range(start[user], start[user + 1]):
                 value.score = scores[place]
                 if not value.score > -INFINITY:
@@ -134,6 +142,25 @@ def select_top(
     finally:
         free(heap)
     return found
+
+
+cdef inline Py_ssize_t _consider(
+    Ranked* heap,
+    Py_ssize_t count,
+    Py_ssize_t size,
+    const Entry* entry,
+    double weight,
+    key64 tie,
+    integer place,
+) noexcept nogil:
+    """Rank one entry among the best `size`; returns how many there are now."""
+    cdef Ranked value
+    value.score = entry.prior + weight * entry.log_prob
+    value.tie = tie
+    value.place = place
+    if not value.score > -INFINITY:
+        return count
+    return _offer(heap, count, size, value)
 
 
 def blend_top(pool, others, encoded, places):
@@ -164,7 +191,8 @@ def blend_top(pool, others, encoded, places):
     cdef Py_ssize_t scored, column, place, low, high, count
     cdef integer row, item, position, key
     cdef double floor, log_prob, prior, lift, whole
-    cdef Ranked value
+    if not size:
+        return
     if (
         candidate_items.shape[0] != keys.shape[0]
         or candidate_prior.shape[0] != keys.shape[0]
@@ -173,17 +201,16 @@ def blend_top(pool, others, encoded, places):
         or best_items.shape[0] != rows.shape[0]
         or best_log_probs.shape[0] != rows.shape[0]
         or best_log_probs.shape[1] != best
+        or not items.shape[0] == scores.shape[0] == positions.shape[0] == sequence.shape[0]
         or scores.shape[1] != size
         or positions.shape[1] != size
         or sequence.shape[1] != size
     ):
         raise ValueError("columns of unequal length")
-    cdef Ranked* heap = <Ranked*>malloc((size + 1) * sizeof(Ranked))
-    cdef double* priors = <double*>malloc((columns + best + 1) * sizeof(double))
-    cdef double* logs = <double*>malloc((columns + best + 1) * sizeof(double))
-    cdef integer* where = <integer*>malloc((columns + best + 1) * sizeof(integer))
+    cdef Ranked* heap = <Ranked*>malloc(size * sizeof(Ranked))
+    cdef Entry* entries = <Entry*>malloc((columns + best + 1) * sizeof(Entry))
     try:
-        if heap is NULL or priors is NULL or logs is NULL or where is NULL:
+        if heap is NULL or entries is NULL:
             raise MemoryError
         for scored in range(rows.shape[0]):
             row = rows[scored]
@@ -211,12 +238,10 @@ def blend_top(pool, others, encoded, places):
                 if not isfinite(log_prob):
                     log_prob = floor
                     prior += unknown
-                priors[column], logs[column], where[column] = prior, log_prob, position
-                value.score = prior + weight * log_prob
-                value.tie = tie_keys[item]
-                value.place = column
-                if value.score > -INFINITY and size:
-                    count = _offer(heap, count, size, value)
+                entries[column] = Entry(prior, log_prob, position)
+                count = _consider(
+                    heap, count, size, &entries[column], weight, tie_keys[item], column
+                )
             # The candidates of this user stand together.
             low = _lower(keys, row << ITEM_BITS, 0, keys.shape[0])
             high = _lower(keys, (row + 1) << ITEM_BITS, low, keys.shape[0])
@@ -242,12 +267,8 @@ def blend_top(pool, others, encoded, places):
                 if not isfinite(log_prob):
                     log_prob = floor
                 place = columns + column
-                priors[place], logs[place], where[place] = prior, log_prob, position
-                value.score = prior + weight * log_prob
-                value.tie = tie_keys[item]
-                value.place = place
-                if value.score > -INFINITY and size:
-                    count = _offer(heap, count, size, value)
+                entries[place] = Entry(prior, log_prob, position)
+                count = _consider(heap, count, size, &entries[place], weight, tie_keys[item], place)
             _best_first(heap, count)
             for place in range(size):
                 if place >= count:
@@ -256,16 +277,14 @@ def blend_top(pool, others, encoded, places):
                     continue
                 column = heap[place].place
                 if column < columns:
-                    items[row, place] = candidate_items[where[column]]
+                    items[row, place] = candidate_items[entries[column].position]
                 else:
                     items[row, place] = best_items[scored, column - columns]
                 scores[row, place] = heap[place].score
-                positions[row, place] = where[column]
-                lift = max(weight * (logs[column] - floor), 0.0)
-                whole = lift + max(priors[column], 0.0)
+                positions[row, place] = entries[column].position
+                lift = max(weight * (entries[column].log_prob - floor), 0.0)
+                whole = lift + max(entries[column].prior, 0.0)
                 sequence[row, place] = lift / whole if whole > 0.0 else 0.0
     finally:
         free(heap)
-        free(priors)
-        free(logs)
-        free(where)
+        free(entries)

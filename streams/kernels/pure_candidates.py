@@ -61,7 +61,6 @@ def relative_exponents(
 def scale_edges(
     keys: Integers,
     contributions: Floats,
-    degrees: Integers,
     rows: Integers,
     segments: Floats,
     segment_counts: Integers,
@@ -70,16 +69,17 @@ def scale_edges(
 ) -> None:
     """Turn destinations into keys and weights into contributions, in place.
 
-    A pair `[pairs]` has `degrees` edges in `segment_counts` segments `[segments, 4]` (edges, base,
-    half-life, sum of weights), and gives its user `importance`. `exponents` `[segments]`: the power
-    of two by which a segment's weights count.
+    A pair `[pairs]` is of the user in `rows`, has `segment_counts` of the segments `[segments, 4]`
+    (edges, base, half-life, sum of weights), and gives its user `importance`. `exponents`
+    `[segments]`: the power of two by which a segment's weights count.
     """
-    keys |= np.repeat(rows << ITEM_BITS, degrees)
-    scales = np.exp2(exponents)
     pairs = np.repeat(np.arange(len(rows)), segment_counts)
+    sizes = segments[:, 0].astype(np.int64)
+    keys |= np.repeat(rows[pairs] << ITEM_BITS, sizes)
+    scales = np.exp2(exponents)
     totals = np.bincount(pairs, scales * segments[:, 3], len(rows))
     scales *= (importance / totals)[pairs]
-    contributions *= np.repeat(scales, segments[:, 0].astype(np.int64))
+    contributions *= np.repeat(scales, sizes)
 
 
 def group_entries(
