@@ -10,10 +10,10 @@ two machines, or of two days, still differ by a tenth or two.
 `--append` adds a line to `benchmarks/history.jsonl`.
 """
 
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -23,6 +23,7 @@ import msgspec
 
 from model.artifact import DEMO_ARTIFACT
 from model.scorer import EncoderScorer
+from streams.columns import LoggedClick
 from streams.core import Core, StreamRecord
 from streams.kernels import COMPILED
 from streams.lists import ListRequest, RecommenderConfig
@@ -30,15 +31,15 @@ from streams.pipeline import PipelineConfig
 from streams.recommendation import ModelInfo, Trigger
 from streams.recommender import Recommender
 from streams.settings import Settings
+from streams.simulate import Simulation, SimulationConfig
 
 HISTORY = Path(__file__).parent / "history.jsonl"
 BATCHES = (1, 8, 64)
 """Users of a batch: a worker that keeps up, one that is busy, one that is behind."""
 
-_FOLLOWERS = 60
-_USUAL = 0.8
-_CLICK_MS = 20
-_YARDSTICK_CLICKS = 2_000
+_RATE = 50.0
+_YARDSTICK_CLICKS = 100
+_decode = msgspec.json.Decoder().decode
 _TRIGGER = Trigger(None, "clicks", 0, 0, "")
 _MODEL = ModelInfo("guard", "0")
 
@@ -68,32 +69,29 @@ class Figures(msgspec.Struct):
     """The encoder's part of a list."""
 
 
-class Walk:
-    """Users who mostly go from an item to one of those that usually follow it."""
+class Clicks:
+    """Simulated clicks on the encoder's items, as records."""
 
-    def __init__(self, items: tuple[str, ...], users: int) -> None:
-        self._chance = random.Random(7)
+    def __init__(self, items: Sequence[str], users: int) -> None:
+        config = SimulationConfig(users=users, items=len(items), clicks_per_second=_RATE)
+        self._clicks = Simulation(config, 7, time.time_ns() // 1_000_000).clicks()
         self._items = items
-        self._users = users
-        self._follows = {item: self._chance.choices(items, k=_FOLLOWERS) for item in items}
-        self._at: dict[str, str] = {}
-        self._offset = 0
-        self.now_ms = time.time_ns() // 1_000_000
+        self.now_ms = 0
 
-    def clicks(self, count: int) -> list[StreamRecord]:
-        """The next clicks, as records."""
-        return [self._click() for _ in range(count)]
+    def take(self, count: int) -> list[StreamRecord]:
+        """The next ones."""
+        return [self._record(click) for click in islice(self._clicks, count)]
 
-    def _click(self) -> StreamRecord:
-        chance = self._chance
-        user = f"user{chance.randrange(self._users):06d}"
-        usual = self._follows.get(self._at.get(user, ""))
-        item = chance.choice(usual if usual and chance.random() < _USUAL else self._items)
-        self._at[user] = item
-        self._offset += 1
-        self.now_ms += _CLICK_MS
-        value = {"user_id": user, "item_id": item, "timestamp": self.now_ms}
-        return StreamRecord(self._offset, self.now_ms, user.encode(), msgspec.json.encode(value))
+    def _record(self, click: LoggedClick) -> StreamRecord:
+        self.now_ms = click.timestamp_ms
+        value = {
+            "user_id": click.user_id,
+            "item_id": self._items[int(click.item_id[1:])],
+            "timestamp": click.timestamp_ms,
+            "event_type": click.event_type,
+        }
+        key = click.user_id.encode()
+        return StreamRecord(click.row, self.now_ms, key, msgspec.json.encode(value))
 
 
 def measure(size: Size, change: str = "") -> Figures:
@@ -109,39 +107,40 @@ def measure(size: Size, change: str = "") -> Figures:
             partitions=1,
         )
     )
-    walk = Walk(tuple(scorer.items), size.users)
+    clicks = Clicks(scorer.items, size.users)
     for _ in range(size.clicks_before // 500):
-        core.fold(walk.clicks(500))
+        core.fold(clicks.take(500))
     config = RecommenderConfig.fitted(scorer.manifest.blend, scorer.manifest.repeat_policy)
     recommender = Recommender(core.replica, core.catalogue, config)
     figures = Figures(change, f"{datetime.now(UTC):%Y-%m-%d}", COMPILED, 0.0, {}, {}, {})
     yardsticks = []
     for users in BATCHES:
         rounds = [
-            _round(core, recommender, scorer, walk, users)
+            _round(core, recommender, scorer, clicks, users)
             for _ in range(max(10, size.lists // users))
         ]
-        yardstick = _yardstick(walk)
+        yardstick, *costs = map(median, zip(*rounds, strict=True))
         yardsticks.append(yardstick)
-        for part, took in zip(
-            (figures.fold_click, figures.make_list, figures.encoder),
-            zip(*rounds, strict=True),
-            strict=True,
-        ):
-            part[str(users)] = round(median(took) / yardstick, 1)
+        parts = (figures.fold_click, figures.make_list, figures.encoder)
+        for part, cost in zip(parts, costs, strict=True):
+            part[str(users)] = round(cost / yardstick, 1)
     figures.yardstick_ns = round(median(yardsticks), 1)
     return figures
 
 
 def _round(
-    core: Core, recommender: Recommender, scorer: EncoderScorer, walk: Walk, users: int
-) -> tuple[float, float, float]:
-    """A batch of clicks and the lists that they cause: nanoseconds a click, a list, a list."""
-    records = walk.clicks(users)
+    core: Core, recommender: Recommender, scorer: EncoderScorer, clicks: Clicks, users: int
+) -> tuple[float, float, float, float]:
+    """Nanoseconds of the yardstick, and for a batch of clicks and the lists that they cause: of a
+    click's fold, of a list, of its encoder.
+    """
+    records = clicks.take(users)
+    values = [record.value or b"" for record in clicks.take(_YARDSTICK_CLICKS)]
+    yardstick = _cpu_ns(lambda: [_decode(value) for value in values])
     fold = _cpu_ns(lambda: core.fold(records))
     changed = {record.key.decode(): None for record in records if record.key is not None}
     requests = [
-        ListRequest(user, core.windows[user], _TRIGGER, 0, walk.now_ms, 0.0) for user in changed
+        ListRequest(user, core.windows[user], _TRIGGER, 0, clicks.now_ms, 0.0) for user in changed
     ]
     began = time.thread_time_ns()
     prepared = recommender.prepare(requests, scorer)
@@ -151,15 +150,12 @@ def _round(
     recommender.finish(prepared, scores, degraded_reason=None, model=_MODEL)
     ended = time.thread_time_ns()
     lists = len(requests)
-    return fold / users, (ready - began + ended - scored) / lists, (scored - ready) / lists
-
-
-def _yardstick(walk: Walk) -> float:
-    """Nanoseconds to decode a click from JSON; the median of nine times 2,000."""
-    values = [record.value or b"" for record in walk.clicks(_YARDSTICK_CLICKS)]
-    decode = msgspec.json.Decoder().decode
-    took = [_cpu_ns(lambda: [decode(value) for value in values]) for _ in range(9)]
-    return median(took) / len(values)
+    return (
+        yardstick / len(values),
+        fold / users,
+        (ready - began + ended - scored) / lists,
+        (scored - ready) / lists,
+    )
 
 
 def _cpu_ns(work: Callable[[], object]) -> int:
