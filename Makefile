@@ -61,7 +61,7 @@ clean:  ## remove environments, caches and local state
 # --- environments -----------------------------------------------------------------------------
 # uv where the machine has it, else the version that the lock names, fetched by pip.
 
-BUILD := hatch_build.py $(wildcard streams/kernels/*.pyx) requirements/build.txt
+BUILD := hatch_build.py $(wildcard streams/kernels/*.p[yx][xd]) requirements/build.txt
 
 $(FULL): requirements/all.txt pyproject.toml $(BUILD)
 	$(call create_environment,$(VENV))

@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _MODULES = tuple(
     f"streams.kernels.{name}"
-    for name in ("compiled", "compiled_candidates", "compiled_lists", "compiled_spans")
+    for name in ("compiled", "compiled_candidates", "compiled_edges", "compiled_lists")
 )
 # The same bits as in Python: no product fused with a sum, and libm's own pow.
 _FLAGS = [] if sys.platform == "win32" else ["-O2", "-ffp-contract=off", "-fno-builtin-pow"]

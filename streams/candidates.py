@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels import find_ascending, group_entries, relative_exponents, scale_edges
-from streams.kernels.pure_candidates import ITEM_BITS, EdgeColumns, Grouped, find_sorted
-from streams.replica import GraphReplica, Neighbours
+from streams.kernels import find_ascending, group_entries, join_edges
+from streams.kernels.pure_candidates import Grouped, find_sorted
+from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
+from streams.replica import GraphReplica
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -149,16 +150,16 @@ def _edges(
     replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float
 ) -> tuple[Integers, EdgeColumns]:
     """All out-edges of each user's sources: their keys, and what they are."""
-    find = replica.neighbours
+    find = replica.packed_edges
     # A pair is one source item of one user.
-    pairs: list[Neighbours] = []
+    pairs: list[bytes] = []
     pair_rows: list[int] = []
     pair_sources: list[int] = []
     for row, user in enumerate(users):
         for position, source in enumerate(user.sources):
-            neighbours = find(source)
-            if neighbours is not None:
-                pairs.append(neighbours)
+            packed = find(source)
+            if packed:
+                pairs.append(packed)
                 pair_rows.append(row)
                 pair_sources.append(position)
     if not pairs:
@@ -171,21 +172,8 @@ def _edges(
     # How much each source counts, all of a user's sources together 1.
     importance = np.power(window_decay, sources)
     importance /= np.maximum(_sums(rows, importance, len(users)), _TINY)[rows]
-
-    segments = np.concatenate([pair.segments for pair in pairs])
-    segment_counts = np.array([len(pair.segments) for pair in pairs])
-    degrees = np.array([len(pair.destinations) for pair in pairs])
-    keys = np.concatenate([pair.destinations for pair in pairs])
-    contributions = np.concatenate([pair.weights for pair in pairs])
-    exponents = relative_exponents(segments, segment_counts, rows, now_ms)
-    scale_edges(keys, contributions, rows, segments, segment_counts, exponents, importance)
-    return keys, EdgeColumns(
-        contributions=contributions,
-        last_ms=np.concatenate([pair.last_ms for pair in pairs]),
-        pair_start=np.cumsum(degrees) - degrees,
-        pair_source=sources,
-        pair_importance=importance,
-    )
+    keys, contributions, last_ms, start = join_edges(pairs, rows, now_ms, importance)
+    return keys, EdgeColumns(contributions, last_ms, start, sources, importance)
 
 
 def _from_last(edges: EdgeColumns) -> Floats:

@@ -9,18 +9,13 @@ from array import array
 from collections.abc import Iterator
 from math import floor, ldexp
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from streams.codec import CodecError
 from streams.kernels import keep_edges
 from streams.popularity import decayed_value
-
-_ARRAY_HEADS = {0xDC: 3, 0xDD: 5}
-"""MessagePack's first byte of an array of 16 or more entries, and the length of its head."""
 
 
 class Edge(msgspec.Struct, frozen=True, gc=False):
@@ -55,64 +50,6 @@ class StoredEdges(msgspec.Struct, array_like=True, gc=False):
             or min(self.counts, default=0) < 0
         ):
             raise _misfit()
-
-
-class StoredColumns(msgspec.Struct, array_like=True, gc=False):
-    """StoredEdges to be read only: what is rarely needed stays as it is packed."""
-
-    base: int
-    half_life_ms: float
-    destinations: msgspec.Raw
-    weights: bytes
-    last_ms: bytes
-    counts: msgspec.Raw
-
-    def read(self) -> "PackedEdges":
-        """CodecError where the columns that are read do not fit together."""
-        size = len(self.weights)
-        if (
-            not size == len(self.last_ms) == 8 * packed_size(self.destinations)
-            or not self.half_life_ms > 0.0
-        ):
-            raise _misfit()
-        return PackedEdges(
-            self.base,
-            self.half_life_ms,
-            packed_body(self.destinations),
-            np.frombuffer(self.weights, "<f8"),
-            np.frombuffer(self.last_ms, "<i8"),
-        )
-
-
-class PackedEdges(NamedTuple):
-    """Edges of one event type, read where they are stored."""
-
-    base: int
-    half_life_ms: float
-    destinations: bytes
-    """Their names, packed one after the other."""
-    weights: NDArray[np.float64]
-    """Forward-decayed."""
-    last_ms: NDArray[np.int64]
-    """When each was last strengthened."""
-
-
-def packed_size(column: msgspec.Raw) -> int:
-    """Entries of a packed array; -1 where it is none."""
-    head = memoryview(column)[:5]
-    if not head:
-        return -1
-    if head[0] & 0xF0 == 0x90:
-        return head[0] & 0x0F
-    if head[0] in _ARRAY_HEADS:
-        return int.from_bytes(head[1 : _ARRAY_HEADS[head[0]]], "big")
-    return -1
-
-
-def packed_body(column: msgspec.Raw) -> bytes:
-    """The entries of a packed array, without what tells their number."""
-    packed = bytes(column)
-    return packed[_ARRAY_HEADS.get(packed[0], 1) :]
 
 
 def _misfit() -> CodecError:

@@ -5,18 +5,18 @@ type has its own half-life; weights are forward-decayed (see popularity), so ran
 a type needs no clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import log2
 from struct import Struct
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
-from streams.edges import PackedEdges, StoredColumns, StoredEdges, TypeEdges
+from streams.edges import StoredEdges, TypeEdges
 from streams.event_types import EventTypes
-from streams.kernels import add_run, decay_terms, edge_spans, keep_strongest
+from streams.kernels import add_run, decay_terms, keep_strongest, read_edges
+from streams.kernels.pure_edges import Segment, pack_edges
 from streams.popularity import (
     POPULARITY_BYTES,
     REBASE_HALF_LIVES,
@@ -59,13 +59,6 @@ class _StoredItem(msgspec.Struct, array_like=True):
 
     watermarks: dict[int, int]
     edges: dict[str, StoredEdges]
-
-
-class _PackedItem(msgspec.Struct, array_like=True):
-    """The same, to be read only."""
-
-    watermarks: msgspec.Raw
-    edges: dict[str, StoredColumns]
 
 
 def new_item_state() -> ItemState:
@@ -232,7 +225,6 @@ def edge_value(weight: float, base: int, half_life_ms: float, at_ms: float) -> f
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_StoredItem).decode
-_decode_packed = msgspec.msgpack.Decoder(_PackedItem).decode
 
 
 def encode_item(state: ItemState) -> bytes:
@@ -244,38 +236,51 @@ def encode_item(state: ItemState) -> bytes:
 
 def decode_item_state(blob: bytes) -> ItemState:
     """The state in stored bytes. Raises CodecError if they are not intact."""
-    payload, stored = _stored(blob, _decode)
+    payload, stored = _stored(blob)
     edges = {event_type: TypeEdges.restored(group) for event_type, group in stored.edges.items()}
     return ItemState(unpack(payload), stored.watermarks, edges)
 
 
-def decode_edges(blob: bytes) -> dict[str, PackedEdges]:
-    """The edges in stored bytes by event type, to be read only: much cheaper than a state that can
-    be folded into. Raises CodecError if they are not intact.
+def decode_edges(
+    blob: bytes,
+    wanted: Collection[str],
+    index_all: Callable[[list[str]], list[int]],
+    before: tuple[bytes, bytes] | None = None,
+) -> bytes:
+    """The edges of some event types in stored bytes, packed (`streams.kernels.pure_edges`): much
+    cheaper than a state that can be folded into. b"" where there are none.
+
+    `index_all`: numbers of item ids. `before`: an older blob of the item and what this gave for it,
+    to look up fewer. Raises CodecError if they are not intact.
     """
-    spans = edge_spans(blob, HEADER_BYTES + HEAD_BYTES)
-    if spans is None:
-        _, stored = _stored(blob, _decode_packed)
-        return {event_type: columns.read() for event_type, columns in stored.edges.items()}
     unframe(blob, ITEM_FORMAT, "item state")
-    return {
-        event_type: PackedEdges(
-            base,
-            half_life_ms,
-            blob[begin:end],
-            np.frombuffer(blob, "<f8", size, weights),
-            np.frombuffer(blob, "<i8", size, last_ms),
-        )
-        for event_type, base, half_life_ms, size, begin, end, weights, last_ms in spans
-    }
+    packed = read_edges(blob, HEADER_BYTES + HEAD_BYTES, wanted, index_all, before)
+    if packed is not None:
+        return packed
+    _, stored = _stored(blob)
+    for columns in stored.edges.values():
+        columns.check()
+    return pack_edges(
+        [
+            Segment(
+                columns.base,
+                columns.half_life_ms,
+                index_all(columns.destinations),
+                np.frombuffer(columns.weights, "<f8"),
+                np.frombuffer(columns.last_ms, "<i8"),
+            )
+            for event_type, columns in stored.edges.items()
+            if event_type in wanted
+        ]
+    )
 
 
-def _stored(blob: bytes, decode: Callable[[memoryview], Any]) -> tuple[memoryview, Any]:
+def _stored(blob: bytes) -> tuple[memoryview, _StoredItem]:
     payload = unframe(blob, ITEM_FORMAT, "item state")
     if len(payload) < HEAD_BYTES:
         raise _unreadable("too short")
     try:
-        return payload, decode(payload[HEAD_BYTES:])
+        return payload, _decode(payload[HEAD_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(str(error)) from error
 

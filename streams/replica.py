@@ -6,39 +6,22 @@ list first needs them and kept until the item changes.
 """
 
 from collections import OrderedDict
-from typing import TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.codec import CodecError
-from streams.destinations import Destinations
-from streams.edges import PackedEdges
 from streams.graph import GraphConfig, ItemState, decode_edges, decode_item_state, peek_item
 from streams.item_index import ItemIndex
+from streams.kernels.pure_edges import Neighbours, unpack_edges
 from streams.popularity import Popularity
 from streams.popularity_table import PopularitySnapshot, PopularityTable
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Array = TypeVar("Array", Floats, Integers)
 
 _MAX_AGE_MS = 60_000
 _CHANGED_SHARE = 100
-
-
-class Neighbours(msgspec.Struct, frozen=True, gc=False):
-    """Out-edges of one item as arrays, in segments: one segment an event type."""
-
-    destinations: Integers
-    """Item numbers `[edges]`; an item occurs at most once a segment."""
-    weights: Floats
-    """Forward-decayed weights `[edges]`, relative to the base of their segment."""
-    last_ms: Integers
-    """When each edge was last strengthened."""
-    segments: Floats
-    """`[segments, 4]`: edges, base, half-life in ms, sum of the weights."""
 
 
 class GraphReplica:
@@ -52,7 +35,7 @@ class GraphReplica:
         self, config: GraphConfig, *, refresh_ms: int = 1_000, cached_items: int = 20_000
     ) -> None:
         """`refresh_ms`: age at which a popularity snapshot that misses changes is made anew.
-        `cached_items`: most items kept unpacked, about 6 KB each with 100 neighbours.
+        `cached_items`: most items kept unpacked, about 4 KB each with 100 neighbours.
         """
         self.ids = ItemIndex()
         self.damaged = 0
@@ -60,12 +43,12 @@ class GraphReplica:
         self._event_types = config.event_types
         self._refresh_ms = refresh_ms
         self._cached_items = cached_items
-        self._destinations = Destinations(self.ids, cached_items)
         self._blobs: dict[str, bytes] = {}
         self._degrees: dict[str, int] = {}
         self.edges = 0
         """Edges of all items together."""
-        self._neighbours: OrderedDict[str, Neighbours | None] = OrderedDict()
+        self._packed: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
+        """Blobs, not always the newest, and what was read of them."""
         self._popularity = PopularityTable(
             self.ids,
             config.popularity_half_life_seconds * 1000.0,
@@ -86,6 +69,7 @@ class GraphReplica:
         if blob is None:
             if self._blobs.pop(item_id, None) is None:
                 return
+            self._packed.pop(item_id, None)
             self.edges -= self._degrees.pop(item_id)
             self._popularity.remove(self.ids.index(item_id))
         else:
@@ -98,7 +82,6 @@ class GraphReplica:
             self.edges += degree - self._degrees.get(item_id, 0)
             self._degrees[item_id] = degree
             self._popularity.put(self.ids.index(item_id), popularity)
-        self._neighbours.pop(item_id, None)
         self._changes += 1
 
     def index(self, item_id: str) -> int:
@@ -138,22 +121,31 @@ class GraphReplica:
 
         Only those of event types that express interest as configured now.
         """
-        cache = self._neighbours
-        if item_id in cache:
-            cache.move_to_end(item_id)
-            return cache[item_id]
+        packed = self.packed_edges(item_id)
+        return unpack_edges(packed) if packed else None
+
+    def packed_edges(self, item_id: str) -> bytes:
+        """The same as `streams.kernels.join_edges` takes it; b"" if there are none."""
         blob = self._blobs.get(item_id)
         if blob is None:
-            return None
+            return b""
+        cache = self._packed
+        before = cache.get(item_id)
+        if before is not None:
+            cache.move_to_end(item_id)
+            if before[0] is blob:
+                return before[1]
         try:
-            neighbours = self._unpack(item_id, decode_edges(blob))
+            packed = decode_edges(
+                blob, self._event_types.positive_names, self.ids.index_all, before
+            )
         except CodecError:
             self.damaged += 1
-            return None
-        cache[item_id] = neighbours
+            return b""
+        cache[item_id] = (blob, packed)
         if len(cache) > self._cached_items:
             cache.popitem(last=False)
-        return neighbours
+        return packed
 
     def popularity(self, at_ms: int) -> PopularitySnapshot:
         """Popularity of all items at about `at_ms`.
@@ -193,35 +185,3 @@ class GraphReplica:
             changes > 0
             and (age_ms >= self._refresh_ms or changes * _CHANGED_SHARE >= len(self._blobs))
         )
-
-    def _unpack(self, item_id: str, edges: dict[str, PackedEdges]) -> Neighbours | None:
-        destinations: list[Integers] = []
-        weights: list[Floats] = []
-        last_ms: list[Integers] = []
-        segments: list[float] = []
-        for event_type, group in edges.items():
-            if not self._event_types.is_positive(event_type):
-                continue
-            of_group = group.weights
-            total = float(np.add.reduce(of_group))
-            if not total > 0.0:
-                continue
-            destinations.append(
-                self._destinations.numbers(item_id, event_type, group.destinations, len(of_group))
-            )
-            weights.append(of_group)
-            last_ms.append(group.last_ms)
-            segments += (len(of_group), group.base, group.half_life_ms, total)
-        if not segments:
-            return None
-        return Neighbours(
-            _joined(destinations),
-            _joined(weights),
-            _joined(last_ms),
-            np.fromiter(segments, np.float64, len(segments)).reshape(-1, 4),
-        )
-
-
-def _joined(columns: list[Array]) -> Array:
-    """The columns one after the other; most items have one, and that is not copied."""
-    return columns[0] if len(columns) == 1 else np.concatenate(columns)

@@ -11,14 +11,13 @@ __all__ = [
     "add_run",
     "blend_top",
     "decay_terms",
-    "edge_spans",
     "find_ascending",
     "group_entries",
+    "join_edges",
     "keep_edges",
     "keep_strongest",
     "link_clicks",
-    "relative_exponents",
-    "scale_edges",
+    "read_edges",
     "select_top",
     "strongest_paths",
 ]
@@ -36,12 +35,10 @@ try:
     from streams.kernels.compiled_candidates import (
         find_ascending,
         group_entries,
-        relative_exponents,
-        scale_edges,
         strongest_paths,
     )
+    from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_lists import blend_top, select_top
-    from streams.kernels.compiled_spans import edge_spans
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -53,12 +50,10 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_candidates import (
         find_ascending,
         group_entries,
-        relative_exponents,
-        scale_edges,
         strongest_paths,
     )
+    from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_lists import blend_top, select_top
-    from streams.kernels.pure_spans import edge_spans
 
     COMPILED = False
 else:

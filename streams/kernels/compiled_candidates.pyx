@@ -33,69 +33,6 @@ def find_ascending(const integer[::1] ascending, const integer[::1] wanted):
     return found[:count]
 
 
-def relative_exponents(
-    const double[:, ::1] segments,
-    const integer[::1] segment_counts,
-    const integer[::1] rows,
-    const double[::1] now_ms,
-):
-    cdef Py_ssize_t pairs = rows.shape[0]
-    found = np.empty(segments.shape[0])
-    cdef double[::1] exponents = found
-    cdef Py_ssize_t pair, segment
-    cdef Py_ssize_t begin = 0
-    cdef Py_ssize_t end
-    cdef double largest, now
-    for pair in range(pairs):
-        end = begin + segment_counts[pair]
-        if end > segments.shape[0] or not 0 <= rows[pair] < now_ms.shape[0]:
-            raise IndexError("pairs and segments do not fit")
-        now = now_ms[rows[pair]]
-        largest = -INFINITY
-        for segment in range(begin, end):
-            exponents[segment] = segments[segment, 1] - now / segments[segment, 2]
-            largest = max(largest, exponents[segment])
-        for segment in range(begin, end):
-            exponents[segment] -= largest
-        begin = end
-    return found
-
-
-def scale_edges(
-    integer[::1] keys,
-    double[::1] contributions,
-    const integer[::1] rows,
-    const double[:, ::1] segments,
-    const integer[::1] segment_counts,
-    exponents,
-    const double[::1] importance,
-):
-    cdef const double[::1] scales = np.exp2(exponents)  # the same bits as in NumPy
-    cdef Py_ssize_t segment = 0
-    cdef Py_ssize_t edge = 0
-    cdef Py_ssize_t pair, number, last, end
-    cdef integer row
-    cdef double total, scale
-    for pair in range(rows.shape[0]):
-        row = rows[pair] << ITEM_BITS
-        last = segment + segment_counts[pair]
-        if last > segments.shape[0]:
-            raise IndexError("pairs and segments do not fit")
-        total = 0.0
-        for number in range(segment, last):
-            total += scales[number] * segments[number, 3]
-        for number in range(segment, last):
-            scale = scales[number] * (importance[pair] / total)
-            end = edge + <Py_ssize_t>segments[number, 0]
-            if end > keys.shape[0] or end > contributions.shape[0]:
-                raise IndexError("segments and edges do not fit")
-            while edge < end:
-                keys[edge] |= row
-                contributions[edge] *= scale
-                edge += 1
-        segment = last
-
-
 def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, columns):
     cdef Py_ssize_t count = sorted_keys.shape[0]
     cdef Py_ssize_t groups = 0

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.kernels.pure_edges import EdgeColumns
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-ITEM_BITS = 32
-"""A key of a candidate is user << ITEM_BITS | item number."""
 
 
 class Grouped(NamedTuple):
@@ -28,58 +27,6 @@ class Grouped(NamedTuple):
     """Numbers of the entries, group after group, ascending within each."""
     sums: list[Floats]
     """`[groups]` for each column: sums of the group's values."""
-
-
-class EdgeColumns(NamedTuple):
-    """Out-edges of a batch, pair after pair; a pair is one source item of one user."""
-
-    contributions: Floats
-    """`[edges]`"""
-    last_ms: Integers
-    """`[edges]`"""
-    pair_start: Integers
-    """`[pairs]`: first edge."""
-    pair_source: Integers
-    """`[pairs]`: position in the user's sources."""
-    pair_importance: Floats
-    """`[pairs]`"""
-
-
-def relative_exponents(
-    segments: Floats, segment_counts: Integers, rows: Integers, now_ms: Floats
-) -> Floats:
-    """Powers of two of segments at their user's instant, less the largest of their pair.
-
-    Only the proportions within a pair matter, so edges of any age neither vanish nor overflow.
-    """
-    exponents: Floats = segments[:, 1] - np.repeat(now_ms[rows], segment_counts) / segments[:, 2]
-    starts = np.cumsum(segment_counts) - segment_counts
-    exponents -= np.repeat(np.maximum.reduceat(exponents, starts), segment_counts)
-    return exponents
-
-
-def scale_edges(
-    keys: Integers,
-    contributions: Floats,
-    rows: Integers,
-    segments: Floats,
-    segment_counts: Integers,
-    exponents: Floats,
-    importance: Floats,
-) -> None:
-    """Turn destinations into keys and weights into contributions, in place.
-
-    A pair `[pairs]` is of the user in `rows`, has `segment_counts` of the segments `[segments, 4]`
-    (edges, base, half-life, sum of weights), and gives its user `importance`. `exponents`
-    `[segments]`: the power of two by which a segment's weights count.
-    """
-    pairs = np.repeat(np.arange(len(rows)), segment_counts)
-    sizes = segments[:, 0].astype(np.int64)
-    keys |= np.repeat(rows[pairs] << ITEM_BITS, sizes)
-    scales = np.exp2(exponents)
-    totals = np.bincount(pairs, scales * segments[:, 3], len(rows))
-    scales *= (importance / totals)[pairs]
-    contributions *= np.repeat(scales, sizes)
 
 
 def group_entries(

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels.pure_candidates import ITEM_BITS, find_sorted
+from streams.kernels.pure_candidates import find_sorted
+from streams.kernels.pure_edges import ITEM_BITS
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -16,7 +16,6 @@ from streams.graph import (
     FollowingClicks,
     GraphConfig,
     ItemState,
-    decode_edges,
     decode_item_state,
     degree,
     edge_value,
@@ -315,25 +314,6 @@ def test_a_hundred_neighbours_fit_in_three_and_a_half_kilobytes() -> None:
     state = state_of([Transition(0, n, f"i{n:07d}", "click", 1, T0 + n * 1000) for n in range(100)])
     assert degree(state) == 100
     assert len(encode_item(state)) <= 3_500
-
-
-def test_edges_that_are_only_read_are_those_of_the_state() -> None:
-    state = state_of(
-        [
-            Transition(0, n, f"i{n % 7}", ("click", "view")[n % 2], 1 + n % 3, T0 + n)
-            for n in range(40)
-        ]
-    )
-    read = decode_edges(encode_item(state))
-    assert read.keys() == state.edges.keys()
-    for event_type, group in state.edges.items():
-        destinations = read[event_type].destinations
-        head = b"\xdd" + len(group).to_bytes(4, "big")
-        assert msgspec.msgpack.decode(head + destinations) == list(group.slots)
-        assert read[event_type].weights.tolist() == list(group.weights)
-        assert read[event_type].last_ms.tolist() == list(group.last_ms)
-        assert read[event_type].half_life_ms == group.half_life_ms
-        assert read[event_type].base == group.base
 
 
 @pytest.mark.parametrize(

@@ -4,31 +4,21 @@ import importlib
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streams.codec import HEADER_BYTES
-from streams.edges import TypeEdges
-from streams.graph import (
-    HEAD_BYTES,
-    decode_edges,
-    decode_item_state,
-    encode_item,
-    new_item_state,
-)
 from streams.kernels import COMPILED
-from streams.kernels.pure_candidates import ITEM_BITS, EdgeColumns
+from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 from streams.kernels.pure_lists import Encoded, Others, Places, Pool
 
 
 def kernels_of(kind: str) -> Any:
     """All kernels of lists, `pure` or `compiled`."""
     found: dict[str, Any] = {}
-    for part in ("candidates", "lists", "spans"):
+    for part in ("candidates", "lists"):
         found |= vars(importlib.import_module(f"streams.kernels.{kind}_{part}"))
     return SimpleNamespace(**found)
 
@@ -208,36 +198,6 @@ def test_groups_are_the_same_bits(seed: int) -> None:
     )
 
 
-@needs_compiled
-@given(SEEDS)
-def test_edges_are_scaled_to_the_same_bits(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    users, pairs = int(random.integers(1, 6)), int(random.integers(1, 20))
-    segment_counts = random.integers(1, 5, pairs)
-    sizes = random.integers(1, 9, segment_counts.sum())
-    segments = np.stack(
-        [
-            sizes,
-            random.integers(0, 4_000, len(sizes)),
-            10.0 ** random.uniform(3, 11, len(sizes)),
-            random.random(len(sizes)) + 0.1,
-        ],
-        axis=1,
-    ).astype(float)
-    rows = np.sort(random.integers(0, users, pairs))
-    now_ms = random.integers(0, 1 << 41, users).astype(float)
-    importance = random.random(pairs) + 0.01
-    found = []
-    for kernels in (pure, compiled):
-        keys, contributions = np.arange(sizes.sum()), np.ones(sizes.sum()) / 3
-        exponents = kernels.relative_exponents(segments, segment_counts, rows, now_ms)
-        kernels.scale_edges(
-            keys, contributions, rows, segments, segment_counts, exponents, importance
-        )
-        found.append((exponents, keys, contributions))
-    same(*found)
-
-
 def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[np.int64]]:
     """Candidates of some users among 40 items, and where each user's begin."""
     per_user = [np.unique(random.integers(0, 40, random.integers(0, 30))) for _ in range(users)]
@@ -309,58 +269,6 @@ def test_paths_are_the_same_bits(seed: int) -> None:
         pure.strongest_paths(positions, grouped.start, grouped.entries, edges),
         compiled.strongest_paths(positions, grouped.start, grouped.entries, edges),
     )
-
-
-def stored_item(names: list[str], types: list[str], watermark: int) -> bytes:
-    """An item with edges to some items by each of some event types."""
-    state = new_item_state()
-    state.watermarks = {watermark: watermark, 3: -1}
-    for number, event_type in enumerate(types):
-        group = state.edges[event_type] = TypeEdges(-number * 70_000, 0.5 + number)
-        for place, name in enumerate(names):
-            group.slots[name] = place
-            group.weights.append(place / 3)
-            group.last_ms.append(-place if place % 2 else 1 << 62)
-            group.counts.append((1 << 40) * place)
-    return encode_item(state)
-
-
-NAMES = st.lists(st.text(max_size=40) | st.text("xé", min_size=250, max_size=300), unique=True)
-WATERMARKS = st.integers(0, 1 << 62)
-
-
-@needs_compiled
-@given(NAMES, st.lists(st.text(max_size=20), unique=True, max_size=3), WATERMARKS)
-def test_edges_are_found_where_they_are_stored(
-    names: list[str], types: list[str], watermark: int
-) -> None:
-    blob = stored_item(names, types, watermark)
-    assert compiled.edge_spans(blob, HEADER_BYTES + HEAD_BYTES) is not None
-    quick, stored = decode_edges(blob), decode_item_state(blob).edges
-    assert quick.keys() == stored.keys()
-    for event_type, edges in quick.items():
-        group = stored[event_type]
-        assert (edges.base, edges.half_life_ms) == (group.base, group.half_life_ms)
-        assert edges.destinations == b"".join(map(msgspec.msgpack.encode, names))
-        assert edges.weights.tobytes() == group.weights.tobytes()
-        assert edges.last_ms.tobytes() == group.last_ms.tobytes()
-
-
-@needs_compiled
-@given(NAMES, st.data())
-def test_what_is_not_stored_like_that_is_read_otherwise(
-    names: list[str], data: st.DataObject
-) -> None:
-    blob = stored_item(names, ["click", "view"], 5)
-    start = HEADER_BYTES + HEAD_BYTES
-    cut = data.draw(st.integers(0, len(blob) - 1))
-    assert compiled.edge_spans(blob[:cut], start) is None
-    assert compiled.edge_spans(blob + b"\0", start) is None
-    # Whatever stands there, nothing is read beyond the end.
-    changed = bytearray(blob)
-    changed[data.draw(st.integers(start, len(blob) - 1))] = data.draw(st.integers(0, 255))
-    for *_, begin, end, weights, last_ms in compiled.edge_spans(bytes(changed), start) or []:
-        assert start < begin <= end < weights < last_ms < len(blob)
 
 
 @needs_compiled
