@@ -30,6 +30,8 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place", "distance"]
               help="Learn from all that is on the clicks topic now, instead of DATA.")  # fmt: skip
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, help="Bound of the fit.")  # fmt: skip
+@click.option("--max-steps", type=click.IntRange(1), default=1_000_000, show_default="none",
+              help="Bound of the fit that is the same on every machine.")  # fmt: skip
 @click.option("--objective", type=click.Choice(["next", "masked", "masked+next"]), default="next",
               show_default=True,
               help="masked+next: a quarter of the time on masked items first.")  # fmt: skip
