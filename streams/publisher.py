@@ -49,7 +49,9 @@ class Sent:
         patience_seconds: float = math.inf,
         lane: Lane | None = None,
     ) -> None:
-        """`patience_seconds`: how long the broker may be silent while it is waited for, where the
+        """`futures`: of batches in order, and up to which record of each this call filled it.
+
+        `patience_seconds`: how long the broker may be silent while it is waited for, where the
         client has no limit. What stands before it on its lane and is acknowledged is no silence.
         """
         self._futures = futures
@@ -63,7 +65,7 @@ class Sent:
         `NotPermittedError` when it may not send.
         """
         next_offset = -1
-        for future, count in self._futures:
+        for future, end in self._futures:
             await self._settled(future)
             try:
                 metadata = await future
@@ -75,7 +77,7 @@ class Sent:
                     f"the broker did not acknowledge a send: {error!r}; nothing unacknowledged "
                     "is committed, a restart replays it"
                 ) from error
-            next_offset = metadata.offset + count
+            next_offset = metadata.offset + end
         return next_offset
 
     async def _settled(self, future: asyncio.Future[RecordMetadata]) -> None:
@@ -152,40 +154,55 @@ class Publisher:
         partition: int,
         records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
     ) -> Sent:
-        """Queue keys, values (both may be None) and headers, packed as full batches, in order."""
-        producer = self._producer
+        """Queue keys, values (both may be None) and headers, packed as full batches, in order.
+
+        They go into the batch that waits for the partition, if one does: the client sends one batch
+        of a partition at a time, so many small ones would wait for each other.
+        """
         futures: list[tuple[asyncio.Future[Any], int]] = []
-        batch = producer.create_batch()
-        append = batch.append
+        waiting = self._waiting(TopicPartition(topic, partition))
+        batch = self._producer.create_batch() if waiting is None else waiting._builder
+        first, size = batch.record_count(), batch.size()
         for key, value, headers in records:
-            if append(timestamp=None, key=key, value=value, headers=headers) is None:
-                futures.append(await self._queue(batch, topic, partition))
-                batch = producer.create_batch()
-                append = batch.append
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                if batch.record_count() > first:
+                    futures.append(await self._queue(batch, size, topic, partition))
+                batch = self._producer.create_batch()
+                first, size = 0, batch.size()
                 # The first record of a batch is taken whatever its size.
-                append(timestamp=None, key=key, value=value, headers=headers)
-        if batch.record_count():
-            futures.append(await self._queue(batch, topic, partition))
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch.record_count() > first:
+            futures.append(await self._queue(batch, size, topic, partition))
         return Sent(futures, self._patience_seconds, self._lane(topic, partition))
 
+    def _waiting(self, tp: TopicPartition) -> Any:
+        """The client's batch that would leave last for a partition, if none has taken it up yet."""
+        batches = self._producer._message_accumulator._batches.get(tp)
+        # One that comes back for another try is built, and has its numbers.
+        return batches[-1] if batches and not batches[-1].retry_count else None
+
     async def _queue(
-        self, batch: Any, topic: str, partition: int
+        self, batch: Any, size_before: int, topic: str, partition: int
     ) -> tuple[asyncio.Future[Any], int]:
-        """Queue a batch behind those of its partition.
+        """Queue a batch behind those of its partition, unless it stands there already.
 
         `send_batch` waits until the one before has left, and the worker with it. What bounds the
-        queue here is the number of record batches that the agents have in flight, so a batch
-        may stand behind others; the client sends them one after the other.
+        queue here is the number of record batches that the agents have in flight.
         """
-        count, size = batch.record_count(), batch.size()
+        end, size = batch.record_count(), batch.size() - size_before
         accumulator = self._producer._message_accumulator
         tp = TopicPartition(topic, partition)
-        if accumulator._batches.get(tp) and not accumulator._closed and not accumulator._exception:
+        waiting = self._waiting(tp)
+        if waiting is not None and waiting._builder is batch:
+            future = asyncio.shield(waiting.future)
+        elif (
+            accumulator._batches.get(tp) and not accumulator._closed and not accumulator._exception
+        ):
             future = asyncio.shield(accumulator._append_batch(batch, tp).future)
         else:
             future = await self._producer.send_batch(batch, topic, partition=partition)
         self._watch(future, self._lane(topic, partition), size)
-        return future, count
+        return future, end
 
     def _lane(self, topic: str, partition: int | None) -> Lane:
         return self._lanes.setdefault((topic, partition), Lane())

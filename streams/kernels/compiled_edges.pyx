@@ -186,6 +186,7 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
     if not count:
         return b""
     older_blob = b""
+    older.data, older.segments, older.edges = NULL, 0, 0
     if before is not None and before[1]:
         older_blob, older = before[0], _packed(before[1])
     made.segments, made.edges = count, 0
@@ -206,15 +207,13 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
         memcpy(<char*>_column(&made, 2) + 8 * done, reader.data + spans[number].last_ms, 8 * size)
         places[2 * number], places[2 * number + 1] = spans[number].begin, spans[number].end
         numbers = <integer*>_column(&made, 0) + done
-        place = 0
-        if older_blob:
-            place = _copy_known(
-                <const char*>reader.data + spans[number].begin,
-                spans[number].end - spans[number].begin,
-                older_blob,
-                &older,
-                numbers,
-            )
+        place = _copy_known(
+            <const char*>reader.data + spans[number].begin,
+            spans[number].end - spans[number].begin,
+            older_blob,
+            &older,
+            numbers,
+        )
         done += size
         if place == size:
             continue

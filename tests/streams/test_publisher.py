@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
@@ -91,3 +92,60 @@ async def test_nothing_more_is_taken_while_too_much_is_queued() -> None:
     assert publisher.queued_bytes == 0
     await publisher.stop()
     assert lane.acknowledged_at > 0
+
+
+def queued(publisher: Publisher, records: int) -> Any:
+    """A batch of so many records that waits for partition 0 in the client."""
+    builder = publisher._producer.create_batch()
+    for _ in range(records):
+        builder.append(timestamp=None, key=b"k", value=b"v", headers=[])
+    return publisher._producer._message_accumulator._append_batch(builder, TP)
+
+
+async def test_what_is_sent_while_a_batch_waits_leaves_with_it() -> None:
+    publisher = Publisher(Settings())
+    batch = queued(publisher, 2)
+    one = await publisher.send("t", 0, [(b"a", b"1")])
+    bytes_of_one = publisher.queued_bytes
+    nothing = await publisher.send("t", 0, [])
+    other = await publisher.send("t", 0, [(b"b", b"1"), (b"c", b"1")])
+    assert list(publisher._producer._message_accumulator._batches[TP]) == [batch]
+    assert batch._builder.record_count() == 5
+    assert 0 < bytes_of_one < publisher.queued_bytes < batch._builder.size()
+    batch.future.set_result(metadata(100))
+    # Each call knows the offset after its own records.
+    assert await one.acknowledged() == 103
+    assert await other.acknowledged() == 105
+    assert await nothing.acknowledged() == -1
+    assert publisher.queued_bytes == 0
+    await publisher._producer.stop()
+
+
+async def test_a_batch_that_was_sent_once_takes_no_more_records() -> None:
+    publisher = Publisher(Settings())
+    accumulator = publisher._producer._message_accumulator
+    again = queued(publisher, 1)
+    again.drain_ready()  # it left, and came back for another try
+    await publisher.send("t", 0, [(b"a", b"1")])
+    first, second = accumulator._batches[TP]
+    assert first is again
+    assert (first._builder.record_count(), second._builder.record_count()) == (1, 1)
+    first.future.set_result(metadata(0))
+    second.future.set_result(metadata(1))
+    await publisher._producer.stop()
+
+
+async def test_records_that_do_not_fit_into_the_waiting_batch_follow_in_another() -> None:
+    publisher = Publisher(Settings())
+    accumulator = publisher._producer._message_accumulator
+    first = queued(publisher, 2)
+    large = b"x" * 300 * 1024
+    sent = await publisher.send("t", 0, [(b"a", large), (b"b", large), (b"c", b"")])
+    alone = await publisher.send("t", 0, [(b"d", large)])
+    assert [batch._builder.record_count() for batch in accumulator._batches[TP]] == [3, 2, 1]
+    for batch, offset in zip(accumulator._batches[TP], (10, 13, 15), strict=True):
+        batch.future.set_result(metadata(offset))
+    assert first.future.result().offset == 10
+    assert await sent.acknowledged() == 15
+    assert await alone.acknowledged() == 16
+    await publisher._producer.stop()
