@@ -53,7 +53,12 @@ from streams.transport import Lifecycle
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
+# Other users' clicks are in the graph at most so much later, and a round's work is a tenth of the
+# time where that allows; a list waits at most for a batch of so many bytes to be folded.
 _GRAPH_ROUND_SECONDS = 0.05
+_LONGEST_GRAPH_ROUND_SECONDS = 0.5
+_GRAPH_ROUND_SHARE = 0.1
+_LARGE_GRAPH_ROUND_BYTES = 64 * 1024
 
 
 class Worker(Lifecycle):
@@ -73,7 +78,9 @@ class Worker(Lifecycle):
         self.catalogue = Catalogue(self.replica.ids)
         self.lease = Lease(settings.session_timeout_seconds)
         self.publisher = Publisher(settings, self.lease)
-        self._graph_rounds = Rounds(_GRAPH_ROUND_SECONDS)
+        self._graph_rounds = Rounds(
+            _GRAPH_ROUND_SECONDS, _LONGEST_GRAPH_ROUND_SECONDS, _GRAPH_ROUND_SHARE
+        )
         self.cold_items = ColdItems(self.replica.ids, self.catalogue)
         self.placement = ItemPlacement(self.cold_items)
         self.read_models = ReadModels(
@@ -342,11 +349,14 @@ class Worker(Lifecycle):
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""
-        await self._graph_rounds.begin(message.partition)
+        await self._graph_rounds.begin(
+            message.partition, lambda: message.size_bytes >= _LARGE_GRAPH_ROUND_BYTES
+        )
         partition = self._taker_of(message)
         if partition is not None:
             with self._fatal():
                 await self.graph.handle(partition, records, message.delivery)
+            self._graph_rounds.end(message.partition, len(self.owned))
 
     def _taker_of(self, message: Any) -> Partition | None:
         """The partition that a batch is for; None where its assignment has ended."""
