@@ -15,7 +15,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _MODULES = tuple(
     f"streams.kernels.{name}"
-    for name in ("compiled", "compiled_candidates", "compiled_edges", "compiled_lists")
+    for name in (
+        "compiled",
+        "compiled_candidates",
+        "compiled_edges",
+        "compiled_items",
+        "compiled_lists",
+    )
 )
 # The same bits as in Python: no product fused with a sum, and libm's own pow.
 _FLAGS = [] if sys.platform == "win32" else ["-O2", "-ffp-contract=off", "-fno-builtin-pow"]

@@ -15,7 +15,7 @@ import numpy as np
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
 from streams.edges import StoredEdges, TypeEdges
 from streams.event_types import EventTypes
-from streams.kernels import add_run, decay_terms, keep_strongest, read_edges
+from streams.kernels import add_run, decay_terms, encode_edges, keep_strongest, read_edges
 from streams.kernels.pure_edges import Segment, pack_edges
 from streams.popularity import (
     POPULARITY_BYTES,
@@ -68,7 +68,7 @@ def new_item_state() -> ItemState:
 
 def degree(state: ItemState) -> int:
     """Number of edges, over all event types."""
-    return sum([len(group) for group in state.edges.values()])
+    return sum([len(group.weights) for group in state.edges.values()])
 
 
 class FollowingClicks:
@@ -229,9 +229,12 @@ _decode = msgspec.msgpack.Decoder(_StoredItem).decode
 
 def encode_item(state: ItemState) -> bytes:
     """Bytes to store: packed popularity and degree at a fixed place, then everything else."""
-    edges = {event_type: group.stored() for event_type, group in state.edges.items()}
-    head = pack(state.popularity) + _DEGREE.pack(degree(state))
-    return frame(ITEM_FORMAT, head + _encode((state.watermarks, edges)))
+    head = pack(state.popularity)
+    payload = encode_edges(head, state.watermarks, state.edges)
+    if payload is None:
+        edges = {event_type: group.stored() for event_type, group in state.edges.items()}
+        payload = head + _DEGREE.pack(degree(state)) + _encode((state.watermarks, edges))
+    return frame(ITEM_FORMAT, payload)
 
 
 def decode_item_state(blob: bytes) -> ItemState:

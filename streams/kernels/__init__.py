@@ -11,6 +11,7 @@ __all__ = [
     "add_run",
     "blend_top",
     "decay_terms",
+    "encode_edges",
     "find_ascending",
     "group_entries",
     "join_edges",
@@ -38,6 +39,7 @@ try:
         strongest_paths,
     )
     from streams.kernels.compiled_edges import join_edges, read_edges
+    from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_lists import blend_top, select_top
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
@@ -53,6 +55,7 @@ except ImportError:  # asked for, or no compiler when it was installed
         strongest_paths,
     )
     from streams.kernels.pure_edges import join_edges, read_edges
+    from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_lists import blend_top, select_top
 
     COMPILED = False

@@ -1,6 +1,7 @@
 """Edges from stored items to the columns of a batch, in NumPy and compiled: the same bits."""
 
 import itertools
+from array import array
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,38 @@ def test_edges_of_wanted_types_are_those_of_the_state(
     same_edges(decode_edges(blob, wanted, ids.index_all), packed_by_hand(blob, wanted, ids))
     if COMPILED:  # and it was not left to Python
         assert compiled_edges.read_edges(blob, START, wanted, ids.index_all, None) is not None
+
+
+@needs_compiled
+@given(
+    NAMES,
+    TYPES,
+    st.dictionaries(st.integers(0, 1 << 40), st.integers(-1, 1 << 63), max_size=20),
+    st.lists(st.integers(-(1 << 62), 1 << 62) | st.integers(-200, 200), min_size=3, max_size=3),
+)
+def test_an_item_is_stored_in_the_same_bytes(
+    names: list[str], types: list[str], watermarks: dict[int, int], bases: list[int]
+) -> None:
+    state = decode_item_state(stored_item(names, types))
+    state.watermarks = {source: min(offset, (1 << 63) - 1) for source, offset in watermarks.items()}
+    for group, base in zip(state.edges.values(), bases, strict=False):
+        group.base = base
+    stored = encode_item(state)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.graph.encode_edges", lambda *_: None)
+        assert encode_item(state) == stored
+    assert decode_item_state(stored) == state
+
+
+@needs_compiled
+def test_columns_that_do_not_fit_together_are_not_stored() -> None:
+    state = decode_item_state(stored_item(["a", "b"], ["click"]))
+    state.edges["click"].weights.pop()
+    with pytest.raises(ValueError, match="unequal"):
+        encode_item(state)
+    state.edges["click"].weights = array("f", [1.0, 2.0])
+    with pytest.raises(ValueError, match="another type"):
+        encode_item(state)
 
 
 @given(st.lists(st.tuples(NAMES, TYPES), min_size=2, max_size=4))

@@ -1,0 +1,155 @@
+# cython: language_level=3, binding=False, boundscheck=False, wraparound=False, cdivision=True
+"""Items compiled: what is stored of one, to the byte what `streams.graph` makes of it in Python.
+
+An item is stored in every round that changes it, which is several times for each click; in Python
+each of its event types costs as much as all of its edges here.
+"""
+
+from cpython cimport array
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from streams.kernels.msgpack_reader cimport integer, key64
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+
+cdef inline char* _copy(char* at, const void* data, Py_ssize_t size) noexcept nogil:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef inline char* _head(char* at, int head, key64 value, int size) noexcept nogil:
+    """One byte, then a big-endian number of so many bytes."""
+    at[0] = <char>head
+    at += 1
+    while size:
+        size -= 1
+        at[0] = <char>(value >> (8 * size) & 0xFF)
+        at += 1
+    return at
+
+
+cdef inline char* _natural(char* at, key64 value) noexcept nogil:
+    if value < 0x80:
+        return _head(at, <int>value, 0, 0)
+    if value < 0x100:
+        return _head(at, 0xCC, value, 1)
+    if value < 0x10000:
+        return _head(at, 0xCD, value, 2)
+    if not value >> 32:
+        return _head(at, 0xCE, value, 4)
+    return _head(at, 0xCF, value, 8)
+
+
+cdef inline char* _whole(char* at, integer value) noexcept nogil:
+    if value >= 0:
+        return _natural(at, <key64>value)
+    if value >= -0x20:
+        return _head(at, <int>(value + 0x100), 0, 0)
+    if value >= -0x80:
+        return _head(at, 0xD0, <key64>value, 1)
+    if value >= -0x8000:
+        return _head(at, 0xD1, <key64>value, 2)
+    if value >> 31 == -1:
+        return _head(at, 0xD2, <key64>value, 4)
+    return _head(at, 0xD3, <key64>value, 8)
+
+
+cdef inline char* _sized(char* at, int low, int high, int wide, Py_ssize_t size) noexcept nogil:
+    """The head of a container: in one byte, or `wide` for two bytes of size and the next for four.
+    """
+    if size <= high - low:
+        return _head(at, low + <int>size, 0, 0)
+    if size < 0x10000:
+        return _head(at, wide, <key64>size, 2)
+    return _head(at, wide + 1, <key64>size, 4)
+
+
+cdef inline char* _text(char* at, const char* text, Py_ssize_t size) noexcept nogil:
+    if 0x20 <= size < 0x100:
+        at = _head(at, 0xD9, <key64>size, 1)
+    else:
+        at = _sized(at, 0xA0, 0xBF, 0xDA, size)
+    return _copy(at, text, size)
+
+
+cdef inline char* _column(char* at, const void* data, Py_ssize_t size) noexcept nogil:
+    if size < 0x100:
+        at = _head(at, 0xC4, <key64>size, 1)
+    elif size < 0x10000:
+        at = _head(at, 0xC5, <key64>size, 2)
+    else:
+        at = _head(at, 0xC6, <key64>size, 4)
+    return _copy(at, data, size)
+
+
+cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
+    """Most bytes that the edges take, and how many there are. Raises ValueError for misfits."""
+    cdef Py_ssize_t size, length
+    cdef Py_ssize_t bound = 0
+    cdef Py_ssize_t count = 0
+    cdef array.array weights, last_ms, counts
+    for event_type, group in edges.items():
+        weights, last_ms, counts = group.weights, group.last_ms, group.counts
+        size = len(weights)
+        if not size == len(last_ms) == len(counts) == len(<dict>group.slots):
+            raise ValueError("columns of unequal length")
+        if weights.ob_descr.itemsize != 8 or last_ms.ob_descr.itemsize != 8:
+            raise ValueError("columns of another type")
+        if counts.ob_descr.itemsize != 8:
+            raise ValueError("columns of another type")
+        PyUnicode_AsUTF8AndSize(event_type, &length)
+        bound += length + 64 + 25 * size
+        for item_id in <dict>group.slots:
+            PyUnicode_AsUTF8AndSize(item_id, &length)
+            bound += length + 5
+        count += size
+    degree[0] = <unsigned int>count
+    return bound
+
+
+def encode_edges(bytes head, dict watermarks, dict edges):
+    cdef Py_ssize_t size, length, place
+    cdef array.array weights, last_ms, counts
+    cdef unsigned int degree
+    cdef key64 bits
+    cdef double half_life_ms
+    cdef const char* text
+    cdef char* at
+    size = _bound(edges, &degree) + PyBytes_GET_SIZE(head) + 16 + 18 * len(watermarks)
+    cdef char* data = <char*>malloc(size)
+    if data is NULL:
+        raise MemoryError
+    try:
+        at = _copy(data, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+        for place in range(4):  # little-endian, as the head is
+            at[0] = <char>(degree >> (8 * place) & 0xFF)
+            at += 1
+        at = _sized(at, 0x90, 0x9F, 0xDC, 2)
+        at = _sized(at, 0x80, 0x8F, 0xDE, len(watermarks))
+        for source, offset in watermarks.items():
+            at = _whole(_whole(at, source), offset)
+        at = _sized(at, 0x80, 0x8F, 0xDE, len(edges))
+        for event_type, group in edges.items():
+            text = PyUnicode_AsUTF8AndSize(event_type, &length)
+            at = _sized(_text(at, text, length), 0x90, 0x9F, 0xDC, 6)
+            half_life_ms = group.half_life_ms
+            memcpy(&bits, &half_life_ms, sizeof(double))
+            at = _head(_whole(at, group.base), 0xCB, bits, 8)
+            weights, last_ms, counts = group.weights, group.last_ms, group.counts
+            size = len(weights)
+            at = _sized(at, 0x90, 0x9F, 0xDC, size)
+            for item_id in <dict>group.slots:
+                text = PyUnicode_AsUTF8AndSize(item_id, &length)
+                at = _text(at, text, length)
+            at = _column(at, weights.data.as_voidptr, 8 * size)
+            at = _column(at, last_ms.data.as_voidptr, 8 * size)
+            at = _sized(at, 0x90, 0x9F, 0xDC, size)
+            for place in range(size):
+                at = _natural(at, counts.data.as_ulonglongs[place])
+        return PyBytes_FromStringAndSize(data, at - data)
+    finally:
+        free(data)
