@@ -181,11 +181,12 @@ def _body(words: str, schema: Document, example: object = None) -> Document:
 
 
 def _name(name: str, words: str) -> Document:
+    dots = "For `.` and `..`, which clients take out of paths, say `?id=.` and `?id=..` instead."
     return {
         "name": name,
         "in": "path",
         "required": True,
-        "description": f"{words} Percent-encoded UTF-8.",
+        "description": f"{words} Percent-encoded UTF-8. {dots}",
         "schema": {"type": "string", "minLength": 1},
     }
 

@@ -172,15 +172,14 @@ class Answers:
     def answer(self, target: str, headers: Message, client: str) -> Answer:
         """The response to a GET of `target` by the peer with the address `client`."""
         path, _, query = target.partition("?")
+        if path in self._lookups:
+            name, query = _id_of(query)
+            path += name
         if path in self._plain:
             return self._plain[path]()
         if path in self._console:
             return _of_console(self._console[path], headers.get("If-None-Match", ""))
-        prefix = next((p for p in self._lookups if path.startswith(p)), None)
-        name = "" if prefix is None else path[len(prefix) :]
-        if prefix is not None and not name:
-            name, query = _id_of(query)
-            prefix = prefix if name else None
+        prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
         endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
         if endpoint is None:
             return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
@@ -190,7 +189,7 @@ class Answers:
             return _problem(HTTPStatus.UNAUTHORIZED, refusal)
         try:
             values = read_query(query, endpoint.parameters)
-            names = () if prefix is None else (unquote(name, errors="strict"),)
+            names = () if prefix is None else (unquote(path[len(prefix) :], errors="strict"),)
         except QueryError as error:
             return _problem(HTTPStatus.BAD_REQUEST, str(error))
         except UnicodeDecodeError:

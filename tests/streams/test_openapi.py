@@ -17,12 +17,14 @@ UNDESCRIBED = {"/", "/metrics"}  # a page for people, and a format of its own
 
 
 class _Reader:
-    """Look-ups that find everything, and remember the parameters."""
+    """Look-ups that find everything, and remember the id and the parameters."""
 
     def __init__(self) -> None:
+        self.names: tuple[Any, ...] = ()
         self.given: dict[str, Any] = {}
 
     def _find(self, *names: Any, **values: Any) -> dict[str, Any]:
+        self.names = names
         self.given = values
         return {}
 
@@ -89,6 +91,17 @@ def test_defaults_are_those_that_are_described(path: str) -> None:
     reader = _Reader()
     assert _status(path, "192.0.2.7", "t0ken", reader=reader) == 200
     assert reader.given == _described(path)
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "{" in path])
+def test_ids_that_clients_take_out_of_paths_are_asked_for_as_described(path: str) -> None:
+    (words,) = [p["description"] for p in PATHS[path]["get"]["parameters"] if p["in"] == "path"]
+    for dots in (".", ".."):
+        assert f"`?id={dots}`" in words
+        reader = _Reader()
+        target = f"{path.partition('{')[0]}?id={dots}"
+        assert _status(target, "192.0.2.7", "t0ken", reader=reader) == 200
+        assert reader.names == (dots,)
 
 
 @pytest.mark.parametrize("path", sorted(set(PATHS) - set(GUARDED)))
