@@ -78,5 +78,13 @@ def go(page: Page, view: str) -> None:
     }})""")
 
 
+def enter_token(page: Page, token: str) -> None:
+    """Enter a token where a notice asks for one."""
+    page.press_on("main .notice button")
+    assert page.focused() == "token"
+    page.type(token)
+    page.press("Enter")
+
+
 def route(view: str, name: str) -> str:
     return f"#/{view}/{''.join(f'%{byte:02X}' for byte in name.encode())}"

@@ -16,7 +16,16 @@ from streams.metrics import Metrics
 from streams.serving import Answer, Answers, Server
 from tests.browser import Browser
 from tests.streams.api_world import TOKEN, make_world, running_server, worker_of
-from tests.streams.console_pages import HOSTILE, SCRIPT, go, make_worker, opened, route, with_token
+from tests.streams.console_pages import (
+    HOSTILE,
+    SCRIPT,
+    enter_token,
+    go,
+    make_worker,
+    opened,
+    route,
+    with_token,
+)
 
 VIEWS = ["#/live", "#/user/u", "#/item/lamp", "#/trending", "#/user/nobody"]
 SETTLED = (
@@ -142,14 +151,9 @@ def test_a_look_up_explains_its_refusal_and_works_with_the_token(
 ) -> None:
     with opened(browser, server, "#/user/u") as page:
         page.until_text("The look-up token is needed", "main")
-        page.press_on("main .notice button")
-        assert page.focused() == "token"
-        page.type("wrong")
-        page.press("Enter")
+        enter_token(page, "wrong")
         page.until_text("The look-up token is wrong.", "main")
-        page.press_on("main .notice button")
-        page.type(TOKEN)
-        page.press("Enter")
+        enter_token(page, TOKEN)
         page.until_text("Desk lamp", "main")
         assert page.text("h1").split() == ["User", "u"]
         page.until_text("6 events in 2 sessions", "section[aria-label=Window]")

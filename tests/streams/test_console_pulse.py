@@ -11,7 +11,7 @@ from streams.lookup_access import LookupAccess
 from streams.serving import Answer, Answers, Server
 from tests.browser import Browser, Page
 from tests.streams.api_world import TOKEN, make_world, running_server, worker_of
-from tests.streams.console_pages import HASTE, go, opened, with_token
+from tests.streams.console_pages import HASTE, enter_token, go, opened, with_token
 
 LIVE = "/live"
 
@@ -120,9 +120,7 @@ def test_live_figures_wait_for_the_token_and_take_it_where_nothing_can_be_stored
     monkeypatch.setattr(LookupAccess, "is_this_machine", lambda *_: False)
     with opened(browser, server, before=REFUSED, link="token needed") as page:
         page.until_text("The look-up token is needed", "main .notice")
-        page.press_on("main .notice button")
-        page.type("клюЧ")
-        page.press("Enter")
+        enter_token(page, "клюЧ")
         page.until_text("no header can carry others", "#token-fault")
         assert page.focused() == "token"
         page.press("Escape")
@@ -132,9 +130,7 @@ def test_live_figures_wait_for_the_token_and_take_it_where_nothing_can_be_stored
         page.press("Enter")
         page.until_text("The worker does not take the token", "main .notice")
         assert page.focused() == "main"
-        page.press_on("main .notice button")
-        page.type(TOKEN)
-        page.press("Enter")
+        enter_token(page, TOKEN)
         page.until_text("live", "#link-words")
         page.until_text("12 since the start", "section[aria-label=Clicks]")
         go(page, "#/item/lamp")
