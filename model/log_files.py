@@ -109,7 +109,8 @@ def _events(
         event_type = identifier(row, names["event_type"]) or DEFAULT_EVENT_TYPE
         cell = 0
         if place_cell is not None:
-            latitude, longitude = _number(row, names["latitude"]), _number(row, names["longitude"])
+            latitude = _degrees(row, names["latitude"], 90.0)
+            longitude = _degrees(row, names["longitude"], 180.0)
             if latitude is not None and longitude is not None:
                 cell = place_cell(latitude, longitude)
         yield Event(user, item, time_ms, event_type, cell)
@@ -137,13 +138,14 @@ def _column_names(
     return names
 
 
-def _number(row: Row, columns: Sequence[str]) -> float | None:
+def _degrees(row: Row, columns: Sequence[str], most: float) -> float | None:
+    """An angle from -most to most; None: there is none, or one that a click could not have."""
     value = first_value(row, columns)
     try:
-        number = float(value) if isinstance(value, (str, int, float)) else math.nan
-    except ValueError:
+        angle = float(value) if isinstance(value, (str, int, float)) else math.nan
+    except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return angle if abs(angle) <= most else None
 
 
 def parse_time_ms(value: object, unit: str | None) -> int | None:

@@ -59,6 +59,13 @@ def test_places_become_cells_through_the_function_given(tmp_path: Path):
     assert read_log(tmp_path / "a.csv").place_cell.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("place", ["90.1,4", "-91,4", "2,180.5", "2,-181", "nan,4", "2,inf", "x,4"])
+def test_what_is_no_point_of_the_earth_is_no_place(place: str, tmp_path: Path):
+    (tmp_path / "a.csv").write_text(f"user,item,time,lat,lon\n1,x,1,{place}\n")
+    log = read_log(tmp_path / "a.csv", place_cell=lambda lat, lon: int(lat * 10 + lon))
+    assert log.place_cell.tolist() == [0]
+
+
 def test_what_users_turned_down_is_left_out(tmp_path: Path):
     (tmp_path / "a.csv").write_text("user,item,time,event\n1,x,1,like\n1,y,2,dislike\n")
     assert read_log(tmp_path / "a.csv").items == ["x"]
