@@ -25,7 +25,7 @@ def distance_ids(place_cells: IntArray, starts: IntArray) -> IntArray:
     UNKNOWN_DISTANCE; 2 + floor(log2(1 + hectometres)) between the cells' centres otherwise.
     """
     ids = np.full(len(place_cells), UNKNOWN_DISTANCE, np.int64)
-    latitudes, longitudes = _centres(place_cells)
+    latitudes, longitudes = cell_centres(place_cells)
     apart = _hectometres(latitudes[:-1], longitudes[:-1], latitudes[1:], longitudes[1:])
     # frexp is exact where log2 may round up just below a power of two.
     exponents = np.frexp(np.floor(apart) + 1.0)[1].astype(np.int64) - 1
@@ -35,7 +35,7 @@ def distance_ids(place_cells: IntArray, starts: IntArray) -> IntArray:
     return ids
 
 
-def _centres(cells: IntArray) -> tuple[FloatArray, FloatArray]:
+def cell_centres(cells: IntArray) -> tuple[FloatArray, FloatArray]:
     """Latitude and longitude of the cells' middles, in radians."""
     rows = _even_bits(cells).astype(np.float64)
     columns = _even_bits(cells >> 1).astype(np.float64)

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.places import DISTANCE_BUCKETS, UNKNOWN_DISTANCE, distance_ids
+from model.places import DISTANCE_BUCKETS, UNKNOWN_DISTANCE, cell_centres, distance_ids
 from streams.place import cell_centre, place_cell
 
 NEW_YORK, LONDON = place_cell(40.7336, -74.0031), place_cell(51.5007, -0.1246)
 BASEL, AUCKLAND = place_cell(47.5596, 7.5886), place_cell(-36.8485, 174.7633)
 EARTH_RADIUS_HM = 63_710
 points = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+borders = st.integers(0, 2**15).map(lambda n: n / 2**15)
+on_borders = st.tuples(borders.map(lambda n: 180 * n - 90), borders.map(lambda n: 360 * n - 180))
 
 
 def ids(*cells: int) -> list[int]:
@@ -44,6 +46,15 @@ def test_the_distance_is_that_of_the_centres_of_the_cells_by_the_law_of_cosines(
     apart = EARTH_RADIUS_HM * math.acos(max(-1.0, min(cosine, 1.0)))
     near = [2 + int(math.log2(1 + max(apart + change, 0))) for change in (-1, 1)]
     assert min(near) <= ids(*cells)[1] <= min(max(near), DISTANCE_BUCKETS + 1)
+
+
+@given(points | on_borders)
+def test_a_cell_has_the_middle_that_serving_gives_it(point: tuple[float, float]):
+    cell = place_cell(*point)
+    centre = cell_centre(cell)
+    latitudes, longitudes = np.degrees(cell_centres(np.array([cell], np.int64)))
+    assert latitudes.tolist() == pytest.approx([centre.lat], abs=1e-9)
+    assert longitudes.tolist() == pytest.approx([centre.lon], abs=1e-9)
 
 
 def test_places_on_both_sides_of_the_date_line_are_near():
