@@ -33,30 +33,20 @@ def right_findings(settings: Settings, role: Role, existing: frozenset[str]) -> 
         yield Finding("rights", "note", f"the brokers do not say: {error.args[0].str()}")
     missing = lacking(wanted, told)
     unknown = [right for right in wanted if told.get((right.resource, right.name)) is None]
-    silent = [r for r in unknown if r.resource == "topic" and r.name in existing]
-    if silent:
-        try:
-            denied = unreadable(settings, [r.name for r in silent if "read" in r.operations])
-        except KafkaException as error:
-            denied = set()
-            words = f"whether reading is allowed cannot be tried: {error.args[0].str()}"
-            yield Finding("rights", "note", words, "see whether all brokers can be reached")
-        missing += [r for r in silent if r.name in denied]
+    topics = [right for right in unknown if right.resource == "topic" and right.name in existing]
+    try:
+        denied = unreadable(settings, [r.name for r in topics if "read" in r.operations])
+    except KafkaException as error:
+        denied = set()
+        words = f"whether reading is allowed cannot be tried: {error.args[0].str()}"
+        yield Finding("rights", "note", words, "see whether all brokers can be reached")
+    missing += [right for right in topics if right.name in denied]
     yield from (_lack(settings, role, right) for right in missing)
-    writes = [r.name for r in silent if "write" in r.operations]
-    if writes:
+    unclear = [f"the {r.resource} {r.name}" for r in unknown if r not in missing]
+    if unclear:
         yield Finding(
             "rights", "note",
-            f"the brokers do not say whether this client may write to {listed(writes)}",
-            "a worker ends with a sentence where it may not",
-        )  # fmt: skip
-    others = [f"the {r.resource} {r.name}" for r in unknown if r not in missing]
-    others = [name for name in others if name.removeprefix("the topic ") not in writes]
-    if others:
-        yield Finding(
-            "rights", "note",
-            f"the brokers do not say what this client may do with {listed(others)}, which may not"
-            " be there yet",
+            f"the brokers do not say what this client may do with {listed(unclear)}",
             "compare that with docs/security.md",
         )  # fmt: skip
     if not missing and not unknown:

@@ -54,7 +54,9 @@ def found_for(
     return [(f.level, f.words) for f in right_findings(SCRAM, "subscriber", existing)]
 
 
-def test_rights_are_well_only_where_the_brokers_told_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rights_are_well_only_where_the_brokers_told_them_and_a_refused_read_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (right,) = rights("subscriber", SCRAM)
     key = (right.resource, right.name)
     ((level, _),) = found_for(monkeypatch, {key: frozenset({"read", "describe"})})
@@ -62,7 +64,11 @@ def test_rights_are_well_only_where_the_brokers_told_them(monkeypatch: pytest.Mo
     monkeypatch.setattr("streams.right_checks.unreadable", lambda *_: set())
     ((level, words),) = found_for(monkeypatch, {key: None})
     assert level == "note"
-    assert "do not say what this client may do with the topic recommendations" in words
+    assert words == "the brokers do not say what this client may do with the topic recommendations"
+    monkeypatch.setattr("streams.right_checks.unreadable", lambda *_: {SCRAM.recommendations})
+    ((level, words),) = found_for(monkeypatch, {key: None})
+    assert level == "fault"
+    assert "on the topic recommendations (subscriber: lists)" in words
 
 
 def test_brokers_that_go_away_while_a_read_is_tried_are_a_note(
