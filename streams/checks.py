@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from streams import clock_checks, machine_checks, replica_checks, right_checks, topic_checks
 from streams.access import Role
 from streams.access_faults import NotAdmittedError
-from streams.findings import Finding, kafka_command, listed
+from streams.findings import Finding, listed
 from streams.kernels import COMPILED
 from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
 from streams.topics import TABLES, changelog_topic
@@ -109,13 +109,9 @@ def _of_cluster(
         yield Finding("configuration", "note", words, "compare them with docs/messages.md")
     if hidden:
         words = f"this client may not see how {listed(hidden)} are kept"
-        grant = f"--add --allow-principal '{right_checks.principal(settings)}'"
-        topics = " ".join(f"--topic {name}" for name in hidden)
-        grant = f"{grant} --operation DescribeConfigs {topics}"
-        yield Finding(
-            "configuration", "note", words, "to have that checked: "
-            + kafka_command(settings, "kafka-acls", grant),
-        )  # fmt: skip
+        topics = [("topic", name) for name in hidden]
+        allowed = right_checks.grant(settings, ["DescribeConfigs"], *topics)
+        yield Finding("configuration", "note", words, f"to have that checked: {allowed}")
     yield from topic_checks.configuration_findings(settings, role, there, told)
     yield from replica_checks.replica_findings(
         settings, role, replica_checks.spread_of(metadata), len(metadata.brokers), told

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -75,9 +76,8 @@ def creation_finding(settings: Settings, admin: Any, missing: list[str]) -> Find
         may = "this client may not create every topic. Kafka does not tell whether it may create"
         may += " these by their names"
     words = f"not there, or not shown to this client: {listed(missing)}; {may}"
-    one = " ".join(f"--topic {name}" for name in missing)
-    grant = _grant(settings, f"--operation Create {one}")
-    return Finding("rights", "note", words, f"create them, or: {grant}")
+    allowed = grant(settings, ["Create"], *(("topic", name) for name in missing))
+    return Finding("rights", "note", words, f"create them, or: {allowed}")
 
 
 def unreadable(settings: Settings, topics: list[str]) -> set[str]:
@@ -133,15 +133,14 @@ def principal(settings: Settings) -> str:
 def _lack(settings: Settings, role: Role, right: Right) -> Finding:
     may = " and ".join(name.upper() for name in right.operations)
     words = f"{principal(settings)} may not {may} on the {right.resource} {right.name}"
-    operations = " ".join(
-        f"--operation {''.join(part.capitalize() for part in name.split('_'))}"
-        for name in right.operations
-    )
-    grant = _grant(settings, f"{operations} --{right.resource} {right.name}")
-    return Finding("rights", "fault", f"{words} ({role}: {right.why})", grant)
+    operations = ["".join(map(str.capitalize, name.split("_"))) for name in right.operations]
+    advice = grant(settings, operations, (right.resource, right.name))
+    return Finding("rights", "fault", f"{words} ({role}: {right.why})", advice)
 
 
-def _grant(settings: Settings, what: str) -> str:
-    return kafka_command(
-        settings, "kafka-acls", f"--add --allow-principal '{principal(settings)}' {what}"
-    )
+def grant(settings: Settings, operations: Iterable[str], *resources: tuple[str, str]) -> str:
+    """The command that allows this client some operations, such as `Read`, on (kind, name)s."""
+    words = ["--add", "--allow-principal", principal(settings)]
+    words += [word for name in operations for word in ("--operation", name)]
+    words += [word for kind, name in resources for word in (f"--{kind}", name)]
+    return kafka_command(settings, "kafka-acls", shlex.join(words))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +28,7 @@ def test_a_missing_right_comes_with_the_command_that_grants_it() -> None:
     )
     assert finding.advice == (
         "kafka-acls --bootstrap-server kafka-1:9093 --command-config ADMIN --add"
-        " --allow-principal 'User:ann' --operation Read --operation DescribeConfigs"
+        " --allow-principal User:ann --operation Read --operation DescribeConfigs"
         " --topic clicks.dead-letter"
     )
 
@@ -35,6 +36,14 @@ def test_a_missing_right_comes_with_the_command_that_grants_it() -> None:
 def test_a_group_is_named_as_a_group() -> None:
     finding = _lack(SCRAM, "worker", Right("group", "freshrec", ("read",), "partitions"))
     assert finding.advice.endswith("--operation Read --group freshrec")
+
+
+def test_names_that_a_shell_would_read_otherwise_are_quoted() -> None:
+    settings = SCRAM.replace(sasl_username="o'neil")
+    advice = _lack(settings, "worker", Right("group", "my group", ("read",), "partitions")).advice
+    said = shlex.split(advice)
+    assert said[said.index("--allow-principal") + 1] == "User:o'neil"
+    assert said[said.index("--group") + 1] == "my group"
 
 
 def test_a_bearer_of_a_token_is_called_as_the_token_says() -> None:
