@@ -139,7 +139,7 @@ function lastMinute(points) {
   return points.filter(([ms], place) => end - ms <= 60_000 && (points.length - 1 - place) % 10 === 0);
 }
 
-/** The next of 1, 2, 5, 10, 20, …: an axis that does not move with every value. */
+/** The next of 1, 2, 3, 5, 7.5, 10, 20, …: an axis that does not move with every value. */
 function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));

@@ -8,7 +8,7 @@ import { Refusal, Silence } from "./worker.js";
  * Show what `load` gives, through `draw`, in `node`; while it is awaited what stood there stays, dimmed.
  * `signal` ends it when another view is opened; `missing` says what it means where nothing is known;
  * `key` is the page's field for the token. Resolves to a sentence that says how it ended, for those
- * who do not see the page; null: it was ended.
+ * who do not see the page, and is empty where all went well; null: it was ended.
  */
 export async function show({ node, load, draw, signal, missing, key }) {
   node.setAttribute("aria-busy", "true");
@@ -34,7 +34,7 @@ function noticeOf(error, missing, key) {
   if (error instanceof Silence)
     return notice(
       "The worker does not answer",
-      "It may be starting, stopped, or out of reach. Look the id up again once the lamp above is green.",
+      "It may be starting, stopped, or out of reach. Ask again once the lamp above is green.",
     );
   return notice("The answer is not understood", error.message);
 }
