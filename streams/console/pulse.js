@@ -9,13 +9,6 @@ import { span, time } from "./wording.js";
 
 const BEAT_MS = 1_000;
 const LATER_MS = 3_000;
-const ANNOUNCED = {
-  live: "The worker answers.",
-  stalled: "The worker stands still.",
-  silent: "The worker does not answer.",
-  refused: "The look-up token is needed.",
-  garbled: "The worker's answer is not understood.",
-};
 
 /**
  * Ask from now on. `live` is the live view, drawn while `isSeen()`; `link` and `words` are the
@@ -27,6 +20,7 @@ export function pulse({ live, isSeen, link, words, key, announce }) {
   const readings = new Readings();
   let asking = false;
   let timer = null;
+  let announced = null;
 
   async function beat() {
     asking = true;
@@ -56,48 +50,48 @@ export function pulse({ live, isSeen, link, words, key, announce }) {
 
   function answered({ stalledSeconds }) {
     if (stalledSeconds === null) {
-      tell("live", "live");
+      tell("live", "live", "The worker answers");
       fill(node);
       return;
     }
     const still = span(stalledSeconds);
-    tell("stalled", `stands still for ${still}`);
-    say("The worker stands still", `Its event loop has been silent for ${still}: no click becomes a list.`);
+    const why = `Its event loop has been silent for ${still}: no click becomes a list.`;
+    say("stalled", `stands still for ${still}`, "The worker stands still", why);
   }
 
   function failed(fault) {
     if (fault instanceof Silence) {
       const { newest } = readings;
-      tell("silent", newest === null ? "no answer" : `no answer since ${time(newest.atMs)}`);
-      say("The worker does not answer", newest === null ? "It may be starting or stopped." : "");
+      const since = newest === null ? "" : ` since ${time(newest.atMs)}`;
+      const why = newest === null ? "It may be starting or stopped." : "";
+      say("silent", `no answer${since}`, "The worker does not answer", why);
     } else if (isOfToken(fault)) {
-      tell("refused", "token needed");
-      put(tokenNotice(fault, key));
+      const said = tokenNotice(fault, key);
+      tell("refused", "token needed", said.querySelector("strong").textContent);
+      put(said);
     } else if (fault instanceof Refusal && fault.status >= 400) {
-      tell("silent", `answers ${fault.status}`);
-      say("The worker cannot answer now", fault.message);
+      say("failing", `answers ${fault.status}`, "The worker cannot answer now", fault.message);
     } else {
-      tell("garbled", "answer not understood");
-      say("The worker's answer is not understood", fault.message);
+      say("garbled", "answer not understood", "The worker's answer is not understood", fault.message);
     }
   }
 
-  function tell(state, said) {
-    if (link.dataset.state !== state) {
-      // Changes of state alone: figures that change every second are not read out.
-      announce(ANNOUNCED[state]);
-      link.dataset.state = state;
-    }
+  function tell(state, said, title) {
+    link.dataset.state = state;
     write(words, said);
+    if (title === announced) return; // figures that change every second are not read out
+    announced = title;
+    announce(`${title}.`);
   }
 
-  function say(title, ...sentences) {
-    if (readings.newest !== null && link.dataset.state !== "stalled")
-      sentences.push("What stands below is what it said last.");
-    sentences.push("This page goes on asking.");
-    const said = notice(title, sentences.filter(Boolean).join(" "));
-    said.classList.add("grave");
-    put(said);
+  function say(state, said, title, why) {
+    tell(state, said, title);
+    const past = readings.newest !== null && state !== "stalled";
+    const below = past ? "What stands below is what it said last." : "";
+    const sentences = [why, below, "This page goes on asking."].filter(Boolean);
+    const shown = notice(title, sentences.join(" "));
+    shown.classList.add("grave");
+    put(shown);
   }
 
   // The same again is left as it stands, with the focus that may be in it.

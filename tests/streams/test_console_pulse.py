@@ -70,6 +70,7 @@ def test_it_asks_on_after_answers_that_are_none(browser: Browser, server: Server
             page.until_text(link, "#link-words")
             page.until_text(words, "main .notice.grave")
             page.until_text("what it said last", "main .notice")
+            assert page.text("#announcement") == page.text("main .notice strong") + "."
         assert "since the start" in page.text("section[aria-label=Clicks]")
         ear.answer = None
         page.until_text("live", "#link-words")
@@ -129,6 +130,7 @@ def test_live_figures_wait_for_the_token_and_take_it_where_nothing_can_be_stored
         page.type("wrong")
         page.press("Enter")
         page.until_text("The worker does not take the token", "main .notice")
+        assert page.text("#announcement") == "The worker does not take the token."
         assert page.focused() == "main"
         enter_token(page, TOKEN)
         page.until_text("live", "#link-words")
