@@ -3,11 +3,14 @@
 import os
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from model.scorer import EncoderScorer
+from streams import machine_checks
 from streams.broker import EmbeddedBroker
-from streams.checks import Finding, _one_onnxruntime, run_checks
+from streams.checks import Finding, _of_cluster, _one_onnxruntime, run_checks
 from streams.settings import Settings
 from streams.topic_checks import topic_findings
 from streams.topics import plan
@@ -73,6 +76,57 @@ def test_a_path_that_may_not_be_looked_at_is_a_fault_and_no_traceback(
     for check in ("state", "secrets"):
         assert found[check].level == "fault"
         assert "Permission denied" in found[check].words
+
+
+def test_a_secret_s_file_that_everybody_reads_is_a_note_with_the_command_that_shuts_it(
+    tmp_path: Path,
+) -> None:
+    token = tmp_path / "the token"
+    token.write_text("secret")
+    settings = Settings(bootstrap="127.0.0.1:1", lookup_token_file=token)
+    token.chmod(0o640)
+    assert "secrets" not in _by_check(settings)
+    token.chmod(0o644)
+    found = _by_check(settings)["secrets"]
+    assert (found.level, found.advice) == ("note", f"chmod o= '{token}'")
+
+
+def test_topics_that_are_not_shown_are_a_note_with_the_command_that_shows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings()
+    hidden = [settings.recommendations]
+    monkeypatch.setattr("streams.topic_checks.describe", lambda *_: ({}, hidden))
+    metadata = SimpleNamespace(topics={}, brokers={})
+    (found,) = _of_cluster(settings, "subscriber", None, metadata, 1.0)
+    assert (found.check, found.level) == ("configuration", "note")
+    assert found.advice.endswith("--operation DescribeConfigs --topic recommendations")
+
+
+def test_files_for_the_state_that_is_on_disk_are_reckoned_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disk = machine_checks.Disk(tmp_path, 1 << 40, None, None, state_bytes=1 << 40)
+    monkeypatch.setattr(machine_checks, "look_at_disk", lambda _: disk)
+    monkeypatch.setattr(machine_checks, "open_file_limit", lambda: 20_000)
+    assert _by_check(Settings(bootstrap="127.0.0.1:1"))["open files"].level == "fault"
+
+
+def test_a_model_that_is_not_wanted_or_cannot_be_read_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = Settings(bootstrap="127.0.0.1:1", model_dir=tmp_path)
+    off = _by_check(settings.replace(encoder=False))["model"]
+    assert off.level == "note"
+    assert "switched off" in off.words
+
+    def load(*_: object, **__: object) -> EncoderScorer:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(EncoderScorer, "load", load)
+    shut = _by_check(settings)["model"]
+    assert shut.level == "fault"
+    assert "Permission denied" in shut.words
 
 
 def test_state_is_looked_for_where_a_link_leads(tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
 """Disk, memory, open files and clock: facts to findings, and the facts of files that say them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from streams.clock_checks import KernelClock, clock_findings, kernel_clock
+from streams.findings import Finding
 from streams.machine_checks import (
     Disk,
     disk_findings,
     file_system,
     kernels_finding,
+    look_at_disk,
     memory_finding,
     memory_limit_bytes,
     open_files_finding,
 )
+from streams.settings import Settings
 
 GIB = 1 << 30
 DISK = Disk(Path("/state"), 50 * GIB, None, "ext4", 2 * GIB)
@@ -52,6 +56,47 @@ def test_a_disk_that_is_small_in_memory_or_far_is_told(
     found = list(disk_findings(msgspec.structs.replace(DISK, **changes), changelogs))
     assert [finding.level for finding in found] == levels
     assert all(finding.advice for finding in found if finding.level != "ok")
+
+
+def disk_of(directory: Path) -> Disk | Finding:
+    return look_at_disk(Settings(state_dir=directory))
+
+
+def test_state_is_what_its_directory_takes_of_the_disk_and_nothing_beside_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "other").write_bytes(b"x" * 100_000)
+    absent = disk_of(tmp_path / "state")
+    assert isinstance(absent, Disk)
+    assert (absent.directory, absent.state_bytes) == (tmp_path, 0)
+    (tmp_path / "state" / "inner").mkdir(parents=True)
+    (tmp_path / "state" / "inner" / "table").write_bytes(b"x" * 100_000)
+    with (tmp_path / "state" / "sparse").open("wb") as sparse:
+        sparse.truncate(GIB)
+    there = disk_of(tmp_path / "state")
+    assert isinstance(there, Disk)
+    assert 100_000 <= there.state_bytes < 1_000_000
+
+
+@pytest.mark.parametrize(("files", "free"), [(0, None), (10, 3)])
+def test_inodes_count_where_a_file_system_has_a_number_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, free: int | None
+) -> None:
+    told = SimpleNamespace(f_files=files, f_favail=3)
+    monkeypatch.setattr("streams.machine_checks.os.statvfs", lambda _: told)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=GIB))
+    disk = disk_of(tmp_path)
+    assert isinstance(disk, Disk)
+    assert disk.free_files == free
+
+
+def test_a_state_directory_of_links_in_a_circle_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    found = disk_of(tmp_path / "a")
+    assert isinstance(found, Finding)
+    assert found.level == "fault"
+    assert "--state DIR" in found.advice
 
 
 def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
