@@ -85,12 +85,11 @@ def disk_findings(disk: Disk, changelog_bytes: int | None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def memory_finding(limit_bytes: int, has_model: bool) -> Finding:
+def memory_finding(limit_bytes: int) -> Finding:
     """`limit_bytes`: of the machine, or of the container where that has less."""
     words = f"{size(limit_bytes)} for this process and what runs beside it"
     if limit_bytes < _MIN_MEMORY_BYTES:
-        need = "a model, and " if has_model else ""
-        advice = f"give the container or machine 1 GiB or more: {need}windows and graph take memory"
+        advice = "give the container or machine 1 GiB or more: windows, graph and a model take it"
         return Finding("memory", "note", words, advice)
     return Finding("memory", "ok", words)
 

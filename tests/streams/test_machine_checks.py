@@ -1,5 +1,6 @@
 """Disk, memory, open files and clock: facts to findings, and the facts of files that say them."""
 
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from streams.machine_checks import (
     look_at_disk,
     memory_finding,
     memory_limit_bytes,
+    open_file_limit,
     open_files_finding,
 )
 from streams.settings import Settings
@@ -137,8 +139,8 @@ def test_the_memory_limit_is_the_narrowest_of_the_control_groups(
 
 
 def test_little_memory_is_a_note_and_enough_is_not() -> None:
-    assert memory_finding(GIB // 2, has_model=True).level == "note"
-    assert memory_finding(8 * GIB, has_model=True).level == "ok"
+    assert memory_finding(GIB // 2).level == "note"
+    assert memory_finding(8 * GIB).level == "ok"
 
 
 def test_a_limit_of_open_files_below_what_all_partitions_take_is_a_fault() -> None:
@@ -147,6 +149,15 @@ def test_a_limit_of_open_files_below_what_all_partitions_take_is_a_fault() -> No
     assert tight.level == "fault"
     assert "ulimit -n" in tight.advice
     assert open_files_finding(1024, 64, 0, on_disk=False).level == "ok"
+    assert open_files_finding(1024, 4, 100 * GIB, on_disk=True).level == "fault"
+
+
+def test_no_limit_of_open_files_is_one_that_nobody_reaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr("resource.getrlimit", lambda _: unlimited)
+    assert open_files_finding(open_file_limit(), 10_000, 0, on_disk=True).level == "ok"
 
 
 def test_a_clock_that_follows_a_server_and_is_not_behind_is_fine() -> None:
