@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
 _OFFSET_AND_LENGTH = Struct(">qi")
@@ -49,17 +49,17 @@ class TolerantRecords:
         _, length = _OFFSET_AND_LENGTH.unpack_from(self._left)
         size = _OFFSET_AND_LENGTH.size + length
         whole, self._left = self._left[:size], self._left[size:]
-        # The formats of before have no headers.
-        return _Batch(batch, whole) if isinstance(batch, DefaultRecordBatch) else batch
+        return _Batch(batch, whole)
 
 
 class _Batch:
     """A batch by the quick parser, or from its beginning by the other where that one ends.
 
-    Whoever reads passes over offsets that it had before, as it does in compacted batches.
+    The other is for the newest format: those before have no headers. Whoever reads passes over
+    offsets that it had before, as it does in compacted batches.
     """
 
-    def __init__(self, batch: DefaultRecordBatch, whole: memoryview) -> None:
+    def __init__(self, batch: Any, whole: memoryview) -> None:
         self._batch = batch
         self._whole = whole
 

@@ -80,6 +80,25 @@ def test_rights_are_well_only_where_the_brokers_told_them_and_a_refused_read_is_
     assert "on the topic recommendations (subscriber: lists)" in words
 
 
+@pytest.mark.parametrize(
+    ("existing", "asked"),
+    [({SCRAM.clicks}, []), ({SCRAM.clicks, SCRAM.receipts_topic}, [SCRAM.receipts_topic])],
+)
+def test_a_read_is_tried_of_topics_that_are_there_and_to_be_read(
+    monkeypatch: pytest.MonkeyPatch, existing: set[str], asked: list[str]
+) -> None:
+    tried: list[str] = []
+
+    def unreadable(_: Settings, topics: list[str]) -> set[str]:
+        tried.extend(topics)
+        return set()
+
+    monkeypatch.setattr("streams.right_checks.answers", lambda *_: {})
+    monkeypatch.setattr("streams.right_checks.unreadable", unreadable)
+    list(right_findings(SCRAM, "eraser", frozenset(existing)))
+    assert tried == asked
+
+
 def test_brokers_that_go_away_while_a_read_is_tried_are_a_note(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
