@@ -179,7 +179,7 @@ class Answers:
             return self._plain[path]()
         if path in self._console:
             return _of_console(self._console[path], headers.get("If-None-Match", ""))
-        prefix = next((p for p in self._lookups if path.startswith(p) and path != p), None)
+        prefix = next((p for p in self._lookups if path.startswith(p)), None)
         endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
         if endpoint is None:
             return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")

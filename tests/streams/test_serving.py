@@ -230,6 +230,21 @@ def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
     assert running.url == f"http://127.0.0.1:{running.port}"
 
 
+def test_a_refusal_says_what_is_wanted_and_no_answer_is_to_be_kept(
+    server: tuple[Server, FakeReader],
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server[0].port, timeout=10)
+    try:
+        connection.request("GET", "/trending")
+        refusal = connection.getresponse()
+        assert refusal.status == HTTPStatus.UNAUTHORIZED
+        assert refusal.headers["WWW-Authenticate"] == 'Bearer realm="freshrec"'
+        assert refusal.headers["Cache-Control"] == "no-store"
+        assert refusal.headers["X-Content-Type-Options"] == "nosniff"
+    finally:
+        connection.close()
+
+
 def test_a_browser_that_has_a_file_is_told_so_over_the_socket(
     server: tuple[Server, FakeReader],
 ) -> None:
