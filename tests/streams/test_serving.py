@@ -222,10 +222,19 @@ def _request(server: Server, path: str, method: str = "GET") -> tuple[int, bytes
         connection.close()
 
 
+def _raw(server: Server, request: bytes) -> bytes:
+    """All that comes back."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request + b"\r\nHost: localhost\r\n\r\n")
+        return connection.makefile("rb").read()
+
+
 def test_it_answers_over_the_socket(server: tuple[Server, FakeReader]) -> None:
     running, _ = server
     assert _request(running, "/status") == (200, b'{"partitions":[0]}')
-    assert _request(running, "/livez", "HEAD") == (200, b"")
+    head = _raw(running, b"HEAD /livez HTTP/1.0")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert head.endswith(b"\r\n\r\n")
     assert _request(running, "/livez", "POST")[0] == HTTPStatus.NOT_IMPLEMENTED
     assert running.url == f"http://127.0.0.1:{running.port}"
 
@@ -314,7 +323,9 @@ def test_requests_beyond_the_bound_are_told_to_come_back(
     waiting = threading.Thread(target=lambda: first.append(_request(running, "/status")[0]))
     waiting.start()
     assert reader.entered.wait(10)
-    assert _request(running, "/livez")[0] == 503
+    refusal = _raw(running, b"GET /livez HTTP/1.0")
+    assert refusal.startswith(b"HTTP/1.0 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in refusal
     reader.release.set()
     waiting.join(10)
     assert first == [200]
@@ -337,4 +348,22 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         )  # fmt: skip
         with pytest.raises(ServingError, match="--metrics-port"):
             server.start()
+        server.stop()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_an_address_of_ipv6_is_listened_on_and_stands_in_brackets() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no ::1 here: {error}")
+    server = Server("::1", 0, metrics=Metrics(), health=Health(), reader=FakeReader())
+    server.start()
+    try:
+        connection = http.client.HTTPConnection("::1", server.port, timeout=10)
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == HTTPStatus.OK
+        connection.close()
+        assert server.url == f"http://[::1]:{server.port}"
+    finally:
         server.stop()
