@@ -7,7 +7,7 @@ the thread waits for its result. What takes long is done by the thread, from a c
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import networkx as nx
@@ -21,7 +21,7 @@ from streams.api import (
     TrendingItem,
 )
 from streams.codec import CodecError
-from streams.evolution import MOST_CATEGORIES, evolution, timeline
+from streams.evolution import evolution, timeline
 from streams.evolution_answer import evolution_answer
 from streams.graph import ItemState, decode_item_state
 from streams.instant import iso_utc
@@ -201,8 +201,11 @@ class Lookups:
 
     def _copied_timeline(
         self, user_id: str
-    ) -> tuple[HistoryView, dict[str, str], dict[str, tuple[str, ...]]] | None:
-        """A user's events, and titles and categories of their items."""
+    ) -> tuple[HistoryView, dict[str, str], dict[str, Sequence[str]]] | None:
+        """A user's events, and titles and categories of their items.
+
+        Entries of the catalogue are replaced and never changed: their categories need no copy.
+        """
         window = self._window(user_id)
         if window is None:
             return None
@@ -212,7 +215,7 @@ class Lookups:
         return (
             events,
             {item: catalogue.title(item) for item in items},
-            {item: tuple(catalogue.categories(item)[:MOST_CATEGORIES]) for item in items},
+            {item: catalogue.categories(item) for item in items},
         )
 
     def _window(self, user_id: str) -> Window | None:
