@@ -12,9 +12,11 @@ import streams.lookups
 from streams import api
 from streams.instant import iso_utc
 from streams.lookups import Lookups
+from streams.partition import LastList
 from streams.recommendation import ReasonCode
 from tests.streams.api_world import DAY_MS, make_world, running_lookups, worker_of
 from tests.streams.list_world import NOW_MS
+from tests.streams.shell_fakes import make_settings
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +159,32 @@ def test_a_list_whose_message_is_not_held_has_neither_scores_nor_reasons(lookups
     assert answer.recommendation_id == "rec-9"
     assert answer.items == [api.ListedItem("desk", "Desk", None, [])]
     assert answer.served_by is None
+
+
+def test_the_neighbours_of_an_item_are_the_strongest_first(lookups: Lookups) -> None:
+    tent = msgspec.convert(lookups.item_json("tent"), api.ItemAnswer)
+    weights = [edge.weight for edge in tent.neighbours]
+    assert len(weights) > 1
+    assert weights == sorted(weights, reverse=True)
+
+
+def test_a_user_with_a_pseudonym_is_found_by_it_and_by_the_id() -> None:
+    settings = make_settings(pseudonym_key="k" * 32)
+    pseudonym = settings.known_as("ann")
+    world = make_world()
+    world.clicks(pseudonym, "lamp", "desk", at_ms=NOW_MS)
+    worker = worker_of(world)
+    worker.settings = settings
+    worker.owned[0].lists[pseudonym] = LastList("rec-3", NOW_MS, ["tent"])
+    with running_lookups(worker) as lookups:
+        for look_up in (lookups.ego_json, lookups.recommendations_json):
+            assert look_up("ann") == look_up(pseudonym) is not None
+        evolved = lookups.evolution_json("ann", 1800)
+        assert evolved == lookups.evolution_json(pseudonym, 1800) is not None
+
+
+def test_a_read_that_fails_on_the_loop_fails_at_once_where_it_was_asked_for() -> None:
+    worker = worker_of(make_world())
+    del worker.catalogue
+    with running_lookups(worker) as lookups, pytest.raises(AttributeError):
+        lookups.item_json("lamp")
