@@ -80,7 +80,10 @@ class ListedReason(msgspec.Struct, frozen=True):
     code: ReasonCode
     item_id: str | None
     title: str
-    weight: Annotated[float | None, Meta(description="Share of the graph evidence, 0..1.")]
+    weight: Annotated[
+        float | None,
+        Meta(description="Share, 0..1: of what followed that item, the history or all popularity."),
+    ]
     delta: Annotated[float | None, Meta(description="Share of the score.")]
     age_seconds: float | None
 

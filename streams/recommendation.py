@@ -38,9 +38,9 @@ class DegradedReason(StrEnum):
 class Reason(msgspec.Struct, omit_defaults=True):
     """One cause of one item's place.
 
-    item_id: the window item that the cause starts from. weight: share of the graph evidence in
-    0..1. delta: share of the score. age_seconds: age of that evidence. Absent where it has no
-    meaning for the code.
+    item_id: the window item that the cause starts from. weight: share in 0..1 of all that followed
+    that item, of the user's own history or of all popularity, by the code. delta: share of the
+    score. age_seconds: age of that evidence. Absent where it has no meaning for the code.
     """
 
     code: ReasonCode
