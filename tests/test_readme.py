@@ -210,6 +210,16 @@ def test_every_variable_that_is_named_is_a_setting() -> None:
         assert found <= variables, path.name
 
 
+def test_every_metric_that_is_named_exists() -> None:
+    known = set()
+    for family in Metrics().registry.collect():
+        parts = ("", "_total", "_bucket", "_count", "_sum")
+        known |= {f"{family.name}{part}" for part in parts}
+    for path in DOCUMENTS:
+        found = set(re.findall(r"freshrec_[a-z_]*[a-z]", path.read_text(encoding="utf-8")))
+        assert found <= known, path.name
+
+
 def test_the_settings_file_that_is_shown_is_accepted(tmp_path: Path) -> None:
     (block,) = [block for block in blocks() if block.language == "toml"]
     path = tmp_path / "freshrec.toml"
