@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from streams.access import Role
     from streams.findings import Finding
 
+# As in streams.access, which the help is not to wait for.
 _ROLES = ["worker", "publisher", "catalogue", "subscriber", "eraser", "trainer"]
 
 
 @click.command()
 @click.option(
     "--role", type=click.Choice(_ROLES), default="worker", show_default=True,
-    help="Whose rights on the brokers to look for.",
+    help="Whose topics and rights to look at; of a worker, machine and model too.",
 )  # fmt: skip
 @click.option("--gpu", is_flag=True, help="Look at the GPU alone, and demand one that works.")
 @json_option

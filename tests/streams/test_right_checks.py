@@ -6,10 +6,12 @@ import shlex
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.access import Right, rights
+from streams.access import ROLES, Right, rights
+from streams.cli.check import check
 from streams.right_checks import _lack, creation_finding, principal, right_findings
 from streams.settings import Settings
 
@@ -97,6 +99,12 @@ def test_a_read_is_tried_of_topics_that_are_there_and_to_be_read(
     monkeypatch.setattr("streams.right_checks.unreadable", unreadable)
     list(right_findings(SCRAM, "eraser", frozenset(existing)))
     assert tried == asked
+
+
+def test_every_role_can_be_asked_for() -> None:
+    (kind,) = [option.type for option in check.params if option.name == "role"]
+    assert isinstance(kind, click.Choice)
+    assert tuple(kind.choices) == ROLES
 
 
 def test_brokers_that_go_away_while_a_read_is_tried_are_a_note(
