@@ -36,7 +36,7 @@ export class Readings {
    * that no gap parts from it.
    */
   before(seconds, place = this.all.length - 1) {
-    const until = this.all[place].uptimeSeconds - seconds + 0.05;
+    const until = this.all[place].uptimeSeconds - seconds;
     let found = place;
     while (this.all[found].uptimeSeconds > until && !this.#isFirst(found)) found -= 1;
     return this.all[found];
@@ -84,14 +84,9 @@ export class Readings {
   }
 }
 
-/** Whether a reading is of another process than the one before: it is younger, or has counted less. */
+/** Whether a reading is of another process than the one before: it is younger, or has counted fewer clicks. */
 function isOfAnother(reading, former) {
-  return (
-    reading.uptimeSeconds < former.uptimeSeconds ||
-    reading.clicks < former.clicks ||
-    reading.lists < former.lists ||
-    reading.delayCounts.some((many, bucket) => many < (former.delayCounts[bucket] ?? 0))
-  );
+  return reading.uptimeSeconds < former.uptimeSeconds || reading.clicks < former.clicks;
 }
 
 /**

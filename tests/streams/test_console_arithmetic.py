@@ -48,9 +48,10 @@ def clicks_a_second(page: Page, readings: list[tuple[float, float, int]]) -> tup
       const {{ Readings }} = await import("./console/reading.js");
       const readings = new Readings();
       for (const [clock, uptimeSeconds, clicks] of {json.dumps(readings)})
-        readings.add({{ atMs: clock * 1000, uptimeSeconds, clicks, lists: 0, delayCounts: [] }});
+        readings.add({{ atMs: clock * 1000, uptimeSeconds, clicks }});
       const rate = (place) => readings.rate((reading) => reading.clicks, 2, place);
-      return [readings.all.length, readings.rows(rate).map((row) => row[1])];
+      const rates = readings.rows(rate).map((row) => row[1]);
+      return [readings.all.length, rates.map((one) => (Number.isNaN(one) ? "NaN" : one))];
     }})()""")
     return kept, rates
 
@@ -78,14 +79,17 @@ def test_the_same_answer_again_is_no_reading(plain: Page) -> None:
     assert clicks_a_second(plain, [(1, 1, 10), (2, 2, 20), (3, 2, 20)]) == (2, [10])
 
 
-def test_a_delay_of_no_lists_is_not_known(plain: Page) -> None:
-    assert (
-        plain.value("""(async () => {
+def test_a_delay_of_no_lists_is_not_known_and_one_beyond_all_edges_is_the_last(plain: Page) -> None:
+    assert plain.value("""(async () => {
       const { quantile } = await import("./console/reading.js");
-      return quantile([0, 0], [0.1], 0.5);
-    })()""")
-        is None
-    )
+      return [quantile([0, 0], [0.1], 0.5), quantile([1, 0, 9], [0.1, 0.2], 0.5)];
+    })()""") == [None, 0.2]
+
+
+def test_readings_that_no_figure_needs_are_let_go(plain: Page) -> None:
+    kept, rates = clicks_a_second(plain, [(n, n, 10 * n) for n in range(1, 1001)])
+    assert kept <= 361
+    assert rates == [10] * 301
 
 
 def test_a_route_gives_back_the_id_that_it_was_made_of(plain: Page) -> None:
