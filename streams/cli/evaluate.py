@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli.log_options import Reading, model_failures, reading_options
-from streams.cli.options import emit, json_option
+from streams.cli.options import emit, json_option, read_settings
 
 if TYPE_CHECKING:
     from model.data import Sequences
@@ -99,7 +99,8 @@ def evaluate(
         if shares:
             raise click.UsageError("--noise does not go with --protocol prequential.")
         with model_failures():
-            worker = None if config is None else _settings_of(config)
+            # Not the environment's: two files compared differ in what they say.
+            worker = None if config is None else read_settings({}, config, {})
             report = _prequential(reading.log(data), models, window | options, worker)
         emit(report, as_json=as_json)
         return
@@ -123,17 +124,6 @@ def evaluate(
         emit(report, as_json=as_json)
     else:
         print_evaluation(report)
-
-
-def _settings_of(config: Path) -> Settings:
-    """What the file says, whatever the environment says: two files compared differ in the files."""
-    from streams.setting_sources import load_settings
-    from streams.settings import SettingsError
-
-    try:
-        return load_settings({}, {}, config)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _prequential(

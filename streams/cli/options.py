@@ -70,10 +70,12 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def read_settings(flags: Mapping[str, object], config: Path | None) -> Settings:
-    """Settings from flags, the process's environment and a file; logging is set up from them."""
+def read_settings(
+    flags: Mapping[str, object], config: Path | None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Settings from flags, environment and a file; logging is set up from them."""
     try:
-        settings = load_settings(flags, os.environ, config)
+        settings = load_settings(flags, environment, config)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     set_up_logging(settings.log_level)
