@@ -182,7 +182,8 @@ class Answers:
         prefix = next((p for p in self._lookups if path.startswith(p)), None)
         endpoint = self._guarded.get(path) if prefix is None else self._lookups[prefix]
         if endpoint is None:
-            return _problem(HTTPStatus.NOT_FOUND, f"Nothing is at {path[:200]}; see / for what is.")
+            words = f"Nothing is at {path[:200]}; see /openapi.json for what is."
+            return _problem(HTTPStatus.NOT_FOUND, words)
         refusal = self._access.refusal(headers)
         here = endpoint.open_here and self._access.is_this_machine(headers, client)
         if refusal is not None and not here:
