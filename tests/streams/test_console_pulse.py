@@ -126,6 +126,7 @@ def test_live_figures_wait_for_the_token_and_take_it_where_nothing_can_be_stored
         assert page.focused() == "token"
         page.press("Escape")
         assert page.focused() == "Enter the token"
+        assert page.value("document.getElementById('token').value") == ""
         page.press("Enter")
         page.type("wrong")
         page.press("Enter")
@@ -142,6 +143,10 @@ def test_live_figures_wait_for_the_token_and_take_it_where_nothing_can_be_stored
         page.until_text("token needed", "#link-words")
         page.until_text("The look-up token is needed", "main .notice")
         assert page.focused() == "Token"
+        page.press_on("#key summary")
+        page.until("document.getElementById('key').open")
+        page.press_on("#link")
+        page.until("!document.getElementById('key').open")
 
 
 def test_a_look_up_of_the_same_again_asks_again(browser: Browser, server: Server, ear: Ear) -> None:
