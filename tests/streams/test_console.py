@@ -14,7 +14,7 @@ from streams import console
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.serving import Answer, Answers, Server
-from tests.browser import Browser
+from tests.browser import Browser, Page
 from tests.streams.api_world import TOKEN, make_world, running_server, worker_of
 from tests.streams.console_pages import (
     HOSTILE,
@@ -44,6 +44,13 @@ def worker() -> Any:
 def server(worker: Any) -> Iterator[Server]:
     with running_server(worker) as running:
         yield running
+
+
+def bars(page: Page, selector: str) -> list[str]:
+    """How long the bars in an element are, of 1."""
+    found = f"[...document.querySelectorAll({json.dumps(f'{selector} .bar')})]"
+    lengths: list[str] = page.value(f"{found}.map((one) => one.style.getPropertyValue('--part'))")
+    return lengths
 
 
 def heading_is(words: str) -> str:
@@ -134,6 +141,8 @@ def test_live_figures_are_shown_and_change(browser: Browser) -> None:
     with running_server(worker) as server, opened(browser, server) as page:
         page.until_text("12 since the start", "section[aria-label=Clicks]")
         page.until_text("2 records in all", "section[aria-label=Partitions]")
+        # A full bar is a hundred records at least: two are nothing to look at.
+        assert bars(page, "section[aria-label=Partitions]") == ["0.0200"] * 2
         page.until_text("bert 3f9a", "section[aria-label='This worker']")
         worker.metrics.events_total.labels("click").inc(500)
         worker.metrics.recommendations_total.labels("bert+graph", "A").inc(99)
@@ -160,6 +169,8 @@ def test_a_look_up_explains_its_refusal_and_works_with_the_token(
         page.until_text("outdoor", "section[aria-label='Drift between sessions']")
         page.until_text("50 % of what follows Desk, 34 s ago; trending", ".ranked li")
         page.until_text("by encoder and graph", "section[aria-label='Current list']")
+        # Scores are of a logit: an item with 3.25 less is 0.04 times as likely.
+        assert bars(page, ".ranked") == ["1.0000", "0.0388"]
         page.until("document.querySelectorAll('.neighbourhood .node').length >= 3")
         assert TOKEN not in page.value("location.href + document.documentElement.outerHTML")
         go(page, "#/user/nobody")

@@ -92,6 +92,18 @@ def test_readings_that_no_figure_needs_are_let_go(plain: Page) -> None:
     assert rates == [10] * 301
 
 
+def test_sessions_that_do_not_fit_are_left_out_the_oldest_first(plain: Page) -> None:
+    shown, links = plain.value("""(async () => {
+      const { timeline } = await import("./console/timeline.js");
+      const event = (n) => ({ itemId: n, title: "", type: "click", ms: n * 1e7 });
+      const sessions = [...Array(20).keys()].map((n) => [event(n)]);
+      const { node, shown } = timeline(sessions, 400, (id) => `#${id}`);
+      return [shown, [...node.querySelectorAll("a")].map((link) => link.getAttribute("href"))];
+    })()""")
+    assert 1 < shown < 20
+    assert links == [f"#{n}" for n in range(20 - shown, 20)]
+
+
 def test_a_route_gives_back_the_id_that_it_was_made_of(plain: Page) -> None:
     names = [*HOSTILE, "", "a/b", "100%", " ", "#/item/x"]
     assert names == plain.value(f"""(async () => {{
