@@ -1,6 +1,7 @@
 """Gauges: what a running worker holds and waits for, written to the metrics once a second."""
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,8 @@ from streams.topics import TABLES, changelog_topic
 if TYPE_CHECKING:
     from streams.transport import BatchConsumer
     from streams.worker import Worker
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
 _SLOWLY = 10
@@ -28,6 +31,7 @@ class Gauges:
         self._worker = worker
         self._lagging: set[tuple[str, str]] = set()
         """Topics and partitions that have a series of their lag."""
+        self._damaged = 0
 
     async def run(self) -> None:
         """Until cancelled. Raises GroupError when the consumer group refuses the worker, which
@@ -64,6 +68,14 @@ class Gauges:
         metrics.graph_edges.set(worker.replica.edges)
         metrics.catalogue_items.set(len(worker.catalogue))
         metrics.cold_items.set(len(worker.cold_items))
+        if (damaged := worker.replica.damaged) > self._damaged:
+            self._damaged = damaged
+            log.error(
+                "item states could not be read %d times since the start, and lists are made without "
+                "them; stop the worker that owns them, delete its state directory and start it "
+                "again: it is rebuilt from the changelog",
+                damaged,
+            )
         metrics.ready.set(not worker.health.reasons)
         if worker.recovering_since is not None:
             metrics.table_recovery_seconds.set(time.monotonic() - worker.recovering_since)

@@ -115,11 +115,14 @@ class Lookups:
         return evolution_answer(found, user_id, titles, at_ms=at_ms, gap_seconds=gap_seconds)
 
     def graphml(self) -> bytes:
-        """The whole graph as GraphML; decoded off the loop from a copy of its blobs."""
+        """The whole graph as GraphML, without items that cannot be read; decoded off the loop from a
+        copy of its blobs.
+        """
         worker = self._worker
         blobs = self._on_loop(lambda: list(worker.replica.blobs()))
         now_ms = worker.batcher.now_ms()
-        items = [(item_id, decode_item_state(blob)) for item_id, blob in blobs]
+        states = ((item_id, _readable(blob)) for item_id, blob in blobs)
+        items = [(item_id, state) for item_id, state in states if state is not None]
         return graphml(graph_snapshot(items, now_ms, worker.settings.graph_config()))
 
     def status(self) -> Mapping[str, Any]:

@@ -78,11 +78,7 @@ def test_tables_show_what_they_take_and_lists_the_share_of_items_on_them() -> No
 
 
 def test_a_recovery_that_runs_shows_how_long_it_has_taken() -> None:
-    worker = make_worker(
-        batcher=NoBatcher(),
-        replica=EmptyReplica(),
-        catalogue=(),
-        cold_items=(),
+    worker = make_empty_worker(
         health=SimpleNamespace(reasons={"partitions": "recovering"}),
         recovering_since=time.monotonic() - 40,
     )
@@ -91,8 +87,35 @@ def test_a_recovery_that_runs_shows_how_long_it_has_taken() -> None:
     assert value(worker, "ready") == 0
 
 
+def test_item_states_that_cannot_be_read_are_told_of_each_time_there_are_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = make_empty_worker()
+    gauges = Gauges(worker)
+    told = []
+    for damaged in (0, 2, 2, 3):
+        worker.replica.damaged = damaged
+        caplog.clear()
+        gauges._state()
+        told.append([record.args for record in caplog.records])
+    assert told == [[], [(2,)], [], [(3,)]]
+
+
+def make_empty_worker(**more: Any) -> Any:
+    empty = {
+        "batcher": NoBatcher(),
+        "replica": EmptyReplica(),
+        "catalogue": (),
+        "cold_items": (),
+        "health": SimpleNamespace(reasons={}),
+        "recovering_since": None,
+    }
+    return make_worker(**empty | more)
+
+
 class EmptyReplica(list[str]):
     edges = 0
+    damaged = 0
 
 
 class NoBatcher(list[str]):

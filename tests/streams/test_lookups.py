@@ -135,6 +135,9 @@ def test_an_item_whose_state_cannot_be_read_leads_nowhere() -> None:
     worker.replica._blobs["tent"] = worker.replica.blob("tent")[:-1]
     with running_lookups(worker) as lookups:
         ego = msgspec.convert(lookups.ego_json("u"), api.Ego)
+        whole = lookups.graphml()
+    assert b'source="tent"' not in whole
+    assert b'source="' in whole
     assert "tent" in {event.item_id for event in ego.window}
     assert "tent" not in {edge.source for edge in ego.graph.edges}
 
