@@ -71,8 +71,8 @@ class Gauges:
         if (damaged := worker.replica.damaged) > self._damaged:
             self._damaged = damaged
             log.error(
-                "item states could not be read %d times since the start, and lists are made without "
-                "them; stop the worker that owns them, delete its state directory and start it "
+                "item states could not be read %d times since the start, and lists are made "
+                "without them; stop the worker that owns them, delete its state directory and start it "
                 "again: it is rebuilt from the changelog",
                 damaged,
             )

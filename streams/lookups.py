@@ -115,8 +115,8 @@ class Lookups:
         return evolution_answer(found, user_id, titles, at_ms=at_ms, gap_seconds=gap_seconds)
 
     def graphml(self) -> bytes:
-        """The whole graph as GraphML, without items that cannot be read; decoded off the loop from a
-        copy of its blobs.
+        """The whole graph as GraphML, without items that cannot be read; decoded off the loop from
+        a copy of its blobs.
         """
         worker = self._worker
         blobs = self._on_loop(lambda: list(worker.replica.blobs()))
