@@ -72,8 +72,8 @@ class Gauges:
             self._damaged = damaged
             log.error(
                 "item states could not be read %d times since the start, and lists are made "
-                "without them; stop the worker that owns them, delete its state directory and start "
-                "it again: it is rebuilt from the changelog",
+                "without them; stop the worker that owns them, delete its state directory and "
+                "start it again: it is rebuilt from the changelog",
                 damaged,
             )
         metrics.ready.set(not worker.health.reasons)
