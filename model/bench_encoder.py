@@ -1,4 +1,4 @@
-"""Encoders for `freshrec bench scorer`: of a given size, as it is served and as it is without that.
+"""Encoders for `freshrec bench scorer` and `growth`: as served, and as they are without that.
 
 The plain graph is what an export of the network as it is trained gives: every position of every
 layer, and the scores of the whole catalogue for the last one. It is what the arrangement of
@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import onnx
+import onnx.utils
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from model.artifact import FORMAT, Manifest
 from model.blend import Blend
+from model.engine import OUTPUTS, STATE_OUTPUTS
 from model.export import OPSET, ExportError, to_onnx
 from model.features import FeatureSpec
 from model.net import EncoderConfig, SequenceEncoder
@@ -102,3 +104,22 @@ def products_onnx(size: int) -> bytes:
     opsets = [helper.make_opsetid("", OPSET)]
     return bytes(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
                  .SerializeToString())  # fmt: skip
+
+
+def place_items(encoder: SequenceEncoder, vectors: NDArray[np.float32]) -> None:
+    """Put the catalogue's items to (items, dim) places; their biases stay 0."""
+    with torch.no_grad():
+        encoder.item_embeddings.copy_(torch.from_numpy(vectors))
+
+
+def split_onnx(encoder: SequenceEncoder, *, top_k: int) -> tuple[bytes, bytes]:
+    """The graph that a worker runs, and the part of it that ends in the last hidden states."""
+    spec = FeatureSpec((), (), 0, encoder.config.max_length)
+    model = onnx.load_from_string(to_onnx(encoder, spec, top_k=top_k, with_state=True))
+    whole, states = ["items", "lengths", "candidates"], ["items", "lengths"]
+    parts = ((whole, list(OUTPUTS)), (states, list(STATE_OUTPUTS[:1])))
+    served, hidden = (
+        bytes(onnx.utils.Extractor(model).extract_model(*names).SerializeToString())
+        for names in parts
+    )
+    return served, hidden

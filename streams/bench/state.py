@@ -28,6 +28,8 @@ class StateFigures(msgspec.Struct):
     workers: int
     store: str
     lists: bool
+    start_seconds: float
+    """From the start of the workers to their first commit."""
     seconds: float
     clicks_per_second: float
     worker_cpu_seconds_per_million: float
@@ -61,6 +63,7 @@ def run(bench: StateBench) -> StateFigures:
             )
         )
         tally = publish(settings, bench.workload, time.time_ns() // 1_000_000)
+        begun = time.monotonic()
         workers = [
             stack.enter_context(
                 WorkerProcess(
@@ -72,6 +75,7 @@ def run(bench: StateBench) -> StateFigures:
         ]
         clicks = stack.enter_context(Progress(settings, settings.clicks))
         transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
+        start_seconds = clicks.wait(1, workers, 120) - begun
         # From a tenth on: start-up and the first assignments are no part of the rate.
         started = clicks.wait(tally.clicks // 10, workers, 120)
         first = clicks.committed()
@@ -88,6 +92,7 @@ def run(bench: StateBench) -> StateFigures:
             workers=bench.workers,
             store=bench.store,
             lists=bench.lists,
+            start_seconds=round(start_seconds, 2),
             seconds=round(seconds, 3),
             clicks_per_second=round((tally.clicks - first) / seconds, 1),
             worker_cpu_seconds_per_million=round(cpu_seconds * 1e6 / tally.clicks, 2),

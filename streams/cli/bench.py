@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from streams.cli.bench_growth import growth
 from streams.cli.bench_peers import peers
 from streams.cli.bench_pipeline import pipeline
 from streams.cli.bench_scorer import scorer
@@ -20,6 +21,7 @@ def bench() -> None:
 bench.add_command(scorer)
 bench.add_command(pipeline)
 bench.add_command(peers)
+bench.add_command(growth)
 
 
 @bench.command()

@@ -1,0 +1,1 @@
+"""How cost, latency and memory grow with users, catalogue, partitions and window."""
