@@ -87,7 +87,11 @@ class PointFigures(msgspec.Struct):
     """Of a window and its key, as written to the changelog."""
     item_bytes: float
     """The same of an item of the graph."""
-    changelog_bytes_per_click: float
+    window_bytes_per_click: float
+    """To the changelog: a window is written once for all its clicks of a batch of 500."""
+    graph_records_per_click: float
+    """Items of the graph that are written for a click. Every worker reads those of all."""
+    graph_bytes_per_click: float
     transition_bytes_per_click: float
     disk_bytes: int
     rss_bytes: int
@@ -155,9 +159,9 @@ class _Point:
             batch_milliseconds=Spread.of(elapsed * 1e3 for _, _, elapsed in together),
             window_bytes=round(written.window_bytes / written.windows, 1),
             item_bytes=round(written.item_bytes / written.items, 1),
-            changelog_bytes_per_click=round(
-                (written.window_bytes + written.item_bytes) / plan.clicks, 1
-            ),
+            window_bytes_per_click=round(written.window_bytes / plan.clicks, 1),
+            graph_records_per_click=round(written.items / plan.clicks, 3),
+            graph_bytes_per_click=round(written.item_bytes / plan.clicks, 1),
             transition_bytes_per_click=round(written.transition_bytes / plan.clicks, 1),
             disk_bytes=shard.partition.windows.size_bytes + shard.partition.graph.size_bytes,
             rss_bytes=_rss_bytes(),
