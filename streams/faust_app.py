@@ -82,10 +82,12 @@ def _define_agents(app: WorkerApp, settings: Settings, handler: Handler) -> None
         "value_type": bytes,
         "key_serializer": "raw",
         "value_serializer": "raw",
-        "maxsize": 0,  # the transport bounds what waits
     }
     clicks_topic = app.topic(settings.clicks, settings.rekeyed_topic, **raw)
     transitions_topic = app.topic(settings.transitions_topic, **raw)
+    # The transport bounds what waits, a batch of each partition at least. Faust's `app.topic` takes
+    # a `maxsize` and forgets it.
+    clicks_topic.maxsize = transitions_topic.maxsize = 0
 
     @app.agent(clicks_topic, name="clicks")
     async def _clicks(stream: Any) -> None:
