@@ -43,9 +43,10 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place", "distance"]
 @click.option("--validation-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.1, show_default=True,
               help="Share before that to choose by (temporal).")  # fmt: skip
-@click.option("--predecessors", type=click.IntRange(1, 100), default=(5,), multiple=True,
-              show_default=True, help="Preceding items that the worker will link a click with; "
-              "of several, the one with which validation is best.")  # fmt: skip
+@click.option("--predecessors", "offered_predecessors", type=click.IntRange(1, 100),
+              default=(5,), multiple=True, show_default=True,
+              help="Preceding items that the worker will link a click with; of several, the one "
+              "with which validation is best.")  # fmt: skip
 @click.option("--refit/--no-refit", default=False, show_default=True,
               help="Fit again with the validation events before export.")  # fmt: skip
 @click.option(
@@ -106,6 +107,7 @@ def train(
     reading: Reading,
     features: str | None,
     augment: str | None,
+    offered_predecessors: tuple[int, ...],
     check: bool,
     from_kafka: bool,
     trials: int | None,
@@ -156,6 +158,7 @@ def train(
         options |= {
             "data_name": read.name,
             "augmentation": _augmentation(augment),
+            "predecessors": offered_predecessors,
             "features": None if features is None else _names(features),
             "progress": sys.stderr.isatty(),
             "command": shlex.join(["freshrec", *sys.argv[1:]]),
