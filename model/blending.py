@@ -33,7 +33,9 @@ CELLS_AT_ONCE = 1_000_000
 REFINING_ROUNDS = 2
 REFINING_FACTORS = (0.5, 0.7, 1.4, 2.0)
 HALF_LIFE_DAYS = (7, 30, 180, 3650)
-WINDOWS = ((5, 0.7), (10, 0.85))
+WINDOWS = ((5, 0.7), (10, 0.85), (20, 0.9))
+# Every list pays for a wider window: it is taken if NDCG@10 is that many times better.
+WORTH_WIDENING = 1.01
 # Newest events of a user and how old one may be, in days, to count as the user's own.
 OWN_WINDOWS = ((200, 30), (200, 3650), (1000, 3650))
 OWN_DECAYS = (0.9, 0.97)
@@ -190,11 +192,13 @@ def choose_blend(
     online: bool,
     seed: int,
     priors: PriorConfig | None = None,
+    predecessors: Sequence[int] = (LIVE_PRIORS.predecessors,),
 ) -> BlendChoice:
     """A blend fitted on a sample of the validation events, and the repeat policy that suits it.
 
     online: the graph learns during validation, as it will in the stream. priors: None to choose
-    half-life and windows as well, by what graph and own history alone predict.
+    half-life and windows as well, by what graph and own history alone predict. predecessors: how
+    many preceding items a worker may link a click with, chosen likewise; each costs it an edge.
     """
     random = np.random.default_rng(seed)
     events = _sample(split.validation, MAX_EXAMPLES, random)
@@ -204,7 +208,7 @@ def choose_blend(
     choices = [priors] if priors is not None else []
     if not choices:
         few = _sample(events, MAX_TUNING_EXAMPLES, random)
-        chosen = _choose_priors(log, few, fold, online=online)
+        chosen = _choose_priors(log, few, fold, predecessors, online=online)
         choices = [chosen._replace(window=size, window_decay=decay) for size, decay in WINDOWS]
     known: dict[int, FloatArray] = {}
 
@@ -219,7 +223,11 @@ def choose_blend(
              choice, remembered)
         for choice in choices
     ]  # fmt: skip
-    return max(fitted, key=lambda pair: pair[0])[1]
+    best, *wider = fitted
+    for other in wider:
+        if other[0] > WORTH_WIDENING * best[0]:
+            best = other
+    return best[1]
 
 
 def _fit(
@@ -266,12 +274,15 @@ def _fits(alternatives: Alternatives, shape: Blend) -> list[tuple[float, str, Bl
 
 
 def _choose_priors(
-    log: Sequences, events: IntArray, fold: BoolArray, *, online: bool
+    log: Sequences,
+    events: IntArray,
+    fold: BoolArray,
+    predecessors: Sequence[int],
+    *,
+    online: bool,
 ) -> PriorConfig:
     """The live priors, with half-life, windows and decays by which a prior alone predicts best."""
-    priors = LIVE_PRIORS
-    if not log.has_times:
-        return priors._replace(window_seconds=None)
+    priors = LIVE_PRIORS._replace(predecessors=predecessors[0])
 
     def quality(term: str, choice: PriorConfig) -> float:
         chunks = prior_chunks(log, events, fold, choice, online=online, chunk=_chunk(log))
@@ -281,6 +292,13 @@ def _choose_priors(
     def best(term: str, choices: Sequence[PriorConfig]) -> PriorConfig:
         return max(choices, key=lambda choice: quality(term, choice))
 
+    def linked(priors: PriorConfig) -> PriorConfig:
+        if len(predecessors) == 1:
+            return priors
+        return best("graph", [priors._replace(predecessors=count) for count in predecessors])
+
+    if not log.has_times:
+        return linked(priors._replace(window_seconds=None))
     windows = [
         priors._replace(window_events=events, window_seconds=days * 86_400)
         for events, days in OWN_WINDOWS
@@ -291,9 +309,9 @@ def _choose_priors(
         ])  # fmt: skip
     else:  # what nobody repeats must not be forgotten
         priors = windows[-1]
-    return best("graph", [
+    return linked(best("graph", [
         priors._replace(graph_half_life_seconds=days * 86_400.0) for days in HALF_LIFE_DAYS
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def _sample(events: IntArray, at_most: int, random: np.random.Generator) -> IntArray:

@@ -12,6 +12,7 @@ The test events are never read here.
 import math
 import platform
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Unpack
@@ -24,7 +25,7 @@ import transformers
 from numpy.typing import NDArray
 
 from model.artifact import DEMO_ARTIFACT
-from model.baselines import PriorConfig
+from model.baselines import LIVE_PRIORS, PriorConfig
 from model.blending import choose_blend
 from model.curves import curves_png
 from model.data import Sequences
@@ -60,6 +61,7 @@ def train(
     refit: bool = False,
     top_k: int = 100,
     priors: PriorConfig | None = None,
+    predecessors: Sequence[int] = (LIVE_PRIORS.predecessors,),
     name: str = "bert",
     data_name: str | None = None,
     checkpoint: Path | None = None,
@@ -80,7 +82,8 @@ def train(
     """Train on a log (a file, the name of a data set, or one read) and write an artefact to `out`.
 
     split: what is held out; `none` keeps no test events. priors: how the graph and popularity are
-    computed, None to choose the graph's half-life on validation events; the artefact records it.
+    computed, None to choose the graph's half-life on validation events, and of `predecessors` the
+    best: how many preceding items the worker links a click with; the artefact records them.
     data_name: what the artefact calls the data, None for the file's name. checkpoint: directory for
     the torch weights, which the artefact has not. resume: directory in which an interrupted
     training is taken up; it is made if it is not there. tensorboard: directory for the curves of
@@ -159,6 +162,7 @@ def train(
         held_out,
         lambda events: log_probabilities(fitted.encoder, encoded, events),
         priors=priors,
+        predecessors=predecessors,
         online=online,
         seed=options.seed,
     )

@@ -40,6 +40,13 @@ _FEATURES = ["event_type", "time_gap", "hour_of_week", "place", "distance"]
               help="What is held out for `evaluate`; none: learn from all.")  # fmt: skip
 @click.option("--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               default=0.2, show_default=True, help="Newest share held out (temporal).")  # fmt: skip
+@click.option("--validation-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              default=0.1, show_default=True,
+              help="Share before that to choose by (temporal).")  # fmt: skip
+@click.option("--predecessors", "offered_predecessors", type=click.IntRange(1, 100),
+              default=(5,), multiple=True, show_default=True,
+              help="Preceding items that the worker will link a click with; of several, the one "
+              "with which validation is best.")  # fmt: skip
 @click.option("--refit/--no-refit", default=False, show_default=True,
               help="Fit again with the validation events before export.")  # fmt: skip
 @click.option(
@@ -100,6 +107,7 @@ def train(
     reading: Reading,
     features: str | None,
     augment: str | None,
+    offered_predecessors: tuple[int, ...],
     check: bool,
     from_kafka: bool,
     trials: int | None,
@@ -140,6 +148,7 @@ def train(
             read,
             split=options["split"],
             test_fraction=options["test_fraction"],
+            validation_fraction=options["validation_fraction"],
             data_share=options["data_share"],
         )
         if check or out is None:
@@ -149,6 +158,7 @@ def train(
         options |= {
             "data_name": read.name,
             "augmentation": _augmentation(augment),
+            "predecessors": offered_predecessors,
             "features": None if features is None else _names(features),
             "progress": sys.stderr.isatty(),
             "command": shlex.join(["freshrec", *sys.argv[1:]]),

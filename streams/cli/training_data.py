@@ -48,7 +48,12 @@ def from_file(data: str, reading: Reading) -> TrainingData:
 
 
 def findings_of(
-    data: TrainingData, *, split: str, test_fraction: float, data_share: float
+    data: TrainingData,
+    *,
+    split: str,
+    test_fraction: float,
+    validation_fraction: float,
+    data_share: float,
 ) -> list[Finding]:
     """Every check of a log that is to be split so, of which this share is learned from."""
     from model.checks import findings
@@ -59,6 +64,7 @@ def findings_of(
         now_ms=now_ms,
         split=split,
         test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
         data_share=data_share,
     )
 

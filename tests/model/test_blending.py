@@ -77,6 +77,36 @@ def test_what_nobody_comes_back_to_is_excluded_and_never_forgotten():
     assert choice.blend.own == choice.blend.own_frequency == choice.blend.seen == 0.0
 
 
+def braided(strands, seed=0, users=20, items=35):
+    """Users that walk through the items on several strands in turn: what was long ago says more."""
+    random = np.random.default_rng(seed)
+    events = []
+    for user in range(users):
+        places = random.integers(0, items, strands)
+        for step in range(4 * strands):
+            item = int(places[step % strands] + step // strands) % items
+            events.append(Event(f"u{user}", f"i{item}", 1000 * (step * users + user) + 1))
+    return sequences(events)
+
+
+def test_how_far_back_a_click_is_linked_is_chosen_among_what_is_offered():
+    log = braided(7)
+    near, far = (
+        choose_blend(log, split_of(log), no_opinion(log), online=True, seed=0, predecessors=offered)
+        for offered in ((5,), (5, 10))
+    )
+    assert (near.priors.predecessors, far.priors.predecessors) == (5, 10)
+    assert far.blend.graph_window > 5  # what came seven items ago is asked, too
+
+
+def test_a_wider_window_that_is_hardly_better_is_not_worth_what_lists_pay_for_it():
+    log = habits()
+    choice = choose_blend(
+        log, split_of(log), no_opinion(log), online=True, seed=0, predecessors=(20,)
+    )
+    assert choice.blend.graph_window == choice.priors.window == 5
+
+
 def test_the_fit_is_the_same_for_the_same_seed():
     log = habits(2)
     first, second = (

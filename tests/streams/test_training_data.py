@@ -87,6 +87,26 @@ def test_a_share_of_the_data_is_checked_alone(clicks: str) -> None:
     assert not counts[1].startswith("event types: click 1100;")
 
 
+def test_the_share_that_is_chosen_by_is_checked_as_it_will_be_held_out(clicks: str) -> None:
+    held_out = ["--split", "temporal", "--test-fraction", "0.5", "--validation-fraction"]
+    details = []
+    for share in ("0.1", "0.25"):
+        report = json.loads(_run(clicks, "--check", "--json", *held_out, share).stdout)
+        details.append({found["name"]: found["count"] for found in report["findings"]}["split"])
+    assert details[1] > 2 * details[0] > 0
+
+
+def test_training_gets_what_is_to_be_chosen_by_and_from(
+    tmp_path: Path, clicks: str, trained: list[dict[str, Any]]
+) -> None:
+    several = ("--predecessors", "5", "--predecessors", "20")
+    for options in ((), ("--split", "temporal", "--validation-fraction", "0.25", *several)):
+        assert _run(clicks, "--out", str(tmp_path / "m"), *options).exit_code == 0
+    usual, asked = trained
+    assert (usual["validation_fraction"], usual["predecessors"]) == (0.1, (5,))
+    assert (asked["validation_fraction"], asked["predecessors"]) == (0.25, (5, 20))
+
+
 def test_a_grave_fault_is_exit_code_1_and_is_named(tmp_path: Path) -> None:
     log = _write(tmp_path / "late.csv", [(u, i, t * 40) for u, i, t in _rows()])
     for more in ([], ["--json"]):
