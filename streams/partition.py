@@ -37,6 +37,8 @@ _CHAIN = CHAIN_KEY.encode()
 _LIST_FORMAT = 1
 _DEAD_LETTERS_REREAD = 100_000
 _RETRY_SECONDS = 1.0
+# Decoded states of a table that a worker with all partitions keeps, 1.6 GB of windows of 50 events.
+_MOST_DECODED = 400_000
 
 
 class LastList(msgspec.Struct, array_like=True, gc=False):
@@ -70,12 +72,14 @@ class Partition:
     def __init__(self, number: int, settings: Settings, stores: StoreFactory) -> None:
         self.number = number
         self._settings = settings
+        decoded = max(1_000, _MOST_DECODED // settings.partitions)
         self.windows: TablePartition[Window] = TablePartition(
             stores.open("windows", number),
             encode_window,
             decode_window,
             progress=lambda _, blob: window_watermarks(blob),
             written_as=(WINDOW_FORMAT, "window"),
+            cache_entries=decoded,
         )
         self.graph: TablePartition[ItemState] = TablePartition(
             stores.open("graph", number),
@@ -83,12 +87,14 @@ class Partition:
             decode_item_state,
             progress=_graph_progress,
             written_as=(ITEM_FORMAT, "item state"),
+            cache_entries=decoded,
         )
         self.lists: TablePartition[LastList] = TablePartition(
             stores.open("lists", number),
             encode_last_list,
             decode_last_list,
             written_as=(_LIST_FORMAT, "last list"),
+            cache_entries=decoded,
         )
         # Without a token nobody can look a list up, so none is kept.
         looked_up = settings.lookup_token is not None or settings.lookup_token_file is not None

@@ -37,11 +37,12 @@ class TablePartition(Generic[State]):
         *,
         progress: Progress | None = None,
         written_as: tuple[int, str] | None = None,
-        cache_entries: int = 100_000,
+        cache_entries: int,
     ) -> None:
         """Without `progress`, states have no order: the last one written is taken as it is.
 
         `written_as`: format byte and noun of the blobs, to refuse another version's at recovery.
+        `cache_entries`: most decoded states that are kept.
         """
         self._store = store
         self._progress = progress

@@ -22,7 +22,7 @@ from streams.partition import (
 )
 from streams.recommendation import encode_recommendation
 from streams.stores import Change, MemoryStores
-from streams.topics import changelog_topic
+from streams.topics import TABLES, changelog_topic
 from streams.transitions import CHAIN_KEY, ReceivedPositions
 from streams.window import encode_window, fold
 from tests.streams.api_world import a_recommendation
@@ -188,3 +188,10 @@ def test_a_last_list_is_read_as_written_and_damage_is_told() -> None:
     for damaged in (b"", blob[:-1], blob[:-1] + b"\x00", bytes([9]) + blob[1:]):
         with pytest.raises(CodecError, match="last list"):
             decode_last_list(damaged)
+
+
+@pytest.mark.parametrize(("partitions", "each"), [(4, 100_000), (64, 6_250), (1_000, 1_000)])
+def test_more_partitions_do_not_keep_more_decoded_states(partitions: int, each: int) -> None:
+    partition = make_partition(make_settings(partitions=partitions))
+    kept = {partition.table(name)._cache_entries for name in TABLES}
+    assert kept == {each}

@@ -90,6 +90,7 @@ def _ordered(store: MemoryStore) -> TablePartition[list[int]]:
         bytes,
         list,
         progress=lambda _, blob: dict(enumerate(blob[:2])),
+        cache_entries=1000,
     )
 
 
