@@ -264,7 +264,11 @@ def test_every_option_of_a_model_command_is_an_argument_of_its_function(name: st
     taken = set(inspect.signature(getattr(module, name)).parameters)
     if name == "train":
         taken |= set(module.PlanOptions.__annotations__)
-    renamed = {"augment": "augmentation", "checkpoint": "checkpoint"}
+    renamed = {
+        "augment": "augmentation",
+        "checkpoint": "checkpoint",
+        "offered_predecessors": "predecessors",
+    }
     if name == "export":
         renamed["checkpoint"] = "checkpoint_dir"
     # What a command acts on itself; each of these has a test of its own.
