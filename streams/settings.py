@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.event_types import EventTypes
     from streams.events import ClickLimits
     from streams.graph import GraphConfig
+    from streams.pipeline import PipelineConfig
     from streams.pseudonym import Pseudonyms
     from streams.window import WindowConfig
 
@@ -355,6 +356,19 @@ class Settings:
             max_age_ms=self.window_seconds * 1000,
             max_future_ms=round(self.max_future_seconds * 1000),
             event_types=self.event_type_registry().names,
+        )
+
+    def pipeline_config(self, partitions: int) -> PipelineConfig:
+        """What the folds of a worker need to know; `partitions`: of the transitions topic."""
+        from streams.pipeline import PipelineConfig
+
+        return PipelineConfig(
+            window=self.window_config(),
+            graph=self.graph_config(),
+            limits=self.click_limits(),
+            event_types=self.event_type_registry(),
+            partitions=partitions,
+            pseudonym_key=self.secret("pseudonym_key"),
         )
 
     def librdkafka(self, **more: Any) -> dict[str, Any]:

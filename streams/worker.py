@@ -37,7 +37,7 @@ from streams.lists import RecommenderConfig
 from streams.lookups import Lookups
 from streams.metrics import Metrics
 from streams.partition import Partition, recover
-from streams.pipeline import ClickPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline
 from streams.publisher import Publisher
 from streams.quality import NextClick
 from streams.read_models import ReadModels
@@ -101,14 +101,7 @@ class Worker(Lifecycle):
             now_ms=lambda: time.time_ns() // 1_000_000,
             fail=self.fail,
         )
-        config = PipelineConfig(
-            window=settings.window_config(),
-            graph=settings.graph_config(),
-            limits=settings.click_limits(),
-            event_types=settings.event_type_registry(),
-            partitions=partitions,
-            pseudonym_key=settings.secret("pseudonym_key"),
-        )
+        config = settings.pipeline_config(partitions)
         self.clicks = ClickAgent(
             settings,
             ClickPipeline(config),

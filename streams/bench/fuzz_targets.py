@@ -59,14 +59,7 @@ class Target(NamedTuple):
 
 @cache
 def _config() -> PipelineConfig:
-    settings = Settings(max_clicks_per_second=1000.0)
-    return PipelineConfig(
-        window=settings.window_config(),
-        graph=settings.graph_config(),
-        limits=settings.click_limits(),
-        event_types=settings.event_type_registry(),
-        partitions=1,
-    )
+    return Settings(max_clicks_per_second=1000.0).pipeline_config(1)
 
 
 def _clicks() -> list[bytes]:

@@ -89,18 +89,6 @@ class Expected(NamedTuple):
     clicks: int
 
 
-def pipeline_config(settings: Settings, partitions: int) -> PipelineConfig:
-    """The configuration that a worker with these settings uses."""
-    return PipelineConfig(
-        window=settings.window_config(),
-        graph=settings.graph_config(),
-        limits=settings.click_limits(),
-        event_types=settings.event_type_registry(),
-        partitions=partitions,
-        pseudonym_key=settings.secret("pseudonym_key"),
-    )
-
-
 def read_topic(settings: Settings, topic: str) -> list[list[StoredRecord]]:
     """Every record of a topic as it is now, by partition. Raises RuntimeError when it stalls."""
     consumer = Consumer(
@@ -261,7 +249,7 @@ class Findings(NamedTuple):
 
 def gather(settings: Settings, partitions: int) -> Findings:
     """Replay the clicks and read all else."""
-    config = pipeline_config(settings, partitions)
+    config = settings.pipeline_config(partitions)
     expected = replay(config, read_topic(settings, settings.clicks))
     log = read_topic(settings, settings.transitions_topic)
     items_wanted: dict[bytes, bytes] = {}

@@ -4,7 +4,6 @@ says what that is. Sums are made in the same order, powers by the same function,
 fused with a sum (see the build). Indexes that come from outside are checked.
 """
 
-from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 
 import numpy as np

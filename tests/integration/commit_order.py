@@ -20,7 +20,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record import MemoryRecords
 
-from streams.bench.oracle import StoredRecord, pipeline_config
+from streams.bench.oracle import StoredRecord
 from streams.graph import decode_item_state
 from streams.pipeline import ClickPipeline
 from streams.settings import Settings
@@ -143,7 +143,7 @@ def needs_of(settings: Settings, clicks: list[list[StoredRecord]]) -> dict[tuple
     """By partition and offset."""
     needs: dict[tuple[int, int], Needs] = {}
     for partition, records in enumerate(clicks):
-        pipeline = ClickPipeline(pipeline_config(settings, len(clicks)))
+        pipeline = ClickPipeline(settings.pipeline_config(len(clicks)))
         windows: Any = _Windows()
         sent = SentPositions(2 * partition)
         for record in records:

@@ -11,7 +11,7 @@ from streams.dead_letters import DeadLetters
 from streams.graph_pipeline import GraphPipeline
 from streams.metrics import Metrics
 from streams.offsets import Delivery
-from streams.pipeline import ClickPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline
 from streams.quality import NextClick
 from streams.settings import Settings
 from streams.transitions import SentPositions, encode_transitions
@@ -35,16 +35,6 @@ EFFECTS = (
 )  # fmt: skip
 
 
-def pipeline_config(settings: Settings) -> PipelineConfig:
-    return PipelineConfig(
-        window=settings.window_config(),
-        graph=settings.graph_config(),
-        limits=settings.click_limits(),
-        event_types=settings.event_type_registry(),
-        partitions=1,
-    )
-
-
 class Bench:
     """A click agent and a batcher between a partition in memory and a fake broker."""
 
@@ -58,7 +48,7 @@ class Bench:
         fakes: Any = (self.publisher, self.batcher)
         self.agent = ClickAgent(
             self.settings,
-            ClickPipeline(pipeline_config(self.settings)),
+            ClickPipeline(self.settings.pipeline_config(1)),
             *fakes,
             NextClick(),
             self.metrics,
@@ -218,7 +208,7 @@ async def test_neither_clicks_nor_transitions_are_folded_while_too_much_is_queue
     publisher.free.clear()
     graph = GraphAgent(
         bench.settings,
-        GraphPipeline(pipeline_config(bench.settings)),
+        GraphPipeline(bench.settings.pipeline_config(1)),
         publisher,
         bench.metrics,
         on_items=lambda *_: None,
@@ -270,7 +260,7 @@ def transition(settings: Settings, offset: int) -> FakeRecord:
     """What the clicks of one user on i1 and i2 tell the graph."""
     windows: Any = make_partition(settings).windows
     clicks: Any = [click(2 * offset, f"u{offset}", "i1"), click(2 * offset + 1, f"u{offset}", "i2")]
-    effects = ClickPipeline(pipeline_config(settings)).process(
+    effects = ClickPipeline(settings.pipeline_config(1)).process(
         clicks, windows, SentPositions(0), rekey=True
     )
     return FakeRecord(offset, None, encode_transitions(effects.transitions[0]))
@@ -283,7 +273,7 @@ async def test_transitions_reach_store_and_replica_in_order_once_the_changelog_h
     failures: list[BaseException] = []
     agent = GraphAgent(
         settings,
-        GraphPipeline(pipeline_config(settings)),
+        GraphPipeline(settings.pipeline_config(1)),
         publisher,
         Metrics(),
         on_items=lambda number, changes, end: seen.append((number, [k for k, _ in changes], end)),

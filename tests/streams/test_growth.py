@@ -15,7 +15,6 @@ from streams.bench.growth.run import GrowthFigures, GrowthPlan, PartitionFigures
 from streams.bench.growth.shard import Shard
 from streams.cli import freshrec
 from streams.core import Core
-from streams.pipeline import PipelineConfig
 from streams.settings import Settings
 from streams.stores import MemoryStores
 
@@ -25,15 +24,7 @@ SETTINGS = Settings(window_events=10)
 
 
 def test_a_shard_has_the_windows_and_the_graph_of_the_core() -> None:
-    core = Core(
-        PipelineConfig(
-            window=SETTINGS.window_config(),
-            graph=SETTINGS.graph_config(),
-            limits=SETTINGS.click_limits(),
-            event_types=SETTINGS.event_type_registry(),
-            partitions=1,
-        )
-    )
+    core = Core(SETTINGS.pipeline_config(1))
     shard = Shard(SETTINGS, MemoryStores())
     for folding in (core, shard):
         clicks = Clicks(20, ITEMS, NOW_MS)

@@ -17,7 +17,6 @@ from streams.bench.oracle import (
     compare,
     gather,
     judge,
-    pipeline_config,
 )
 from streams.bench.workload import Workload, records
 from streams.core import MemoryTable
@@ -40,7 +39,7 @@ PARTITIONS = 2
 BATCH = 25
 NOW_MS = 1_800_000_000_000
 SETTINGS = Settings(partitions=PARTITIONS)
-CONFIG = pipeline_config(SETTINGS, PARTITIONS)
+CONFIG = SETTINGS.pipeline_config(PARTITIONS)
 WORKLOAD = Workload(clicks=400, users=12, items=9, bad_share=0.05, seed=3)
 WINDOWS = changelog_topic(SETTINGS, "windows")
 GRAPH = changelog_topic(SETTINGS, "graph")

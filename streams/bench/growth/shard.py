@@ -13,7 +13,7 @@ from streams.catalogue import Catalogue
 from streams.core import StreamRecord
 from streams.graph_pipeline import GraphPipeline
 from streams.partition import Partition
-from streams.pipeline import ClickPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline
 from streams.replica import GraphReplica
 from streams.settings import Settings
 from streams.stores import Change, StoreFactory
@@ -36,13 +36,7 @@ class Shard:
     """State of one partition in this process."""
 
     def __init__(self, settings: Settings, stores: StoreFactory) -> None:
-        config = PipelineConfig(
-            window=settings.window_config(),
-            graph=settings.graph_config(),
-            limits=settings.click_limits(),
-            event_types=settings.event_type_registry(),
-            partitions=1,
-        )
+        config = settings.pipeline_config(1)
         self.partition = Partition(0, settings, stores)
         self.replica = GraphReplica(config.graph)
         self.catalogue = Catalogue(self.replica.ids)
