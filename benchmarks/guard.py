@@ -23,12 +23,11 @@ import msgspec
 
 from model.artifact import DEMO_ARTIFACT
 from model.scorer import EncoderScorer
+from streams.bench.list_cost import make_lists
 from streams.columns import LoggedClick
 from streams.core import Core, StreamRecord
 from streams.kernels import COMPILED
-from streams.lists import ListRequest, RecommenderConfig
-from streams.pipeline import PipelineConfig
-from streams.recommendation import ModelInfo, Trigger
+from streams.lists import RecommenderConfig
 from streams.recommender import Recommender
 from streams.settings import Settings
 from streams.simulate import Simulation, SimulationConfig
@@ -40,8 +39,6 @@ BATCHES = (1, 8, 64)
 _RATE = 50.0
 _YARDSTICK_CLICKS = 100
 _decode = msgspec.json.Decoder().decode
-_TRIGGER = Trigger(None, "clicks", 0, 0, "")
-_MODEL = ModelInfo("guard", "0")
 
 
 class Size(NamedTuple):
@@ -97,16 +94,7 @@ class Clicks:
 def measure(size: Size, change: str = "") -> Figures:
     """The figures of the code as it is."""
     scorer = EncoderScorer.load(DEMO_ARTIFACT, engine="cpu", threads=1)
-    settings = Settings()
-    core = Core(
-        PipelineConfig(
-            window=settings.window_config(),
-            graph=settings.graph_config(),
-            limits=settings.click_limits(),
-            event_types=settings.event_type_registry(),
-            partitions=1,
-        )
-    )
+    core = Core(Settings().pipeline_config(1))
     clicks = Clicks(scorer.items, size.users)
     for _ in range(size.clicks_before // 500):
         core.fold(clicks.take(500))
@@ -138,23 +126,12 @@ def _round(
     values = [record.value or b"" for record in clicks.take(_YARDSTICK_CLICKS)]
     yardstick = _cpu_ns(lambda: [_decode(value) for value in values])
     fold = _cpu_ns(lambda: core.fold(records))
-    changed = {record.key.decode(): None for record in records if record.key is not None}
-    requests = [
-        ListRequest(user, core.windows[user], _TRIGGER, 0, clicks.now_ms, 0.0) for user in changed
-    ]
-    began = time.thread_time_ns()
-    prepared = recommender.prepare(requests, scorer)
-    ready = time.thread_time_ns()
-    scores = scorer.run(prepared.batch)
-    scored = time.thread_time_ns()
-    recommender.finish(prepared, scores, degraded_reason=None, model=_MODEL)
-    ended = time.thread_time_ns()
-    lists = len(requests)
+    cost = make_lists(recommender, scorer, records, core.windows.__getitem__, clicks.now_ms)
     return (
         yardstick / len(values),
         fold / users,
-        (ready - began + ended - scored) / lists,
-        (scored - ready) / lists,
+        cost.ranking_seconds * 1e9 / cost.lists,
+        cost.encoder_seconds * 1e9 / cost.lists,
     )
 
 

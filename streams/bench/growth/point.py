@@ -3,7 +3,7 @@
 import resource
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import mean
@@ -15,10 +15,9 @@ from model.artifact import DEMO_ARTIFACT
 from model.scorer import EncoderScorer
 from streams.bench.growth.clicks import Clicks
 from streams.bench.growth.shard import Shard
+from streams.bench.list_cost import ListCost, make_lists
 from streams.bench.open_loop import quantile
-from streams.core import StreamRecord
-from streams.lists import ListRequest, RecommenderConfig
-from streams.recommendation import ModelInfo, Trigger
+from streams.lists import RecommenderConfig
 from streams.recommender import Recommender
 from streams.settings import Settings
 from streams.stores import RocksStores
@@ -29,8 +28,6 @@ BATCH_USERS = 64
 _BATCH_CLICKS = 500
 """About what a busy worker folds between two rounds of its graph."""
 _WINDOWS_AT_ONCE = 10_000
-_TRIGGER = Trigger(None, "clicks", 0, 0, "")
-_MODEL = ModelInfo("growth", "0")
 
 
 class PointPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,14 +148,16 @@ class _Point:
             window=plan.window,
             clicks_per_second=round(plan.clicks / cpu_seconds, 1),
             cpu_microseconds_per_click=round(cpu_seconds / plan.clicks * 1e6, 3),
-            cpu_microseconds_per_list=_microseconds(ranking for ranking, _, _ in together),
+            cpu_microseconds_per_list=_microseconds(
+                cost.ranking_seconds / cost.lists for cost in together
+            ),
             encoder_microseconds_per_list=(
                 None
                 if self._scorer is None
-                else _microseconds(encoding for _, encoding, _ in together)
+                else _microseconds(cost.encoder_seconds / cost.lists for cost in together)
             ),
-            list_milliseconds=Spread.of(took * 1e3 for _, _, took in alone),
-            batch_milliseconds=Spread.of(took * 1e3 for _, _, took in together),
+            list_milliseconds=Spread.of(map(_milliseconds, alone)),
+            batch_milliseconds=Spread.of(map(_milliseconds, together)),
             window_bytes=round(written.window_bytes / written.windows, 1),
             item_bytes=round(written.item_bytes / written.items, 1),
             window_bytes_per_click=round(written.window_bytes / plan.clicks, 1),
@@ -184,36 +183,22 @@ class _Point:
             seconds += time.process_time() - began
         return seconds
 
-    def _lists(self, users: int) -> tuple[float, float, float]:
-        """Lists of the users of so many clicks: processor seconds a list of ranking and of the
-        encoder, and of all together.
-        """
+    def _lists(self, users: int) -> ListCost:
+        """Lists of the users of so many clicks."""
         records = self._clicks.take(users)
         self._shard.fold(records)
-        requests = self._requests(records)
-        began = time.thread_time()
-        prepared = self._recommender.prepare(requests, self._scorer)
-        ready = scored = time.thread_time()
-        scores = None
-        if self._scorer is not None:
-            scores = self._scorer.run(prepared.batch)
-            scored = time.thread_time()
-        self._recommender.finish(prepared, scores, degraded_reason=None, model=_MODEL)
-        ended = time.thread_time()
-        lists = len(requests)
-        return (ready - began + ended - scored) / lists, (scored - ready) / lists, ended - began
-
-    def _requests(self, records: Sequence[StreamRecord]) -> list[ListRequest]:
-        users = {(record.key or b"").decode(): None for record in records}
-        now_ms = self._clicks.now_ms
-        return [
-            ListRequest(user, self._shard.window(user), _TRIGGER, 0, now_ms, 0.0) for user in users
-        ]
+        return make_lists(
+            self._recommender, self._scorer, records, self._shard.window, self._clicks.now_ms
+        )
 
 
 def _chunks(elements: Iterator[Element], size: int) -> Iterator[list[Element]]:
     while chunk := list(islice(elements, size)):
         yield chunk
+
+
+def _milliseconds(cost: ListCost) -> float:
+    return (cost.ranking_seconds + cost.encoder_seconds) * 1e3
 
 
 def _microseconds(seconds: Iterable[float]) -> float:

@@ -28,7 +28,7 @@ class PartitionFigures(msgspec.Struct):
     cpu_seconds_per_million: float
     """Of the worker, its start included."""
     start_seconds: float
-    """From the start of the process to its first commit, topics empty."""
+    """From the start of the process to the first clicks that it has committed."""
     rss_bytes: int
     """The most it had."""
 
