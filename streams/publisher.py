@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from streams.client_options import aiokafka_options
@@ -19,6 +20,9 @@ Header = tuple[str, bytes]
 
 _BATCH_BYTES = 512 * 1024
 _MAX_QUEUED_BYTES = 32 * 1024 * 1024
+# Nobody waits for what `send` is given but the commit, and the client has one request under way to
+# a broker: few and large ones cost broker and worker less, and leave the way free for lists.
+_LINGER_SECONDS = 0.02
 _NO_HEADERS: list[Header] = []
 
 
@@ -113,6 +117,7 @@ class Publisher:
         if lease is not None:
             send_only_with(lease, self._producer.client)
         self._lanes: dict[tuple[str, int | None], Lane] = {}
+        self._departure: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._acknowledged = asyncio.Event()
 
@@ -143,10 +148,11 @@ class Publisher:
         partition: int,
         records: Iterable[tuple[bytes | None, bytes | None]],
     ) -> Sent:
-        """Queue keys and values, packed as full batches, in order."""
-        return await self.send_with_headers(
-            topic, partition, ((key, value, _NO_HEADERS) for key, value in records)
-        )
+        """Queue keys and values, packed as full batches, in order. They leave a little later, with
+        what else is sent until then; see `hurry`.
+        """
+        with_headers = ((key, value, _NO_HEADERS) for key, value in records)
+        return await self._send(topic, partition, with_headers, linger=True)
 
     async def send_with_headers(
         self,
@@ -154,10 +160,29 @@ class Publisher:
         partition: int,
         records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
     ) -> Sent:
-        """Queue keys, values (both may be None) and headers, packed as full batches, in order.
+        """Queue keys, values (both may be None) and headers, packed as full batches, in order. They
+        leave at once.
+        """
+        return await self._send(topic, partition, records, linger=False)
 
-        They go into the batch that waits for the partition, if one does: the client sends one batch
-        of a partition at a time, so many small ones would wait for each other.
+    def hurry(self) -> None:
+        """Have everything that is queued leave at once."""
+        accumulator = self._producer._message_accumulator
+        for batches in accumulator._batches.values():
+            for batch in batches:
+                batch._linger_time = 0.0
+        self._wake()
+
+    async def _send(
+        self,
+        topic: str,
+        partition: int,
+        records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
+        *,
+        linger: bool,
+    ) -> Sent:
+        """They go into the batch that waits for the partition, if one does: the client sends one
+        batch of a partition at a time, so many small ones would wait for each other.
         """
         futures: list[tuple[asyncio.Future[Any], int]] = []
         waiting = self._waiting(TopicPartition(topic, partition))
@@ -166,13 +191,13 @@ class Publisher:
         for key, value, headers in records:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 if batch.record_count() > first:
-                    futures.append(await self._queue(batch, size, topic, partition))
+                    futures.append(await self._queue(batch, size, topic, partition, linger))
                 batch = self._producer.create_batch()
                 first, size = 0, batch.size()
                 # The first record of a batch is taken whatever its size.
                 batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count() > first:
-            futures.append(await self._queue(batch, size, topic, partition))
+            futures.append(await self._queue(batch, size, topic, partition, linger))
         return Sent(futures, self._patience_seconds, self._lane(topic, partition))
 
     def _waiting(self, tp: TopicPartition) -> Any:
@@ -182,7 +207,7 @@ class Publisher:
         return batches[-1] if batches and not batches[-1].retry_count else None
 
     async def _queue(
-        self, batch: Any, size_before: int, topic: str, partition: int
+        self, batch: Any, size_before: int, topic: str, partition: int, linger: bool
     ) -> tuple[asyncio.Future[Any], int]:
         """Queue a batch behind those of its partition, unless it stands there already.
 
@@ -191,18 +216,51 @@ class Publisher:
         """
         end, size = batch.record_count(), batch.size() - size_before
         accumulator = self._producer._message_accumulator
+        is_open = not accumulator._closed and not accumulator._exception
         tp = TopicPartition(topic, partition)
-        waiting = self._waiting(tp)
-        if waiting is not None and waiting._builder is batch:
-            future = asyncio.shield(waiting.future)
-        elif (
-            accumulator._batches.get(tp) and not accumulator._closed and not accumulator._exception
-        ):
+        before = self._waiting(tp)
+        is_queued = before is not None and before._builder is batch
+        if before is not None and not (is_queued and linger):
+            before._linger_time = 0.0
+            self._wake()
+        if is_queued:
+            future = asyncio.shield(before.future)
+        elif is_open and accumulator._batches.get(tp):
             future = asyncio.shield(accumulator._append_batch(batch, tp).future)
+        elif is_open and linger and self._has_leader(tp):
+            future = asyncio.shield(self._linger(batch, tp).future)
         else:
+            # This is also what makes a topic known to the client.
             future = await self._producer.send_batch(batch, topic, partition=partition)
         self._watch(future, self._lane(topic, partition), size)
         return future, end
+
+    def _linger(self, batch: Any, tp: TopicPartition) -> MessageBatch:
+        """Queue a batch that leaves with all that linger. As `_append_batch`, but the client is not
+        woken for it.
+        """
+        loop = asyncio.get_running_loop()
+        if self._departure is None:
+            self._departure = loop.call_later(_LINGER_SECONDS, self._depart)
+        accumulator = self._producer._message_accumulator
+        left = max(0.0, self._departure.when() - loop.time())
+        queued = MessageBatch(tp, batch, accumulator._batch_ttl, left)
+        accumulator._batches[tp].append(queued)
+        return queued
+
+    def _has_leader(self, tp: TopicPartition) -> bool:
+        leader = self._producer.client.cluster.leader_for_partition(tp)
+        return leader is not None and leader >= 0
+
+    def _depart(self) -> None:
+        self._departure = None
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the client look for what lingers no more."""
+        waiter = self._producer._message_accumulator.waiter()
+        if not waiter.done():
+            waiter.set_result(None)
 
     def _lane(self, topic: str, partition: int | None) -> Lane:
         return self._lanes.setdefault((topic, partition), Lane())

@@ -76,6 +76,9 @@ class FakePublisher:
     async def room(self) -> None:
         await self.free.wait()
 
+    def hurry(self) -> None:
+        """What was sent is under way already."""
+
     async def send(self, topic: str, partition: int | None, records: Any) -> FakeSent:
         if topic in self.held:
             await self.held[topic].wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -149,3 +150,90 @@ async def test_records_that_do_not_fit_into_the_waiting_batch_follow_in_another(
     assert await sent.acknowledged() == 15
     assert await alone.acknowledged() == 16
     await publisher._producer.stop()
+
+
+@pytest.fixture
+async def publisher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Publisher]:
+    """One whose client has no broker, but knows the leaders and has its number as a producer."""
+    publisher = Publisher(Settings())
+    producer = publisher._producer
+    producer._txn_manager.set_pid_and_epoch(1, 0)
+    monkeypatch.setattr(producer.client.cluster, "leader_for_partition", lambda _tp: 0)
+    yield publisher
+    accumulator = producer._message_accumulator
+    left = [batch for batches in accumulator._batches.values() for batch in batches]
+    for batch in [*left, *accumulator._pending_batches]:
+        batch.done(0)
+    await producer.stop()
+
+
+def taken_by_the_client(publisher: Publisher) -> dict[int, int]:
+    """Partitions whose batches a request would now have, and how many records."""
+    accumulator = publisher._producer._message_accumulator
+    nodes, _ = accumulator.drain_by_nodes(ignore_nodes=())
+    return {tp.partition: batch.record_count for tp, batch in nodes.get(0, {}).items()}
+
+
+async def test_changelogs_linger_so_that_several_leave_in_one_request(publisher: Publisher) -> None:
+    accumulator = publisher._producer._message_accumulator
+    await publisher.send("t", 0, [(b"a", b"1")])
+    await publisher.send("t", 1, [(b"b", b"1")])
+    await publisher.send("t", 0, [(b"c", b"1")])
+    assert not accumulator.waiter().done()
+    assert not taken_by_the_client(publisher)
+    taken: dict[int, int] = {}
+    # A timer may fire a little early; the client then waits for the rest by itself.
+    while not taken:
+        await asyncio.wait_for(asyncio.shield(accumulator.waiter()), 5.0)
+        taken = taken_by_the_client(publisher)
+    assert taken == {0: 2, 1: 1}
+
+
+async def test_the_client_is_woken_when_what_lingers_is_due(publisher: Publisher) -> None:
+    await publisher.send("t", 0, [(b"a", b"1")])
+    await asyncio.wait_for(publisher._producer._message_accumulator.waiter(), 5.0)
+
+
+async def test_what_has_headers_leaves_at_once_with_what_lingers_before_it(
+    publisher: Publisher,
+) -> None:
+    await publisher.send("t", 0, [(b"a", b"1")])
+    await publisher.send("t", 1, [(b"b", b"1")])
+    await publisher.send_with_headers("t", 0, [(b"a", b"2", [])])
+    assert publisher._producer._message_accumulator.waiter().done()
+    assert taken_by_the_client(publisher) == {0: 2}
+
+
+async def test_a_full_batch_does_not_linger(publisher: Publisher) -> None:
+    large = b"x" * 300 * 1024
+    await publisher.send("t", 0, [(b"a", large)])
+    await publisher.send("t", 0, [(b"b", large)])
+    assert publisher._producer._message_accumulator.waiter().done()
+    assert taken_by_the_client(publisher) == {0: 1}
+
+
+async def test_a_hurry_sends_off_all_that_lingers(publisher: Publisher) -> None:
+    await publisher.send("t", 0, [(b"a", b"1")])
+    await publisher.send("t", 1, [(b"b", b"1")])
+    publisher.hurry()
+    assert publisher._producer._message_accumulator.waiter().done()
+    assert taken_by_the_client(publisher) == {0: 1, 1: 1}
+
+
+async def test_a_topic_that_the_client_does_not_know_is_asked_for(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def send_batch(_batch: Any, topic: str, *, partition: int) -> Any:
+        asked.append((topic, partition))
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(metadata(7))
+        return future
+
+    producer = publisher._producer
+    monkeypatch.setattr(producer.client.cluster, "leader_for_partition", lambda _tp: None)
+    monkeypatch.setattr(producer, "send_batch", send_batch)
+    sent = await publisher.send("unknown", 3, [(b"a", b"1")])
+    assert asked == [("unknown", 3)]
+    assert await sent.acknowledged() == 8
