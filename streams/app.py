@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from aiokafka.errors import KafkaError
@@ -20,6 +19,7 @@ from confluent_kafka import KafkaException
 
 from streams.access_faults import AccessError
 from streams.connection import BrokerUnavailableError, connect_admin
+from streams.event_loop import runner
 from streams.gauges import GroupError
 from streams.lease import HandoverError
 from streams.permissions import ensure_permitted
@@ -131,14 +131,6 @@ def _exit_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _runner() -> Callable[[Coroutine[Any, Any, int]], int]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run
-    return uvloop.run
-
-
 def _tune_garbage_collection() -> None:
     """Collect seldom: state is freed by reference counts, and a collection walks all windows."""
     gc.freeze()
@@ -185,4 +177,5 @@ def run_worker(settings: Settings) -> int:
     configure_logging(settings.log_level)
     _tune_garbage_collection()
     _share_the_interpreter()
-    return _runner()(_serve(settings))
+    with runner() as running:
+        return running.run(_serve(settings))

@@ -2,10 +2,11 @@
 the membership; it knows under which assignment records were fetched, and what was read to its end.
 
 It overrides methods of Faust's `AIOKafkaConsumerThread` that faust-streaming does not promise to
-keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `on_start`,
+keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `getmany`, `on_start`,
 `on_partitions_revoked` and `on_partitions_assigned`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -51,6 +52,22 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """When each partition had last been read to its end before the last fetch."""
         self._read_to_end_ms: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
+        self._close_thread_loop_on_stop = True  # it is nobody else's, though it was given
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        """Records of these partitions, waiting so many seconds for the first of them.
+
+        Faust lets every call into this thread stand in a queue, whose workers wait for a click
+        through several tasks.
+        """
+        consumer = self._ensure_consumer()
+        fetch = self._fetch_records(
+            consumer,
+            active_partitions,
+            timeout=timeout,
+            max_records=cast("Any", consumer)._max_poll_records,
+        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
 
     async def on_start(self) -> None:
         await super().on_start()

@@ -1,5 +1,7 @@
 """What the consumer does that aiokafka does not do by itself."""
 
+import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +10,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.consumer_thread import BatchConsumerThread, read_ends
+from streams.event_loop import new_event_loop
 
 
 def partition_state(position: int | None, highwater: int | None) -> SimpleNamespace:
@@ -87,3 +90,37 @@ async def test_what_was_read_to_its_end_under_another_assignment_is_not_known_an
     assert await fetched.ends_before_a_fetch() == {}
     fetched.meanwhile = lambda: None
     assert await fetched.ends_before_a_fetch() == {}
+
+
+async def test_a_fetch_runs_in_the_loop_of_the_thread_and_ends_with_who_waits_for_it() -> None:
+    loop = new_event_loop()
+    running = threading.Thread(target=loop.run_forever)
+    running.start()
+    thread: Any = object.__new__(BatchConsumerThread)
+    thread.thread_loop = loop
+    thread._consumer = SimpleNamespace(_max_poll_records=7)
+    seen: list[Any] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    async def fetch(_consumer: Any, partitions: Any, *, timeout: float, max_records: int) -> Any:  # noqa: ASYNC109
+        seen.append((asyncio.get_running_loop() is loop, partitions, timeout, max_records))
+        if partitions:
+            return {"records": partitions}
+        begun.set()
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            ended.set()
+
+    thread._fetch_records = fetch
+    try:
+        assert await thread.getmany({1}, 0.25) == {"records": {1}}
+        assert seen == [(True, {1}, 0.25, 7)]
+        waiting = asyncio.ensure_future(thread.getmany(None, 0.25))
+        assert await asyncio.to_thread(begun.wait, 5.0)
+        waiting.cancel()
+        assert await asyncio.to_thread(ended.wait, 5.0)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        running.join()
+        loop.close()

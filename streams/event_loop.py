@@ -1,0 +1,17 @@
+"""Event loop: which kind a worker uses, for itself and for the thread of its consumer."""
+
+import asyncio
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """One of uvloop where there is uvloop, which there is not for Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def runner() -> asyncio.Runner:
+    """A runner of a loop of this kind, to be used as a context."""
+    return asyncio.Runner(loop_factory=new_event_loop)
