@@ -83,10 +83,12 @@ class Recommender:
         popularity = self._replica.popularity(at_ms)
         popular_score = self._popularity_score(popularity, config.weights)
         own_terms = config.weights.own_terms
-        reads = [self._read(request, whole=scorer is not None) for request in requests]
+        whole = scorer is not None or bool(own_terms)
+        reads = [self._read(request, whole=whole) for request in requests]
         popular = self._popular(popularity, [read.excluded for read in reads])
+        own = bool(own_terms) and config.repeat_policy != "exclude"
         users = [
-            self._user(request, read, most_popular)
+            self._user(request, read, most_popular, own=own)
             for request, read, most_popular in zip(requests, reads, popular, strict=True)
         ]
         candidates = gather(
@@ -186,7 +188,7 @@ class Recommender:
         config, window = self.config, request.window
         find_all = self._replica.ids.find_all
         wanted = config.weights.graph_window
-        whole = whole or config.repeat_policy != "allow" or bool(config.weights.own_terms)
+        whole = whole or config.repeat_policy != "allow"
         limit = None if whole else _EVENTS_A_SOURCE * wanted
         view = history(window, config.window, limit)
         sources = _last_distinct(view.items, wanted)
@@ -203,9 +205,10 @@ class Recommender:
             repeated = find_all(view.items)
         return _Read(view, sources, excluded, repeated)
 
-    def _user(self, request: ListRequest, read: _Read, popular: list[int]) -> PreparedUser:
-        config, window = self.config, request.window
-        own = bool(config.weights.own_terms) and config.repeat_policy != "exclude"
+    def _user(
+        self, request: ListRequest, read: _Read, popular: list[int], *, own: bool
+    ) -> PreparedUser:
+        window = request.window
         evidence = UserEvidence(
             now_ms=request.now_ms,
             sources=read.sources,
