@@ -1,28 +1,34 @@
 """Edges of one item and one event type, as columns.
 
 An item that is clicked often has its bound of edges, and every click after it changes one: packed
-columns keep that to a few cache lines, and are stored as they are.
+columns keep that to a few cache lines, and are stored nearly as they are. Every worker holds the
+whole graph and reads all its changes, so they are no wider than needed: a weight, of which only
+proportions count, has 24 bits, and a time whole seconds.
 """
 
-import sys
 from array import array
 from collections.abc import Iterator
 from math import floor, ldexp
 from sys import intern
-from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.codec import CodecError
 from streams.kernels import keep_edges
 from streams.popularity import decayed_value
+
+AGE_BYTES = (1, 2, 3, 4, 8)
+_WIDEST = AGE_BYTES[-1]
+_TWO_TO_64 = 1 << 64
 
 
 class Edge(msgspec.Struct, frozen=True, gc=False):
     """A transition to another item.
 
     weight: forward-decayed, relative to the base of its column. last_ms: newest event time, epoch
-    milliseconds. count: transitions that contributed.
+    milliseconds of a whole second. count: transitions that contributed.
     """
 
     weight: float
@@ -31,25 +37,40 @@ class Edge(msgspec.Struct, frozen=True, gc=False):
 
 
 class StoredEdges(msgspec.Struct, array_like=True, gc=False):
-    """The columns as they are stored; weights are little-endian doubles, times 64-bit integers."""
+    """The columns as they are stored; numbers in them are little-endian.
+
+    weights: float32. newest_seconds: of the newest edge, since 1970; ages: how much older each edge
+    is, in as many bytes (`AGE_BYTES`) as the oldest takes.
+    """
 
     base: int
     half_life_ms: float
     destinations: list[str]
     weights: bytes
-    last_ms: bytes
+    newest_seconds: int
+    ages: bytes
     counts: list[int]
 
     def check(self) -> None:
         """CodecError where the columns do not fit together."""
         size = len(self.destinations)
         if (
-            not len(self.weights) == len(self.last_ms) == 8 * size
+            not len(self.weights) == 4 * size
             or not len(self.counts) == size
+            or (len(self.ages) not in [width * size for width in AGE_BYTES])
             or not self.half_life_ms > 0.0
             or min(self.counts, default=0) < 0
         ):
             raise _misfit()
+
+    def last_seconds(self) -> NDArray[np.int64]:
+        """`[edges]`: newest event time of each, seconds since 1970."""
+        size = len(self.destinations)
+        wide = np.zeros((size, _WIDEST), np.uint8)
+        if size:
+            wide[:, : len(self.ages) // size] = np.frombuffer(self.ages, np.uint8).reshape(size, -1)
+        ages = wide.view("<u8").reshape(size).astype(np.uint64)
+        return (np.uint64(self.newest_seconds % _TWO_TO_64) - ages).astype(np.int64)
 
 
 def _misfit() -> CodecError:
@@ -64,17 +85,18 @@ class TypeEdges:
 
     base: whole half-lives since 1970. half_life_ms: the one the weights were accumulated with,
     which may differ from the configured one until the next transition of this type. slots:
-    destination to its place in the columns, in their order.
+    destination to its place in the columns, in their order. weights: float32, so one that is 2^24
+    times what a transition adds grows no more, and one 149 half-lives before the base is 0.
     """
 
-    __slots__ = ("base", "counts", "half_life_ms", "last_ms", "slots", "weights")
+    __slots__ = ("base", "counts", "half_life_ms", "last_seconds", "slots", "weights")
 
     def __init__(self, base: int, half_life_ms: float) -> None:
         self.base = base
         self.half_life_ms = half_life_ms
         self.slots: dict[str, int] = {}
-        self.weights: array[float] = array("d")
-        self.last_ms: array[int] = array("q")
+        self.weights: array[float] = array("f")
+        self.last_seconds: array[int] = array("q")
         self.counts: array[int] = array("Q")
 
     def __len__(self) -> int:
@@ -88,7 +110,7 @@ class TypeEdges:
 
     def __getitem__(self, destination: str) -> Edge:
         slot = self.slots[destination]
-        return Edge(self.weights[slot], self.last_ms[slot], self.counts[slot])
+        return Edge(self.weights[slot], 1000 * self.last_seconds[slot], self.counts[slot])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TypeEdges) and self.stored() == other.stored()
@@ -97,8 +119,11 @@ class TypeEdges:
 
     def items(self) -> Iterator[tuple[str, Edge]]:
         """Destinations and their edges, oldest first."""
-        columns = zip(self.weights, self.last_ms, self.counts, strict=True)
-        return zip(self.slots, (Edge(*row) for row in columns), strict=True)
+        columns = zip(self.slots, self.weights, self.last_seconds, self.counts, strict=True)
+        return (
+            (destination, Edge(weight, 1000 * seconds, count))
+            for destination, weight, seconds, count in columns
+        )
 
     def keep(self, wanted: list[bool]) -> None:
         """Forget every edge that is not wanted; one answer for each place of the columns."""
@@ -109,7 +134,7 @@ class TypeEdges:
         base = floor(at_ms / half_life_ms)
         ahead = 2.0 ** (at_ms / half_life_ms - base)
         self.weights = array(
-            "d",
+            "f",
             [
                 ahead * decayed_value(weight, self.base, self.half_life_ms, at_ms)
                 for weight in self.weights
@@ -121,16 +146,20 @@ class TypeEdges:
     def rebase(self, shift: int) -> None:
         """Move the base forward by whole half-lives; values stay what they are."""
         self.base += shift
-        self.weights = array("d", [ldexp(weight, -shift) for weight in self.weights])
+        self.weights = array("f", [ldexp(weight, -shift) for weight in self.weights])
 
     def stored(self) -> StoredEdges:
         """The columns, to be encoded."""
+        newest_seconds = max(self.last_seconds, default=0)
+        ages = np.array([newest_seconds - seconds for seconds in self.last_seconds], np.uint64)
+        width = _bytes_of(int(ages.max(initial=0)))
         return StoredEdges(
             self.base,
             self.half_life_ms,
             list(self.slots),
-            _little_endian(self.weights).tobytes(),
-            _little_endian(self.last_ms).tobytes(),
+            np.array(self.weights, "<f4").tobytes(),
+            newest_seconds,
+            ages.astype("<u8").view(np.uint8).reshape(-1, _WIDEST)[:, :width].tobytes(),
             self.counts.tolist(),
         )
 
@@ -143,18 +172,12 @@ class TypeEdges:
         edges.slots = dict(zip(map(intern, stored.destinations), range(size), strict=True))
         if len(edges.slots) != size:
             raise _misfit()
-        edges.weights.frombytes(stored.weights)
-        edges.last_ms.frombytes(stored.last_ms)
-        edges.weights = _little_endian(edges.weights)
-        edges.last_ms = _little_endian(edges.last_ms)
+        edges.weights = array("f", np.frombuffer(stored.weights, "<f4").astype("=f4").tobytes())
+        edges.last_seconds = array("q", stored.last_seconds().tobytes())
         edges.counts = array("Q", stored.counts)
         return edges
 
 
-def _little_endian(column: "array[Any]") -> "array[Any]":
-    """The column itself, or on a big-endian machine a copy with its bytes turned round."""
-    if sys.byteorder == "little":
-        return column
-    turned = array(column.typecode, column)
-    turned.byteswap()
-    return turned
+def _bytes_of(age: int) -> int:
+    """How many bytes an age of so many seconds is stored in."""
+    return next(width for width in AGE_BYTES if age < 1 << 8 * width)

@@ -27,7 +27,7 @@ from streams.popularity import (
     unpack,
 )
 
-ITEM_FORMAT = 1
+ITEM_FORMAT = 2
 REPLAYED = -1
 _NO_EFFECT = (0.0, 1.0)  # weight and half-life of a type that links nothing
 _DEGREE = Struct("<I")
@@ -269,8 +269,8 @@ def decode_edges(
                 columns.base,
                 columns.half_life_ms,
                 index_all(columns.destinations),
-                np.frombuffer(columns.weights, "<f8"),
-                np.frombuffer(columns.last_ms, "<i8"),
+                np.frombuffer(columns.weights, "<f4"),
+                1000 * columns.last_seconds(),
             )
             for event_type, columns in stored.edges.items()
             if event_type in wanted
@@ -332,7 +332,7 @@ def _evict(state: ItemState, max_neighbours: int) -> int:
         surplus = len(group) - kept
         keep_strongest(group, kept)
         return surplus
-    at_ms = max([max(group.last_ms) for group in groups.values()])
+    at_ms = 1000 * max([max(group.last_seconds) for group in groups.values()])
     ranked = []
     for event_type, group in groups.items():
         scale = group.base - at_ms / group.half_life_ms

@@ -37,12 +37,12 @@ def add_run(edges, clicks, list followers, Py_ssize_t position, Py_ssize_t max_e
     cdef list event_types = clicks.event_types
     cdef dict slots = edges.slots
     cdef array.array weights = edges.weights
-    cdef array.array last_ms = edges.last_ms
+    cdef array.array last_seconds = edges.last_seconds
     cdef array.array counts = edges.counts
     cdef long long base = edges.base
     cdef Py_ssize_t end = PyList_GET_SIZE(followers)
     cdef Py_ssize_t place, row, slot
-    cdef long long shift, time_ms
+    cdef long long shift, seconds
     cdef double mantissa
     cdef PyObject* found
     event_type = event_types[<Py_ssize_t>followers[position]]
@@ -62,22 +62,22 @@ def add_run(edges, clicks, list followers, Py_ssize_t position, Py_ssize_t max_e
             mantissa = ldexp(mantissa, <int>max(shift, -100_000))
         mantissa = mantissa / <double>(<long long>followers[place + 1])
         item_id = items[row]
-        time_ms = times_ms[row]
+        seconds = <long long>times_ms[row] // 1000
         found = PyDict_GetItem(slots, item_id)
         if found is not NULL:
             slot = <Py_ssize_t><object>found
-            weights.data.as_doubles[slot] += mantissa
+            weights.data.as_floats[slot] = <float>(<double>weights.data.as_floats[slot] + mantissa)
             counts.data.as_ulonglongs[slot] += 1
-            if time_ms > last_ms.data.as_longlongs[slot]:
-                last_ms.data.as_longlongs[slot] = time_ms
+            if seconds > last_seconds.data.as_longlongs[slot]:
+                last_seconds.data.as_longlongs[slot] = seconds
             continue
         slot = len(weights)
         PyDict_SetItem(slots, item_id, slot)
         array.resize_smart(weights, slot + 1)
-        array.resize_smart(last_ms, slot + 1)
+        array.resize_smart(last_seconds, slot + 1)
         array.resize_smart(counts, slot + 1)
-        weights.data.as_doubles[slot] = mantissa
-        last_ms.data.as_longlongs[slot] = time_ms
+        weights.data.as_floats[slot] = <float>mantissa
+        last_seconds.data.as_longlongs[slot] = seconds
         counts.data.as_ulonglongs[slot] = 1
         if slot + 1 > max_edges:
             return place + 2
@@ -86,53 +86,53 @@ def add_run(edges, clicks, list followers, Py_ssize_t position, Py_ssize_t max_e
 
 def keep_edges(edges, list wanted):
     cdef array.array weights = edges.weights
-    cdef array.array last_ms = edges.last_ms
+    cdef array.array last_seconds = edges.last_seconds
     cdef array.array counts = edges.counts
     cdef Py_ssize_t place = 0
     cdef Py_ssize_t kept = 0
     cdef dict slots = {}
-    if not len(weights) == len(last_ms) == len(counts) == len(edges.slots) == len(wanted):
+    if not len(weights) == len(last_seconds) == len(counts) == len(edges.slots) == len(wanted):
         raise ValueError("columns of unequal length")
     for item_id in <dict>edges.slots:
         if wanted[place]:
             slots[item_id] = kept
-            weights.data.as_doubles[kept] = weights.data.as_doubles[place]
-            last_ms.data.as_longlongs[kept] = last_ms.data.as_longlongs[place]
+            weights.data.as_floats[kept] = weights.data.as_floats[place]
+            last_seconds.data.as_longlongs[kept] = last_seconds.data.as_longlongs[place]
             counts.data.as_ulonglongs[kept] = counts.data.as_ulonglongs[place]
             kept += 1
         place += 1
     array.resize(weights, kept)
-    array.resize(last_ms, kept)
+    array.resize(last_seconds, kept)
     array.resize(counts, kept)
     edges.slots = slots
 
 
 cdef int _ascending(const void* left, const void* right) noexcept nogil:
-    cdef double a = (<const double*>left)[0]
-    cdef double b = (<const double*>right)[0]
+    cdef float a = (<const float*>left)[0]
+    cdef float b = (<const float*>right)[0]
     return (a > b) - (a < b)
 
 
 def keep_strongest(edges, Py_ssize_t kept):
     cdef array.array weights = edges.weights
-    cdef array.array last_ms = edges.last_ms
+    cdef array.array last_seconds = edges.last_seconds
     cdef Py_ssize_t count = len(weights)
     cdef Py_ssize_t place, missing
-    cdef double bar
+    cdef float bar
     cdef list wanted = [False] * count
-    if not 0 < kept < count or len(last_ms) != count:
+    if not 0 < kept < count or len(last_seconds) != count:
         raise ValueError("nothing to forget")
     cdef array.array ranked = array.copy(weights)
-    qsort(ranked.data.as_doubles, count, sizeof(double), _ascending)
-    bar = ranked.data.as_doubles[count - kept - 1]
+    qsort(ranked.data.as_floats, count, sizeof(float), _ascending)
+    bar = ranked.data.as_floats[count - kept - 1]
     missing = kept
     for place in range(count):
-        if weights.data.as_doubles[place] > bar:
+        if weights.data.as_floats[place] > bar:
             wanted[place] = True
             missing -= 1
     if missing:
         ties = [
-            (last_ms[slot], item_id, slot)
+            (last_seconds[slot], item_id, slot)
             for item_id, slot in edges.slots.items()
             if weights[slot] == bar
         ]

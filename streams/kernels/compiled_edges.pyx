@@ -33,7 +33,9 @@ cdef struct Span:
     Py_ssize_t begin
     Py_ssize_t end
     Py_ssize_t weights
-    Py_ssize_t last_ms
+    integer newest_seconds
+    Py_ssize_t ages
+    int age_bytes
 
 
 cdef struct Packed:
@@ -84,7 +86,7 @@ cdef bint _find_spans(
     cdef Reader reader
     cdef Py_ssize_t types, size, number, name
     cdef key64 bits
-    cdef double weight
+    cdef float weight
     cdef Span span
     reader.data = <const unsigned char*>PyBytes_AS_STRING(blob)
     reader.at, reader.end, reader.failed = start, PyBytes_GET_SIZE(blob), start < 0
@@ -107,7 +109,7 @@ cdef bint _find_spans(
             event_type = blob[name : name + size].decode()
         except UnicodeDecodeError:
             return False
-        if container_size(&reader, 0x90, 0x9F, 0xDC) != 6:
+        if container_size(&reader, 0x90, 0x9F, 0xDC) != 7:
             return False
         span.base = <double>read_integer(&reader)
         if read_number(&reader, 1) != 0xCB:
@@ -121,12 +123,17 @@ cdef bint _find_spans(
                 return False
             skip_bytes(&reader, text_size(&reader))
         span.end = reader.at
-        if bytes_size(&reader) != 8 * span.size:
+        if bytes_size(&reader) != 4 * span.size:
             return False
-        span.weights = skip_bytes(&reader, 8 * span.size)
-        if bytes_size(&reader) != 8 * span.size:
+        span.weights = skip_bytes(&reader, 4 * span.size)
+        span.newest_seconds = read_integer(&reader)
+        size = bytes_size(&reader)
+        span.age_bytes = <int>(size // span.size) if span.size else 1
+        if size != span.age_bytes * span.size or not (
+            1 <= span.age_bytes <= 4 or span.age_bytes == 8
+        ):
             return False
-        span.last_ms = skip_bytes(&reader, 8 * span.size)
+        span.ages = skip_bytes(&reader, size)
         for number in range(container_size(&reader, 0x90, 0x9F, 0xDC)):  # the counts
             if reader.failed:
                 return False
@@ -137,7 +144,7 @@ cdef bint _find_spans(
             continue
         span.total = 0.0
         for number in range(span.size):
-            memcpy(&weight, reader.data + span.weights + 8 * number, sizeof(double))
+            memcpy(&weight, reader.data + span.weights + 4 * number, sizeof(float))
             span.total += weight
         if not span.total > 0.0:
             continue
@@ -146,6 +153,25 @@ cdef bint _find_spans(
         spans[count[0]] = span
         count[0] += 1
     return not reader.failed and reader.at == reader.end
+
+
+cdef void _widen(
+    const unsigned char* data, const Span* span, double* weights, integer* last_ms
+) noexcept nogil:
+    """Write the weights and times of a segment as they are packed."""
+    cdef Py_ssize_t number
+    cdef int byte
+    cdef float weight
+    cdef key64 age
+    cdef const unsigned char* at = data + span.ages
+    for number in range(span.size):
+        memcpy(&weight, data + span.weights + 4 * number, sizeof(float))
+        weights[number] = weight
+        age = 0
+        for byte in range(span.age_bytes):  # little-endian
+            age |= <key64>at[byte] << (8 * byte)
+        at += span.age_bytes
+        last_ms[number] = <integer>(1000 * (<key64>span.newest_seconds - age))
 
 
 cdef Py_ssize_t _copy_known(
@@ -203,8 +229,12 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
         segment = <double*>_segment(&made, number)
         segment[0], segment[1] = <double>size, spans[number].base
         segment[2], segment[3] = spans[number].half_life_ms, spans[number].total
-        memcpy(<char*>_column(&made, 1) + 8 * done, reader.data + spans[number].weights, 8 * size)
-        memcpy(<char*>_column(&made, 2) + 8 * done, reader.data + spans[number].last_ms, 8 * size)
+        _widen(
+            reader.data,
+            &spans[number],
+            <double*>_column(&made, 1) + done,
+            <integer*>_column(&made, 2) + done,
+        )
         places[2 * number], places[2 * number + 1] = spans[number].begin, spans[number].end
         numbers = <integer*>_column(&made, 0) + done
         place = _copy_known(

@@ -76,14 +76,44 @@ cdef inline char* _text(char* at, const char* text, Py_ssize_t size) noexcept no
     return _copy(at, text, size)
 
 
-cdef inline char* _column(char* at, const void* data, Py_ssize_t size) noexcept nogil:
+cdef inline char* _head_of_column(char* at, Py_ssize_t size) noexcept nogil:
     if size < 0x100:
-        at = _head(at, 0xC4, <key64>size, 1)
-    elif size < 0x10000:
-        at = _head(at, 0xC5, <key64>size, 2)
-    else:
-        at = _head(at, 0xC6, <key64>size, 4)
-    return _copy(at, data, size)
+        return _head(at, 0xC4, <key64>size, 1)
+    if size < 0x10000:
+        return _head(at, 0xC5, <key64>size, 2)
+    return _head(at, 0xC6, <key64>size, 4)
+
+
+cdef inline char* _column(char* at, const void* data, Py_ssize_t size) noexcept nogil:
+    return _copy(_head_of_column(at, size), data, size)
+
+
+cdef char* _ages(char* at, const integer* seconds, Py_ssize_t size) noexcept nogil:
+    """The newest time, and how much older each is, in as many bytes as the oldest takes."""
+    cdef Py_ssize_t place
+    cdef int width, byte
+    cdef key64 age, oldest
+    cdef integer newest = seconds[0] if size else 0
+    oldest = 0
+    for place in range(size):
+        if seconds[place] > newest:
+            newest = seconds[place]
+    for place in range(size):
+        age = <key64>newest - <key64>seconds[place]
+        if age > oldest:
+            oldest = age
+    width = 1
+    while width < 5 and oldest >> (8 * width):
+        width += 1
+    if width == 5:
+        width = 8
+    at = _head_of_column(_whole(at, newest), width * size)
+    for place in range(size):
+        age = <key64>newest - <key64>seconds[place]
+        for byte in range(width):  # little-endian
+            at[0] = <char>(age >> (8 * byte) & 0xFF)
+            at += 1
+    return at
 
 
 cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
@@ -91,18 +121,18 @@ cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
     cdef Py_ssize_t size, length
     cdef Py_ssize_t bound = 0
     cdef Py_ssize_t count = 0
-    cdef array.array weights, last_ms, counts
+    cdef array.array weights, last_seconds, counts
     for event_type, group in edges.items():
-        weights, last_ms, counts = group.weights, group.last_ms, group.counts
+        weights, last_seconds, counts = group.weights, group.last_seconds, group.counts
         size = len(weights)
-        if not size == len(last_ms) == len(counts) == len(<dict>group.slots):
+        if not size == len(last_seconds) == len(counts) == len(<dict>group.slots):
             raise ValueError("columns of unequal length")
-        if weights.ob_descr.itemsize != 8 or last_ms.ob_descr.itemsize != 8:
+        if weights.ob_descr.itemsize != 4 or last_seconds.ob_descr.itemsize != 8:
             raise ValueError("columns of another type")
         if counts.ob_descr.itemsize != 8:
             raise ValueError("columns of another type")
         PyUnicode_AsUTF8AndSize(event_type, &length)
-        bound += length + 64 + 25 * size
+        bound += length + 64 + 21 * size
         for item_id in <dict>group.slots:
             PyUnicode_AsUTF8AndSize(item_id, &length)
             bound += length + 5
@@ -113,7 +143,7 @@ cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
 
 def encode_edges(bytes head, dict watermarks, dict edges):
     cdef Py_ssize_t size, length, place
-    cdef array.array weights, last_ms, counts
+    cdef array.array weights, last_seconds, counts
     cdef unsigned int degree
     cdef key64 bits
     cdef double half_life_ms
@@ -135,18 +165,18 @@ def encode_edges(bytes head, dict watermarks, dict edges):
         at = _sized(at, 0x80, 0x8F, 0xDE, len(edges))
         for event_type, group in edges.items():
             text = PyUnicode_AsUTF8AndSize(event_type, &length)
-            at = _sized(_text(at, text, length), 0x90, 0x9F, 0xDC, 6)
+            at = _sized(_text(at, text, length), 0x90, 0x9F, 0xDC, 7)
             half_life_ms = group.half_life_ms
             memcpy(&bits, &half_life_ms, sizeof(double))
             at = _head(_whole(at, group.base), 0xCB, bits, 8)
-            weights, last_ms, counts = group.weights, group.last_ms, group.counts
+            weights, last_seconds, counts = group.weights, group.last_seconds, group.counts
             size = len(weights)
             at = _sized(at, 0x90, 0x9F, 0xDC, size)
             for item_id in <dict>group.slots:
                 text = PyUnicode_AsUTF8AndSize(item_id, &length)
                 at = _text(at, text, length)
-            at = _column(at, weights.data.as_voidptr, 8 * size)
-            at = _column(at, last_ms.data.as_voidptr, 8 * size)
+            at = _column(at, weights.data.as_voidptr, 4 * size)
+            at = _ages(at, last_seconds.data.as_longlongs, size)
             at = _sized(at, 0x90, 0x9F, 0xDC, size)
             for place in range(size):
                 at = _natural(at, counts.data.as_ulonglongs[place])

@@ -13,7 +13,7 @@ class Edges(Protocol):
     base: int
     slots: dict[str, int]
     weights: "array[float]"
-    last_ms: "array[int]"
+    last_seconds: "array[int]"
     counts: "array[int]"
 
 
@@ -93,7 +93,7 @@ def add_run(
     slots = edges.slots
     find = slots.get
     weights = edges.weights
-    last_ms = edges.last_ms
+    last_seconds = edges.last_seconds
     counts = edges.counts
     for place in range(position, len(followers), 2):
         row = followers[place]
@@ -112,13 +112,13 @@ def add_run(
         if slot is not None:
             weights[slot] += mantissa / followers[place + 1]
             counts[slot] += 1
-            time_ms = times_ms[row]
-            if time_ms > last_ms[slot]:
-                last_ms[slot] = time_ms
+            seconds = times_ms[row] // 1000
+            if seconds > last_seconds[slot]:
+                last_seconds[slot] = seconds
             continue
         slots[item_id] = len(weights)
         weights.append(mantissa / followers[place + 1])
-        last_ms.append(times_ms[row])
+        last_seconds.append(times_ms[row] // 1000)
         counts.append(1)
         if len(weights) > max_edges:
             return place + 2
@@ -129,13 +129,13 @@ def keep_strongest(edges: Edges, kept: int) -> None:
     """Forget all but the `kept` strongest edges; there have to be more. Ties go by age
     and item.
     """
-    weights, last_ms = edges.weights, edges.last_ms
+    weights, last_seconds = edges.weights, edges.last_seconds
     bar = sorted(weights)[-kept - 1]
     wanted = [weight > bar for weight in weights]
     missing = kept - sum(wanted)
     if missing:
         ties = [
-            (last_ms[slot], item_id, slot)
+            (last_seconds[slot], item_id, slot)
             for item_id, slot in edges.slots.items()
             if weights[slot] == bar
         ]
@@ -147,8 +147,8 @@ def keep_strongest(edges: Edges, kept: int) -> None:
 def keep_edges(edges: Edges, wanted: list[bool]) -> None:
     """Forget every edge that is not wanted; one answer for each place of the columns."""
     edges.slots = dict(zip(compress(edges.slots, wanted), count()))
-    edges.weights = array("d", compress(edges.weights, wanted))
-    edges.last_ms = array("q", compress(edges.last_ms, wanted))
+    edges.weights = array("f", compress(edges.weights, wanted))
+    edges.last_seconds = array("q", compress(edges.last_seconds, wanted))
     edges.counts = array("Q", compress(edges.counts, wanted))
 
 

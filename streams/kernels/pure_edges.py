@@ -32,7 +32,7 @@ class Neighbours(NamedTuple):
     weights: Floats
     """Forward-decayed weights `[edges]`, relative to the base of their segment."""
     last_ms: Integers
-    """When each edge was last strengthened."""
+    """When each edge was last strengthened, to the second."""
 
 
 class Segment(NamedTuple):
@@ -41,7 +41,7 @@ class Segment(NamedTuple):
     base: int
     half_life_ms: float
     destinations: Sequence[int]
-    weights: Floats
+    weights: NDArray[np.float32]
     last_ms: Integers
 
 
@@ -84,7 +84,8 @@ def pack_edges(segments: Sequence[Segment]) -> bytes:
     rows = []
     kept = []
     for segment in segments:
-        total = float(np.add.accumulate(segment.weights)[-1]) if len(segment.weights) else 0.0
+        weights = segment.weights.astype(np.float64)
+        total = float(np.add.accumulate(weights)[-1]) if len(weights) else 0.0
         if total > 0.0:
             rows.append((len(segment.weights), segment.base, segment.half_life_ms, total))
             kept.append(segment)

@@ -44,7 +44,7 @@ def stored_item(names: list[str], types: list[str], watermark: int = 5) -> bytes
         for place, name in enumerate(names):
             group.slots[name] = place
             group.weights.append(place / 3)
-            group.last_ms.append(-place if place % 2 else 1 << 62)
+            group.last_seconds.append(1_769_860_800 - place**9)  # of every width
             group.counts.append((1 << 40) * place)
     return encode_item(state)
 
@@ -58,7 +58,7 @@ def packed_by_hand(blob: bytes, wanted: list[str], ids: ItemIndex) -> bytes:
                 group.half_life_ms,
                 ids.index_all(list(group.slots)),
                 np.array(group.weights),
-                np.array(group.last_ms),
+                1000 * np.array(group.last_seconds),
             )
             for event_type, group in decode_item_state(blob).edges.items()
             if event_type in wanted
@@ -111,7 +111,7 @@ def test_columns_that_do_not_fit_together_are_not_stored() -> None:
     state.edges["click"].weights.pop()
     with pytest.raises(ValueError, match="unequal"):
         encode_item(state)
-    state.edges["click"].weights = array("f", [1.0, 2.0])
+    state.edges["click"].weights = array("d", [1.0, 2.0])
     with pytest.raises(ValueError, match="another type"):
         encode_item(state)
 

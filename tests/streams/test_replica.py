@@ -30,12 +30,12 @@ def popular(replica, item, *times_ms, config=None):
 def test_neighbours_are_the_edges_of_the_state_in_segments_by_event_type():
     replica = GraphReplica(GraphConfig())
     state = state_with_edges(
-        ("b", "click", NOW_MS), ("c", "click", NOW_MS + 5), ("b", "purchase", NOW_MS + 9)
+        ("b", "click", NOW_MS), ("c", "click", NOW_MS + 5_001), ("b", "purchase", NOW_MS + 9_999)
     )
     replica.apply("a", encode_item(state))
     neighbours = replica.neighbours("a")
     assert [replica.item_id(n) for n in neighbours.destinations] == ["b", "c", "b"]
-    assert neighbours.last_ms.tolist() == [NOW_MS, NOW_MS + 5, NOW_MS + 9]
+    assert neighbours.last_ms.tolist() == [NOW_MS, NOW_MS + 5_000, NOW_MS + 9_000]
     clicks, purchases = state.edges["click"], state.edges["purchase"]
     assert neighbours.weights.tolist() == [
         clicks["b"].weight,
