@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
 from streams.topics import TABLES, changelog_topic
-from streams.transitions import CHAIN_KEY, ReceivedPositions, SentPositions
+from streams.transitions import CHAIN_KEY, FORMAT, ReceivedPositions, SentPositions
 from streams.watermarks import item_watermarks, window_watermarks
 from streams.window import WINDOW_FORMAT, Window, decode_window, encode_window
 
@@ -66,6 +66,11 @@ def decode_last_list(blob: bytes) -> LastList:
         raise CodecError(f"last list: {error}") from error
 
 
+def _graph_format(key: bytes) -> tuple[int, str]:
+    """The changelog of the graph has the chain's positions beside the items."""
+    return (FORMAT, "chain positions") if key == _CHAIN else (ITEM_FORMAT, "item state")
+
+
 class Partition:
     """State of one partition number on this worker."""
 
@@ -78,7 +83,7 @@ class Partition:
             encode_window,
             decode_window,
             progress=lambda _, blob: window_watermarks(blob),
-            written_as=(WINDOW_FORMAT, "window"),
+            written_as=lambda _: (WINDOW_FORMAT, "window"),
             cache_entries=decoded,
         )
         self.graph: TablePartition[ItemState] = TablePartition(
@@ -86,14 +91,14 @@ class Partition:
             encode_item,
             decode_item_state,
             progress=_graph_progress,
-            written_as=(ITEM_FORMAT, "item state"),
+            written_as=_graph_format,
             cache_entries=decoded,
         )
         self.lists: TablePartition[LastList] = TablePartition(
             stores.open("lists", number),
             encode_last_list,
             decode_last_list,
-            written_as=(_LIST_FORMAT, "last list"),
+            written_as=lambda _: (_LIST_FORMAT, "last list"),
             cache_entries=decoded,
         )
         # Without a token nobody can look a list up, so none is kept.

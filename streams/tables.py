@@ -36,12 +36,12 @@ class TablePartition(Generic[State]):
         decode: Callable[[bytes], State],
         *,
         progress: Progress | None = None,
-        written_as: tuple[int, str] | None = None,
+        written_as: Callable[[bytes], tuple[int, str]] | None = None,
         cache_entries: int,
     ) -> None:
         """Without `progress`, states have no order: the last one written is taken as it is.
 
-        `written_as`: format byte and noun of the blobs, to refuse another version's at recovery.
+        `written_as`: format byte and noun of a key's blob, to refuse another version's at recovery.
         `cache_entries`: most decoded states that are kept.
         """
         self._store = store
@@ -137,9 +137,12 @@ class TablePartition(Generic[State]):
         another version wrote a record, before anything is applied.
         """
         if self._written_as is not None:
-            for _, blob in changes:
-                if blob and blob[0] != self._written_as[0] and is_intact(blob):
-                    check_format(blob, *self._written_as)
+            for key, blob in changes:
+                if not blob:
+                    continue
+                format_byte, what = self._written_as(key)
+                if blob[0] != format_byte and is_intact(blob):
+                    check_format(blob, format_byte, what)
         if self._progress is not None:
             changes = self._in_order(changes, self._progress)
         self._store.apply(changes, next_offset)

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 from streams import partition as module
 from streams.click import Click
 from streams.codec import CodecError, FormatError, frame
+from streams.graph import ITEM_FORMAT
 from streams.partition import (
     LastList,
     Partition,
@@ -23,8 +24,8 @@ from streams.partition import (
 from streams.recommendation import encode_recommendation
 from streams.stores import Change, MemoryStores
 from streams.topics import TABLES, changelog_topic
-from streams.transitions import CHAIN_KEY, ReceivedPositions
-from streams.window import encode_window, fold
+from streams.transitions import CHAIN_KEY, FORMAT, ReceivedPositions
+from streams.window import WINDOW_FORMAT, encode_window, fold
 from tests.streams.api_world import a_recommendation
 from tests.streams.shell_fakes import (
     NOW_MS,
@@ -156,16 +157,26 @@ async def test_a_recovery_writes_again_what_another_worker_covered_with_older_st
     assert (partition.windows.next_offset, partition.graph.next_offset) == (5, 3)
 
 
-@pytest.mark.parametrize("table", ["windows", "graph", "lists"])
+@pytest.mark.parametrize(
+    ("table", "key", "read"),
+    [
+        ("windows", b"k", WINDOW_FORMAT),
+        ("graph", b"k", ITEM_FORMAT),
+        ("graph", CHAIN_KEY.encode(), FORMAT),
+        ("lists", b"k", 1),
+    ],
+)
 async def test_a_recovery_refuses_what_another_version_wrote(
-    monkeypatch: pytest.MonkeyPatch, table: str
+    monkeypatch: pytest.MonkeyPatch, table: str, key: bytes, read: int
 ) -> None:
     settings = make_settings()
-    newer: list[Change] = [(b"k", frame(7, b"whatever it means"))]
+    newer: list[Change] = [(key, frame(7, b"whatever it means"))]
     give_changelogs(monkeypatch, {changelog_topic(settings, table): newer})
     partition = Partition(0, settings, MemoryStores())
     publisher: Any = FakePublisher()
-    with pytest.raises(FormatError, match=r"has format 7, this version reads format 1: run the"):
+    with pytest.raises(
+        FormatError, match=rf"has format 7, this version reads format {read}: run the"
+    ):
         await recover(settings, [partition], publisher)
     assert partition.table(table).next_offset == 0
     assert not partition.recovered.is_set()
