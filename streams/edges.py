@@ -19,6 +19,10 @@ from streams.codec import CodecError
 from streams.kernels import keep_edges
 from streams.popularity import decayed_value
 
+# Edges are rebased once a transition is worth 2^64 of what it was: weights (at most a million a
+# transition, and 2^25 times that before it no longer counts) then stay below 2^110, and a float32
+# ends at 2^128.
+EDGE_REBASE_HALF_LIVES = 64
 AGE_BYTES = (1, 2, 3, 4, 8)
 _WIDEST = AGE_BYTES[-1]
 _TWO_TO_64 = 1 << 64
@@ -129,8 +133,14 @@ class TypeEdges:
         """Forget every edge that is not wanted; one answer for each place of the columns."""
         keep_edges(self, wanted)
 
-    def adopt(self, half_life_ms: float, at_ms: int) -> None:
-        """Express the weights, as of an instant, in another half-life."""
+    def adopt(self, half_life_ms: float, at_ms: float) -> None:
+        """Express the weights in a new half-life; values at that instant stay what they are.
+
+        The instant is `at_ms`, or the newest that the edges know of: to a transition that is late
+        by many half-lives they are worth more than a float32 holds.
+        """
+        newest_ms = [1000 * seconds for seconds in self.last_seconds]
+        at_ms = max(at_ms, self.base * self.half_life_ms, *newest_ms)
         base = floor(at_ms / half_life_ms)
         ahead = 2.0 ** (at_ms / half_life_ms - base)
         self.weights = array(

@@ -13,13 +13,12 @@ import msgspec
 import numpy as np
 
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
-from streams.edges import StoredEdges, TypeEdges
+from streams.edges import EDGE_REBASE_HALF_LIVES, StoredEdges, TypeEdges
 from streams.event_types import EventTypes
 from streams.kernels import add_run, decay_terms, encode_edges, keep_strongest, read_edges
 from streams.kernels.pure_edges import Segment, pack_edges
 from streams.popularity import (
     POPULARITY_BYTES,
-    REBASE_HALF_LIVES,
     Popularity,
     add,
     decayed_value,
@@ -145,13 +144,13 @@ def fold_followers(
             continue
         group = _group(state, clicks.event_types[row], clicks, row)
         shift = clicks.powers[row] - group.base
-        if shift > REBASE_HALF_LIVES:
+        if shift > EDGE_REBASE_HALF_LIVES:
             group.rebase(shift)
         max_edges = max_neighbours
         if len(groups) > 1:
             max_edges -= degree(state) - len(group)
         before = len(group)
-        position = add_run(group, clicks, followers, position, max_edges, REBASE_HALF_LIVES)
+        position = add_run(group, clicks, followers, position, max_edges, EDGE_REBASE_HALF_LIVES)
         # Only a new edge makes one forgotten: where the bound was lowered since, what happens must
         # not depend on where a batch ends.
         if len(group) > max(max_edges, before):

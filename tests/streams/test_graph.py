@@ -345,14 +345,20 @@ def test_edge_values_are_finite_at_any_instant() -> None:
     assert all(math.isfinite(value(state, "view", "x", at_ms)) for at_ms in (0, T0, 10 * T0))
 
 
-def test_a_hundred_neighbours_with_short_names_fit_in_one_and_a_half_kilobytes() -> None:
-    state = state_of(
-        [Transition(0, n, f"i{n:03d}", "click", 1, T0 + n * 6_048_000) for n in range(100)]
-    )
-    for source in range(8):  # transitions come from every partition of the clicks
-        state.watermarks[source] = 10_000_000 + source
-    assert degree(state) == 100
-    assert len(encode_item(state)) <= 1_500
+def test_a_hundred_neighbours_with_names_of_six_characters_take_fifteen_bytes_each() -> None:
+    def stored_bytes(neighbours: int) -> int:
+        week = [
+            Transition(0, n, f"i{n % neighbours:05d}", "click", 1 + n % 5, T0 + n % 100 * 6_048_000)
+            for n in range(300)
+        ]
+        state = state_of(week)
+        for source in range(8):  # transitions come from every partition of the clicks
+            state.watermarks[source] = 10_000_000 + source
+        assert degree(state) == neighbours
+        return len(encode_item(state))
+
+    assert stored_bytes(100) - stored_bytes(50) <= 50 * 15 + 3  # and wider heads of columns
+    assert stored_bytes(100) <= 1_700
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.click import Click
-from streams.edges import TypeEdges
+from streams.edges import EDGE_REBASE_HALF_LIVES, TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import FollowingClicks
 from streams.kernels import COMPILED, pure
-from streams.popularity import REBASE_HALF_LIVES
 from streams.transitions import TransitionBatch
 
 compiled: ModuleType = importlib.import_module("streams.kernels.compiled") if COMPILED else pure
@@ -29,7 +28,7 @@ TYPES = EventTypes(
     ]
 )
 ITEMS = st.sampled_from([f"i{number}" for number in range(9)])
-TIMES_MS = st.integers(0, 10_000_000_000) | st.integers(0, 253_402_300_799_999)
+TIMES_MS = st.integers(-10_000_000_000, 10_000_000_000) | st.integers(0, 253_402_300_799_999)
 CLICKS = st.lists(
     st.tuples(TIMES_MS, ITEMS, st.sampled_from(["click", "click", "purchase", "view"])),
     min_size=1,
@@ -106,9 +105,9 @@ def run_to_the_end(
             clicks.event_types[row], TypeEdges(clicks.powers[row], clicks.half_lives_ms[row])
         )
         shift = clicks.powers[row] - edges.base
-        if shift > REBASE_HALF_LIVES:
+        if shift > EDGE_REBASE_HALF_LIVES:
             edges.rebase(shift)
-        position = add_run(edges, clicks, followers, position, max_edges, REBASE_HALF_LIVES)
+        position = add_run(edges, clicks, followers, position, max_edges, EDGE_REBASE_HALF_LIVES)
         stops.append(position)
     return groups, stops
 
