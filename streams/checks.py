@@ -17,7 +17,8 @@ from streams.access import Role
 from streams.access_faults import NotAdmittedError
 from streams.findings import Finding, listed
 from streams.kernels import COMPILED
-from streams.settings import FILE_SUFFIX, SECRETS_OF_FILES, Settings
+from streams.setting_secrets import FILE_SUFFIX, SECRETS_OF_FILES
+from streams.settings import Settings
 from streams.topics import TABLES, changelog_topic
 
 __all__ = ["Finding", "run_checks"]

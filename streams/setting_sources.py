@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from streams.setting_fields import SettingsError, parse
-from streams.settings import ENVIRONMENT_PREFIX, FIELDS, SECRETS_OF_FILES, Settings
+from streams.setting_secrets import SECRETS_OF_FILES
+from streams.settings import ENVIRONMENT_PREFIX, FIELDS, Settings
 
 _BY_NAME = {f.name: f for f in FIELDS}
 

@@ -9,11 +9,11 @@ Every error is one sentence that names the setting, where its value came from an
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from streams.setting_checks import check_together
 from streams.setting_fields import (
     EventTypeChange,
     SettingField,
@@ -21,6 +21,7 @@ from streams.setting_fields import (
     fields_of,
     setting,
 )
+from streams.setting_secrets import FILE_SUFFIX, read_secret
 
 if TYPE_CHECKING:
     from streams.event_types import EventTypes
@@ -33,17 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "EventTypeChange", "Settings", "SettingsError"]
 
 ENVIRONMENT_PREFIX = "FRESHREC_"
-FILE_SUFFIX = "_file"
-SECRETS_OF_FILES = (
-    "sasl_password",
-    "sasl_token",
-    "ssl_key_password",
-    "lookup_token",
-    "pseudonym_key",
-)
-"""Every secret can also be the content of a file that the setting `NAME_file` names."""
-MAX_SECRET_CHARACTERS = 65_536
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 def _retention(default: int, what: str) -> Any:
@@ -183,44 +173,7 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least log level")
 
     def __post_init__(self) -> None:
-        for name in ("clicks_topic", "items_topic", "recommendations_topic"):
-            _check_topic(name, self.topic_prefix + getattr(self, name))
-        topics = [self.clicks, self.items, self.recommendations]
-        if len(set(topics)) < len(topics):
-            raise SettingsError(
-                "clicks_topic, items_topic and recommendations_topic must be three different names,"
-                f" not {', '.join(topics)}."
-            )
-        if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
-            raise SettingsError(
-                f"heartbeat_seconds {self.heartbeat_seconds:g} must be at most a third of"
-                f" session_timeout_seconds {self.session_timeout_seconds:g}."
-            )
-        if self.trending_half_life_seconds >= self.popularity_half_life_seconds:
-            raise SettingsError(
-                "trending_half_life_seconds must be shorter than popularity_half_life_seconds:"
-                " trending is the ratio of a short to a long half-life."
-            )
-        for name in SECRETS_OF_FILES:
-            if getattr(self, name) and getattr(self, name + FILE_SUFFIX):
-                raise SettingsError(f"Give {name} or {name}{FILE_SUFFIX}, not both.")
-        if self.security_protocol.startswith("sasl"):
-            self._check_sasl()
-        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
-            raise SettingsError("ssl_certificate_file and ssl_key_file need each other.")
-
-    def _check_sasl(self) -> None:
-        said = f"security_protocol {self.security_protocol} with sasl_mechanism"
-        if self.sasl_mechanism == "oauthbearer":
-            if not (self.sasl_token or self.sasl_token_file):
-                raise SettingsError(
-                    f"{said} oauthbearer needs sasl_token_file, or sasl_token in the environment."
-                )
-        elif not self.sasl_username or not (self.sasl_password or self.sasl_password_file):
-            raise SettingsError(
-                f"{said} {self.sasl_mechanism} needs sasl_username, and sasl_password_file or"
-                " sasl_password in the environment."
-            )
+        check_together(self)
 
     def __repr__(self) -> str:
         shown = (
@@ -237,7 +190,7 @@ class Settings:
         """
         given: str | None = getattr(self, name)
         path: Path | None = getattr(self, name + FILE_SUFFIX)
-        return given if path is None else _read_secret(name + FILE_SUFFIX, path)
+        return given if path is None else read_secret(name + FILE_SUFFIX, path)
 
     def pseudonyms(self) -> Pseudonyms | None:
         """What users are known by; None: their own ids. Raises `SettingsError`."""
@@ -384,25 +337,3 @@ FIELDS: tuple[SettingField, ...] = fields_of(Settings)
 def _share(period: float, count: float) -> int:
     """What one of `count` takes of a period, in whole units of it; 0 where there is no limit."""
     return max(1, round(period / count)) if count else 0
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"Cannot read {name} {path}: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        raise SettingsError(f"{name} {path} is not UTF-8 text.") from None
-    if not text or len(text) > MAX_SECRET_CHARACTERS or not text.isprintable():
-        raise SettingsError(
-            f"{name} {path} must hold one line of 1 to {MAX_SECRET_CHARACTERS} characters."
-        )
-    return text
-
-
-def _check_topic(name: str, topic: str) -> None:
-    if not _TOPIC.fullmatch(topic):
-        raise SettingsError(
-            f"{name} gives the topic {topic!r}; allowed: 1 to 200 characters of"
-            " A-Z a-z 0-9 . _ and -."
-        )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.setting_secrets import SECRETS_OF_FILES
 from streams.setting_sources import load_settings
-from streams.settings import FIELDS, SECRETS_OF_FILES, EventTypeChange, Settings, SettingsError
+from streams.settings import FIELDS, EventTypeChange, Settings, SettingsError
 
 
 def _toml(tmp_path: Path, text: str) -> Path:
