@@ -101,6 +101,7 @@ class ClickAgent:
             return
         parts = list(_cut(records, limit))
         for part in parts:
+            self._publisher.hurry()
             await partition.drain()
             last = part is parts[-1]
             part_keys = Counter([record.key for record in part])
@@ -145,7 +146,7 @@ class ClickAgent:
         self._count(effects)
         number = partition.number
         send = self._publisher.send
-        changelog = await send(self._windows_changelog, number, changes)
+        changelog = await send(self._windows_changelog, number, changes, linger=True)
         others: list[Sent] = []
         for graph_partition, batch in effects.transitions.items():
             others.append(
@@ -153,6 +154,7 @@ class ClickAgent:
                     self._settings.transitions_topic,
                     graph_partition,
                     [(None, encode_transitions(batch))],
+                    linger=True,
                 )
             )
         if effects.dead_letters:
@@ -319,7 +321,9 @@ class GraphAgent:
         changes = partition.graph.take_changes()
         # The chain goes last: a position that outlives its items would hide a hole.
         changes.append((CHAIN_KEY.encode(), partition.received.encode()))
-        changelog = await self._publisher.send(self._changelog, partition.number, changes)
+        changelog = await self._publisher.send(
+            self._changelog, partition.number, changes, linger=True
+        )
         partition.last_graph_task = asyncio.create_task(
             self._finish(partition, partition.last_graph_task, changes, changelog, delivery)
         )

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.client_options import aiokafka_options
+from streams.event_loop import new_event_loop
 from streams.fetching import find_leaders_again, hand_out_as_parsed
 from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
@@ -51,7 +52,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetched_after_ms: Mapping[TP, int] = {}
         """When each partition had last been read to its end before the last fetch."""
         self._read_to_end_ms: dict[TP, int] = {}
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, thread_loop=new_event_loop(), **kwargs)
         self._close_thread_loop_on_stop = True  # it is nobody else's, though it was given
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109

@@ -20,8 +20,8 @@ Header = tuple[str, bytes]
 
 _BATCH_BYTES = 512 * 1024
 _MAX_QUEUED_BYTES = 32 * 1024 * 1024
-# Nobody waits for what `send` is given but the commit, and the client has one request under way to
-# a broker: few and large ones cost broker and worker less, and leave the way free for lists.
+# The client has one request under way to a broker: what nobody waits for but the commit leaves in
+# few and large ones, which cost broker and worker less and leave the way free for lists.
 _LINGER_SECONDS = 0.02
 _NO_HEADERS: list[Header] = []
 
@@ -147,12 +147,15 @@ class Publisher:
         topic: str,
         partition: int,
         records: Iterable[tuple[bytes | None, bytes | None]],
+        *,
+        linger: bool = False,
     ) -> Sent:
-        """Queue keys and values, packed as full batches, in order. They leave a little later, with
-        what else is sent until then; see `hurry`.
+        """Queue keys and values, packed as full batches, in order.
+
+        `linger`: they may leave a little later, with what else lingers by then; see `hurry`.
         """
         with_headers = ((key, value, _NO_HEADERS) for key, value in records)
-        return await self._send(topic, partition, with_headers, linger=True)
+        return await self._send(topic, partition, with_headers, linger=linger)
 
     async def send_with_headers(
         self,
@@ -160,9 +163,7 @@ class Publisher:
         partition: int,
         records: Iterable[tuple[bytes | None, bytes | None, list[Header]]],
     ) -> Sent:
-        """Queue keys, values (both may be None) and headers, packed as full batches, in order. They
-        leave at once.
-        """
+        """Queue keys, values (both may be None) and headers, packed as full batches, in order."""
         return await self._send(topic, partition, records, linger=False)
 
     def hurry(self) -> None:

@@ -21,7 +21,6 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.consumer_thread import BatchConsumerThread
-from streams.event_loop import new_event_loop
 from streams.lease import HandoverError
 from streams.offsets import Delivery, OffsetTracker
 
@@ -112,9 +111,7 @@ class BatchConsumer(driver.Consumer):
         return cast("Lifecycle", cast("Any", self.app).lifecycle)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(
-            self, loop=self.loop, thread_loop=new_event_loop(), beacon=self.beacon
-        )
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # -- offsets
 

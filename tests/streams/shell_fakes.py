@@ -69,6 +69,9 @@ class FakePublisher:
         self.held: dict[str, asyncio.Event] = {}
         """A topic whose sends wait, as if the client had no room."""
 
+        self.hurries = 0
+        self.lingering: set[str] = set()
+        """Topics whose records may leave later."""
         self.free = asyncio.Event()
         """Set while there is room for what one more batch changes."""
         self.free.set()
@@ -77,9 +80,13 @@ class FakePublisher:
         await self.free.wait()
 
     def hurry(self) -> None:
-        """What was sent is under way already."""
+        self.hurries += 1
 
-    async def send(self, topic: str, partition: int | None, records: Any) -> FakeSent:
+    async def send(
+        self, topic: str, partition: int | None, records: Any, *, linger: bool = False
+    ) -> FakeSent:
+        if linger:
+            self.lingering.add(topic)
         if topic in self.held:
             await self.held[topic].wait()
         entries = [(topic, partition, key, value) for key, value in records]

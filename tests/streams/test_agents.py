@@ -119,6 +119,27 @@ async def test_batches_are_finished_in_order_though_acknowledged_in_reverse() ->
     await bench.stop()
 
 
+async def test_what_nobody_waits_for_but_the_commit_lingers_and_lists_do_not() -> None:
+    bench = Bench()
+    await bench.handle(*MIXED)
+    await until(lambda: bench.publisher.sent[LISTS])
+    assert bench.publisher.lingering == {WINDOWS, "freshrec-transitions"}
+    await bench.stop()
+
+
+async def test_a_batch_that_waits_for_one_before_it_hurries_what_lingers() -> None:
+    bench = Bench(lists=False, max_in_flight_batches=1)
+    await bench.handle(click(0, "u1", "i1"))
+    assert bench.publisher.hurries == 0
+    waiting = asyncio.create_task(bench.handle(click(1, "u1", "i2")))
+    await settle_down()
+    assert (bench.publisher.hurries, waiting.done()) == (1, False)
+    for topic in (WINDOWS, "freshrec-transitions"):
+        bench.publisher.acknowledge(topic)
+    await asyncio.wait_for(waiting, 5.0)
+    await bench.stop()
+
+
 @pytest.mark.parametrize("topic", EFFECTS[:4])
 async def test_a_send_given_up_ends_the_worker_and_nothing_after_it_is_finished(topic: str) -> None:
     bench = Bench(lists=False)
@@ -144,6 +165,7 @@ async def test_a_user_has_no_more_clicks_in_flight_than_a_replay_can_find_again(
     sends = bench.publisher.sent[WINDOWS]
     for parts in (1, 2, 3):
         await settle_down()
+        assert bench.publisher.hurries == min(parts + 1, 3)
         assert len(sends) == parts
         assert bench.partition.in_flight[b"busy"] <= 3
         for topic in (WINDOWS, "freshrec-transitions"):

@@ -174,11 +174,11 @@ def taken_by_the_client(publisher: Publisher) -> dict[int, int]:
     return {tp.partition: batch.record_count for tp, batch in nodes.get(0, {}).items()}
 
 
-async def test_changelogs_linger_so_that_several_leave_in_one_request(publisher: Publisher) -> None:
+async def test_what_lingers_leaves_in_one_request(publisher: Publisher) -> None:
     accumulator = publisher._producer._message_accumulator
-    await publisher.send("t", 0, [(b"a", b"1")])
-    await publisher.send("t", 1, [(b"b", b"1")])
-    await publisher.send("t", 0, [(b"c", b"1")])
+    await publisher.send("t", 0, [(b"a", b"1")], linger=True)
+    await publisher.send("t", 1, [(b"b", b"1")], linger=True)
+    await publisher.send("t", 0, [(b"c", b"1")], linger=True)
     assert not accumulator.waiter().done()
     assert not taken_by_the_client(publisher)
     taken: dict[int, int] = {}
@@ -190,31 +190,31 @@ async def test_changelogs_linger_so_that_several_leave_in_one_request(publisher:
 
 
 async def test_the_client_is_woken_when_what_lingers_is_due(publisher: Publisher) -> None:
-    await publisher.send("t", 0, [(b"a", b"1")])
+    await publisher.send("t", 0, [(b"a", b"1")], linger=True)
     await asyncio.wait_for(publisher._producer._message_accumulator.waiter(), 5.0)
 
 
-async def test_what_has_headers_leaves_at_once_with_what_lingers_before_it(
+async def test_what_does_not_linger_leaves_at_once_with_what_lingers_before_it(
     publisher: Publisher,
 ) -> None:
-    await publisher.send("t", 0, [(b"a", b"1")])
-    await publisher.send("t", 1, [(b"b", b"1")])
-    await publisher.send_with_headers("t", 0, [(b"a", b"2", [])])
+    await publisher.send("t", 0, [(b"a", b"1")], linger=True)
+    await publisher.send("t", 1, [(b"b", b"1")], linger=True)
+    await publisher.send("t", 0, [(b"a", b"2")])
     assert publisher._producer._message_accumulator.waiter().done()
     assert taken_by_the_client(publisher) == {0: 2}
 
 
 async def test_a_full_batch_does_not_linger(publisher: Publisher) -> None:
     large = b"x" * 300 * 1024
-    await publisher.send("t", 0, [(b"a", large)])
-    await publisher.send("t", 0, [(b"b", large)])
+    await publisher.send("t", 0, [(b"a", large)], linger=True)
+    await publisher.send("t", 0, [(b"b", large)], linger=True)
     assert publisher._producer._message_accumulator.waiter().done()
     assert taken_by_the_client(publisher) == {0: 1}
 
 
 async def test_a_hurry_sends_off_all_that_lingers(publisher: Publisher) -> None:
-    await publisher.send("t", 0, [(b"a", b"1")])
-    await publisher.send("t", 1, [(b"b", b"1")])
+    await publisher.send("t", 0, [(b"a", b"1")], linger=True)
+    await publisher.send("t", 1, [(b"b", b"1")], linger=True)
     publisher.hurry()
     assert publisher._producer._message_accumulator.waiter().done()
     assert taken_by_the_client(publisher) == {0: 1, 1: 1}
@@ -234,6 +234,6 @@ async def test_a_topic_that_the_client_does_not_know_is_asked_for(
     producer = publisher._producer
     monkeypatch.setattr(producer.client.cluster, "leader_for_partition", lambda _tp: None)
     monkeypatch.setattr(producer, "send_batch", send_batch)
-    sent = await publisher.send("unknown", 3, [(b"a", b"1")])
+    sent = await publisher.send("unknown", 3, [(b"a", b"1")], linger=True)
     assert asked == [("unknown", 3)]
     assert await sent.acknowledged() == 8
