@@ -17,7 +17,11 @@ from faust.types import TP
 
 from streams.client_options import aiokafka_options
 from streams.event_loop import new_event_loop
-from streams.fetching import find_leaders_again, hand_out_as_parsed
+from streams.fetching import (
+    close_without_cancelling,
+    find_leaders_again,
+    hand_out_as_parsed,
+)
 from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
 from streams.settings import Settings
@@ -77,6 +81,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = cast("Any", self._consumer)._fetcher
         find_leaders_again(fetcher)
         hand_out_as_parsed(fetcher)
+        close_without_cancelling(fetcher)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.assignment_token = None

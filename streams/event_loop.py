@@ -2,6 +2,8 @@
 
 import asyncio
 
+from streams.lost_connections import notice_lost_connections
+
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """One of uvloop where there is uvloop, which there is not for Windows."""
@@ -9,6 +11,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
+    notice_lost_connections()
     return uvloop.new_event_loop()
 
 

@@ -1,9 +1,10 @@
 """Fetching: what is changed of aiokafka's fetcher, on the fetcher of one consumer.
 
-`_proc_offset_request`, `_proc_fetch_request` and `_consumer_record` are not public: another version
-of aiokafka needs another look.
+`_proc_offset_request`, `_proc_fetch_request`, `_consumer_record`, `_fetch_task` and
+`_pending_tasks` are not public: another version of aiokafka needs another look.
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -27,6 +28,26 @@ def find_leaders_again(fetcher: Any) -> None:
             raise
 
     fetcher._proc_offset_request = asking
+
+
+def close_without_cancelling(fetcher: Any) -> None:
+    """Have a consumer that is stopped raise nothing of the fetches that it cancels.
+
+    aiokafka awaits each fetch after cancelling it, and what a fetch that waits for another try, or
+    has not begun, then raises is a `CancelledError` out of `stop`: as if whoever stops the consumer
+    had been cancelled. A broker that went away at the wrong moment ended the worker.
+    """
+    close = fetcher.close
+
+    async def closing() -> None:
+        tasks = {fetcher._fetch_task, *fetcher._pending_tasks}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        fetcher._pending_tasks.clear()
+        await close()
+
+    fetcher.close = closing
 
 
 def hand_out_as_parsed(fetcher: Any) -> None:

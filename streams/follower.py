@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from streams.client_options import aiokafka_options
 from streams.connection import raise_if_denied
-from streams.fetching import hand_out_as_parsed
+from streams.fetching import close_without_cancelling, hand_out_as_parsed
 from streams.header_names import read_any_header_name
 from streams.settings import Settings
 
@@ -43,6 +43,12 @@ def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
     )
 
 
+async def _start(consumer: AIOKafkaConsumer) -> None:
+    await consumer.start()
+    hand_out_as_parsed(consumer._fetcher)
+    close_without_cancelling(consumer._fetcher)
+
+
 async def read_to_end(
     settings: Settings,
     starts: Mapping[TopicPartition, int],
@@ -60,8 +66,7 @@ async def read_to_end(
         return {}
     consumer = _consumer(settings)
     try:
-        await consumer.start()
-        hand_out_as_parsed(consumer._fetcher)
+        await _start(consumer)
         consumer.assign(list(starts))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(starts))
         firsts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(starts))
@@ -130,8 +135,7 @@ class Follower:
         while True:
             consumer = _consumer(self._settings)
             try:
-                await consumer.start()
-                hand_out_as_parsed(consumer._fetcher)
+                await _start(consumer)
                 await self._read(consumer)
             except (KafkaError, OSError) as error:
                 raise_if_denied(error, f"reading {self._topic}")

@@ -1,16 +1,28 @@
 """What the fetcher of a consumer does that aiokafka's does not do by itself."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchError, FetchResult, PartitionRecords
-from aiokafka.errors import KafkaError, NotLeaderForPartitionError, RequestTimedOutError
+from aiokafka.consumer.fetcher import Fetcher as AiokafkaFetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import (
+    KafkaError,
+    NodeNotReadyError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+)
 from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from streams.fetching import find_leaders_again, hand_out_as_parsed
+from streams.fetching import (
+    close_without_cancelling,
+    find_leaders_again,
+    hand_out_as_parsed,
+)
 
 
 class Fetcher:
@@ -91,3 +103,44 @@ async def test_records_are_handed_out_as_they_were_parsed_with_all_that_is_read_
     ]
     # Drained results stay for a moment; they have no records any more.
     assert await fetcher._proc_fetch_request("assignment", 1, "request") is True
+
+
+class BrokerAway:
+    """A client whose broker takes no fetch."""
+
+    _loop = None
+    _metadata_max_age_ms = 300_000
+    cluster = SimpleNamespace(leader_for_partition=lambda _: 1)
+
+    def __init__(self) -> None:
+        self.was_asked = asyncio.Event()
+
+    async def send(self, *_: Any) -> None:
+        self.was_asked.set()
+        raise NodeNotReadyError
+
+
+def fetching_from(client: Any, tp: TopicPartition) -> Any:
+    """aiokafka's own fetcher, at work."""
+    subscriptions = SubscriptionState()
+    subscriptions.assign_from_user([tp])
+    subscriptions.seek(tp, 0)
+    return AiokafkaFetcher(client, subscriptions, retry_backoff_ms=600_000)
+
+
+@pytest.mark.parametrize("has_failed", [True, False])
+async def test_a_consumer_stops_while_a_fetch_waits_for_another_try_or_has_not_begun(
+    has_failed: bool,
+) -> None:
+    client = BrokerAway()
+    fetcher = fetching_from(client, TopicPartition("clicks", 0))
+    close_without_cancelling(fetcher)
+    if has_failed:
+        await client.was_asked.wait()
+    else:
+        await asyncio.sleep(0)
+    assert fetcher._pending_tasks
+    pending = set(fetcher._pending_tasks)
+    await fetcher.close()
+    assert all(task.done() for task in pending)
+    assert fetcher._fetch_task.done()
