@@ -145,6 +145,11 @@ class EncoderScorer:
             side_by_side=threads if provider == CPU else 1,
         )
 
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether the processor computes, and no device does."""
+        return self.provider == CPU
+
     def item_index(self, item_id: str) -> int:
         """Encoder id of an item, 0 if the encoder does not know it."""
         return self._item_index.get(item_id, 0)

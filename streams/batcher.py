@@ -9,12 +9,11 @@ that a click waited in Kafka counts: a worker that is behind makes cheap lists u
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from streams.inference import Inference, Scored
 from streams.instant import iso_utc
 from streams.list_publication import ListPublication, ScoredBatch
 from streams.list_queue import ListQueue, Ticket, Waiting
@@ -27,11 +26,10 @@ from streams.quality import NextClick
 from streams.recommendation import DegradedReason, ModelInfo, Trigger
 from streams.recommender import Recommender
 from streams.settings import Settings
+from streams.turns import Turns
 
 if TYPE_CHECKING:
-    from model.scorer import EncoderScorer, PreparedBatch, Scores
-
-log = logging.getLogger(__name__)
+    from model.scorer import EncoderScorer, Scores
 
 _GRAPH_BATCH_USERS = 256
 
@@ -46,6 +44,7 @@ class Batcher:
         publisher: Publisher,
         quality: NextClick,
         metrics: Metrics,
+        turns: Turns,
         *,
         now_ms: Callable[[], int],
         fail: Callable[[BaseException], None],
@@ -53,6 +52,7 @@ class Batcher:
         self._settings = settings
         self._recommender = recommender
         self._metrics = metrics
+        self._turns = turns
         self.now_ms = now_ms
         self._fail = fail
         self.scorer: EncoderScorer | None = None
@@ -66,12 +66,11 @@ class Batcher:
             publisher,
             quality,
             metrics,
+            turns,
             now_ms=now_ms,
             fail=fail,
         )
-        self._engine = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._engine_free = asyncio.Event()
-        self._engine_free.set()
+        self._inference = Inference(metrics, settings.list_deadline_seconds)
         self._running: set[asyncio.Task[None]] = set()
 
     def submit(
@@ -115,6 +114,7 @@ class Batcher:
         try:
             while True:
                 await self._batch_due()
+                await self._turns.take()
                 await self._next_batch()
         except asyncio.CancelledError:
             raise
@@ -122,7 +122,7 @@ class Batcher:
             self._fail(error)
             raise
         finally:
-            self._engine.shutdown(wait=False, cancel_futures=True)
+            self._inference.close()
 
     async def _batch_due(self) -> None:
         """Wait until there is someone to serve and the moment to take them has come."""
@@ -130,13 +130,13 @@ class Batcher:
         await queue.someone()
         settings = self._settings
         while (
-            not self._engine_free.is_set()
+            not self._inference.free.is_set()
             and len(queue) < settings.batch_max_users
             and queue.oldest_wait_seconds < settings.batch_max_wait_seconds
         ):
             left = settings.batch_max_wait_seconds - queue.oldest_wait_seconds
             try:
-                await asyncio.wait_for(self._engine_free.wait(), max(left, 0.0))
+                await asyncio.wait_for(self._inference.free.wait(), max(left, 0.0))
             except TimeoutError:
                 break
 
@@ -178,92 +178,48 @@ class Batcher:
         if scorer is None or prepared.batch is None:
             await self._publication.publish(batch._replace(degraded=degraded))
             return
+        inference = self._inference
+        if inference.is_short(scorer, prepared.batch):
+            await self._turns.take()
+            scored = inference.call(scorer, prepared.batch, len(entries))
+            await self._publish(batch, scorer, scored)
+            return
         # This prepared batch stands ready behind the one that is being scored.
-        if not await self._engine_in_time():
+        if not await inference.free_in_time():
             self._metrics.inference_total.labels("deadline").inc(len(entries))
             await self._publication.publish(batch._replace(degraded=DegradedReason.DEADLINE))
             return
-        self._engine_free.clear()
-        task = asyncio.create_task(self._score(batch, scorer))
+        call = inference.begin(scorer, prepared.batch)
+        task = asyncio.create_task(self._score(batch, scorer, call))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _engine_in_time(self) -> bool:
-        """Wait for the engine; False when it works on another batch for longer than the deadline.
-
-        Counted from here, not from the oldest click: with a queue as long as the deadline, every
-        batch would give up.
-        """
-        if self._engine_free.is_set():
-            return True
+    async def _score(
+        self, batch: ScoredBatch, scorer: "EncoderScorer", call: "asyncio.Future[Scores]"
+    ) -> None:
+        """Wait for the engine's thread; a failure degrades this batch, not the worker."""
         try:
-            await asyncio.wait_for(self._engine_free.wait(), self._settings.list_deadline_seconds)
-        except TimeoutError:
-            return False
-        return True
-
-    def _engine_done(self, inference: "asyncio.Future[Scores]") -> None:
-        self._engine_free.set()
-        if not inference.cancelled():
-            inference.exception()  # looked at, even where nobody waits for it any more
-
-    async def _score(self, batch: ScoredBatch, scorer: "EncoderScorer") -> None:
-        """Run the engine in its thread; a failure degrades this batch, not the worker.
-
-        So does an engine that takes longer than the deadline. Its thread goes on, and until it
-        comes back every list is served without it.
-        """
-        started = time.monotonic()
-        users = len(batch.entries)
-        scores: Scores | None = None
-        degraded: DegradedReason | None = None
-        model: ModelInfo | None = ModelInfo(scorer.name, scorer.version, DEFAULT_VARIANT)
-        outcome = "ok"
-        try:
-            inference = asyncio.get_running_loop().run_in_executor(
-                self._engine, scorer.run, batch.prepared.batch
-            )
-            inference.add_done_callback(self._engine_done)
-            deadline = self._settings.list_deadline_seconds
-            done, _ = await asyncio.wait({inference}, timeout=deadline)
-            if not done:
-                log.error(
-                    "the encoder has taken longer than list_deadline_seconds (%g s) for %d lists; "
-                    "they are served from the graph",
-                    deadline,
-                    users,
-                )
-                outcome, degraded, model = "deadline", DegradedReason.DEADLINE, None
-            elif (error := inference.exception()) is not None:
-                log.error(
-                    "the encoder failed on a batch; its users get graph lists", exc_info=error
-                )
-                outcome, degraded, model = "failed", DegradedReason.MODEL_FAILED, None
-            else:
-                scores = inference.result()
-            seconds = time.monotonic() - started
-            self._metrics.inference_total.labels(outcome).inc(users)
-            self._measure(scorer, batch.prepared.batch, seconds)
-            await self._publication.publish(
-                batch._replace(
-                    scores=scores, inference_seconds=seconds, degraded=degraded, model=model
-                )
-            )
+            users = len(batch.entries)
+            scored = await self._inference.outcome(call, scorer, batch.prepared.batch, users)
+            await self._publish(batch, scorer, scored)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             self._fail(error)
             raise
 
-    def _measure(
-        self, scorer: "EncoderScorer", batch: "PreparedBatch | None", seconds: float
-    ) -> None:
-        if batch is None:
-            return
-        metrics = self._metrics
-        metrics.inference_seconds.labels(scorer.provider, str(batch.longest)).observe(seconds)
-        metrics.padding_ratio.observe(batch.padding_ratio)
-        metrics.unknown_items_total.inc(batch.unknown_events)
+    async def _publish(self, batch: ScoredBatch, scorer: "EncoderScorer", scored: Scored) -> None:
+        model = None
+        if scored.degraded is None:
+            model = ModelInfo(scorer.name, scorer.version, DEFAULT_VARIANT)
+        await self._publication.publish(
+            batch._replace(
+                scores=scored.scores,
+                inference_seconds=scored.seconds,
+                degraded=scored.degraded,
+                model=model,
+            )
+        )
 
 
 def _request(entry: Waiting) -> ListRequest:

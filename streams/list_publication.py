@@ -34,6 +34,7 @@ from streams.recommendation import (
 from streams.recommender import Recommender
 from streams.settings import Settings
 from streams.topics import changelog_topic
+from streams.turns import Turns
 
 if TYPE_CHECKING:
     from model.scorer import Scores
@@ -73,6 +74,7 @@ class ListPublication:
         publisher: Publisher,
         quality: NextClick,
         metrics: Metrics,
+        turns: Turns,
         *,
         now_ms: Callable[[], int],
         fail: Callable[[BaseException], None],
@@ -83,6 +85,7 @@ class ListPublication:
         self._publisher = publisher
         self._quality = quality
         self._metrics = metrics
+        self._turns = turns
         self._now_ms = now_ms
         self._fail = fail
         self._headers = ListHeaders(settings.group)
@@ -97,6 +100,7 @@ class ListPublication:
     async def publish(self, batch: ScoredBatch) -> None:
         """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
         async with self._one_at_a_time:
+            await self._turns.take()
             made = self._made(batch)
             for lists in made.values():
                 self._unconfirmed[id(lists)] = lists
@@ -200,6 +204,7 @@ class ListPublication:
             next_offset = await changelog.acknowledged()
             if previous is not None:
                 await asyncio.wait([previous])
+            await self._turns.take()
             if changes and not partition.closed:
                 partition.lists.acknowledge(changes, next_offset)
         except asyncio.CancelledError:

@@ -49,6 +49,7 @@ from streams.settings import Settings
 from streams.stores import MemoryStores, RocksStores, StoreError, StoreFactory
 from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
+from streams.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +93,14 @@ class Worker(Lifecycle):
             self._recommender_config(RecommenderConfig()),
             self.cold_items,
         )
+        turns = Turns()
         self.batcher = Batcher(
             settings,
             self.recommender,
             self.publisher,
             self.quality,
             self.metrics,
+            turns,
             now_ms=lambda: time.time_ns() // 1_000_000,
             fail=self.fail,
         )
@@ -116,6 +119,7 @@ class Worker(Lifecycle):
                 partial(ask_record_limit_bytes, settings, settings.dead_letter_topic),
             ),
             partition_of=self._partition_of,
+            turns=turns,
             fail=self.fail,
         )
         self.graph = GraphAgent(
@@ -123,6 +127,7 @@ class Worker(Lifecycle):
             GraphPipeline(config),
             self.publisher,
             self.metrics,
+            turns=turns,
             on_items=self.read_models.take_over,
             fail=self.fail,
         )

@@ -17,6 +17,7 @@ from streams.quality import NextClick
 from streams.recommendation import RecommendedItem, ServedBy, WindowInfo
 from streams.settings import Settings
 from streams.stores import MemoryStores
+from streams.turns import Turns
 
 NOW_MS = 1_770_000_000_000
 _BATCH = SimpleNamespace(longest=8, padding_ratio=0.25, unknown_events=0)
@@ -143,22 +144,25 @@ class FakeRecommender:
         ]
 
 
-FAKE_BATCH = SimpleNamespace(longest=50, padding_ratio=0.25, unknown_events=1)
+FAKE_BATCH = SimpleNamespace(longest=50, padding_ratio=0.25, unknown_events=1, padded_events=50)
 
 
 class FakeScorer:
     """An engine that the test can stop in the middle of a batch, or break."""
 
-    name, version, provider = "fake", "1", "cpu"
+    name, version, provider, is_on_cpu = "fake", "1", "cpu", False
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.go_on.set()
         self.error: Exception | None = None
         self.runs = 0
+        self.threads: list[str] = []
+        """In which thread each run was."""
 
     def run(self, batch: Any) -> Any:
         self.runs += 1
+        self.threads.append(threading.current_thread().name)
         self.go_on.wait(20)
         if self.error is not None:
             raise self.error
@@ -185,7 +189,9 @@ def make_batcher(
     metrics = Metrics(settings.event_type_registry().names)
     if quality is None:
         quality = NextClick()
-    return Batcher(settings, *fakes, quality, metrics, now_ms=lambda: NOW_MS, fail=failures.append)
+    return Batcher(
+        settings, *fakes, quality, metrics, Turns(), now_ms=lambda: NOW_MS, fail=failures.append
+    )
 
 
 async def settle_down() -> None:

@@ -164,7 +164,7 @@ async def test_an_engine_that_hangs_stops_no_list_and_is_used_again_when_it_come
     assert bench.scorer.runs == 1
     assert [entry and entry["degraded_reason"] for entry in bench.lists] == ["deadline"] * 2
     bench.scorer.go_on.set()
-    await until(bench.batcher._engine_free.is_set)
+    await until(bench.batcher._inference.free.is_set)
     await bench.clicks(u1=3).published()
     last = bench.lists[-1]
     assert last is not None

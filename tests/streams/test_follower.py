@@ -39,7 +39,7 @@ class FakeConsumer:
     def __init__(self, log: FakeLog) -> None:
         self._log = log
         self._at: dict[TopicPartition, int] = {}
-        self._fetcher = SimpleNamespace(_proc_fetch_request=None)
+        self._fetcher = SimpleNamespace(_proc_fetch_request=None, close=None)
 
     async def start(self) -> None:
         self._log.open += 1

@@ -1,0 +1,164 @@
+"""Inference: one call of the encoder at a time, in a thread of its own or, if short, in place.
+
+A call in the thread leaves the event loop to everything else, and nobody waits for it longer than
+the deadline. But it needs the interpreter to begin and again to end, and a busy event loop gives
+that away late: a few windows were scored in one millisecond and waited for through four. So what
+will be short, by what the calls before took, is done in place. A processor does not hang where a
+device can, so this is for the processor alone.
+"""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from streams.metrics import Metrics
+from streams.recommendation import DegradedReason
+
+if TYPE_CHECKING:
+    from model.scorer import EncoderScorer, PreparedBatch, Scores
+
+log = logging.getLogger(__name__)
+
+_SHORT_SECONDS = 0.002
+_WEIGHT_OF_LAST = 0.2
+"""Of the last call, in the average that tells how long the next one takes."""
+
+
+class Scored(NamedTuple):
+    """What became of a call: scores, or why there are none."""
+
+    scores: "Scores | None"
+    seconds: float
+    degraded: DegradedReason | None = None
+
+
+class Inference:
+    """Calls a scorer for prepared batches."""
+
+    def __init__(self, metrics: Metrics, deadline_seconds: float) -> None:
+        self._metrics = metrics
+        self._deadline_seconds = deadline_seconds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self.free = asyncio.Event()
+        """Set while no call is under way in the thread."""
+        self.free.set()
+        self._known: EncoderScorer | None = None
+        self._seconds_an_event = 0.0
+        """Of the known scorer's calls, padding included."""
+
+    def close(self) -> None:
+        """No more calls; one that is under way is left alone."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def free_in_time(self) -> bool:
+        """Wait for the thread; False when its call takes longer than the deadline from now on.
+
+        Not counted from the oldest click: with a queue as long as the deadline, every batch would
+        give up.
+        """
+        if self.free.is_set():
+            return True
+        try:
+            await asyncio.wait_for(self.free.wait(), self._deadline_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def is_short(self, scorer: "EncoderScorer", batch: "PreparedBatch") -> bool:
+        """Whether to call for this batch in place."""
+        return (
+            self._known is scorer
+            and scorer.is_on_cpu
+            and self.free.is_set()
+            and self._seconds_an_event * batch.padded_events <= _SHORT_SECONDS
+        )
+
+    def call(self, scorer: "EncoderScorer", batch: "PreparedBatch", users: int) -> Scored:
+        """Call in place. A failure is a result."""
+        began = time.monotonic()
+        try:
+            scores = scorer.run(batch)
+        except Exception as error:  # noqa: BLE001  (the engine raises a dozen unrelated classes)
+            return self._failed(error, scorer, batch, time.monotonic() - began, users)
+        return self._succeeded(scorer, batch, scores, time.monotonic() - began, users)
+
+    def begin(self, scorer: "EncoderScorer", batch: "PreparedBatch") -> "asyncio.Future[Scores]":
+        """Call in the thread, which must be free."""
+        self.free.clear()
+        call = asyncio.get_running_loop().run_in_executor(self._thread, scorer.run, batch)
+        call.add_done_callback(self._done)
+        return call
+
+    async def outcome(
+        self,
+        call: "asyncio.Future[Scores]",
+        scorer: "EncoderScorer",
+        batch: "PreparedBatch",
+        users: int,
+    ) -> Scored:
+        """Wait for a call that has just begun, until the deadline. The thread goes on after it, and
+        until it comes back `free` is not set.
+        """
+        began = time.monotonic()
+        await asyncio.wait({call}, timeout=self._deadline_seconds)
+        seconds = time.monotonic() - began
+        if not call.done():
+            log.error(
+                "the encoder has taken longer than list_deadline_seconds (%g s) for %d lists; "
+                "they are served from the graph",
+                self._deadline_seconds,
+                users,
+            )
+            self._measure("deadline", scorer, batch, seconds, users)
+            return Scored(None, seconds, DegradedReason.DEADLINE)
+        if (error := call.exception()) is not None:
+            return self._failed(error, scorer, batch, seconds, users)
+        return self._succeeded(scorer, batch, call.result(), seconds, users)
+
+    def _done(self, call: "asyncio.Future[Scores]") -> None:
+        self.free.set()
+        if not call.cancelled():
+            call.exception()  # looked at, even where nobody waits for it any more
+
+    def _failed(
+        self,
+        error: BaseException,
+        scorer: "EncoderScorer",
+        batch: "PreparedBatch",
+        seconds: float,
+        users: int,
+    ) -> Scored:
+        log.error("the encoder failed on a batch; its users get graph lists", exc_info=error)
+        self._measure("failed", scorer, batch, seconds, users)
+        return Scored(None, seconds, DegradedReason.MODEL_FAILED)
+
+    def _succeeded(
+        self,
+        scorer: "EncoderScorer",
+        batch: "PreparedBatch",
+        scores: "Scores",
+        seconds: float,
+        users: int,
+    ) -> Scored:
+        seconds_an_event = seconds / max(1, batch.padded_events)
+        if self._known is not scorer:
+            self._known, self._seconds_an_event = scorer, seconds_an_event
+        self._seconds_an_event += _WEIGHT_OF_LAST * (seconds_an_event - self._seconds_an_event)
+        self._measure("ok", scorer, batch, seconds, users)
+        return Scored(scores, seconds)
+
+    def _measure(
+        self,
+        outcome: str,
+        scorer: "EncoderScorer",
+        batch: "PreparedBatch",
+        seconds: float,
+        users: int,
+    ) -> None:
+        metrics = self._metrics
+        metrics.inference_total.labels(outcome).inc(users)
+        metrics.inference_seconds.labels(scorer.provider, str(batch.longest)).observe(seconds)
+        metrics.padding_ratio.observe(batch.padding_ratio)
+        metrics.unknown_items_total.inc(batch.unknown_events)

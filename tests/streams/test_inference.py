@@ -1,0 +1,126 @@
+"""Inference: short calls in place, all others in the thread, and none that harms more than its
+lists.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from model.artifact import DEMO_ARTIFACT
+from model.scorer import EncoderScorer
+from streams.inference import Inference, Scored
+from streams.metrics import Metrics
+from streams.recommendation import DegradedReason
+from tests.streams.shell_fakes import FAKE_BATCH, FakeScorer, until
+
+BATCH: Any = FAKE_BATCH
+LONG: Any = SimpleNamespace(**{**vars(FAKE_BATCH), "padded_events": 50_000_000})
+
+
+class Bench:
+    """Inference with a fake engine."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.inference = Inference(self.metrics, deadline_seconds=0.05)
+        self.scorer: Any = FakeScorer()
+        self.scorer.is_on_cpu = True
+
+    async def in_thread(self) -> Scored:
+        call = self.inference.begin(self.scorer, BATCH)
+        return await self.inference.outcome(call, self.scorer, BATCH, 3)
+
+    def count(self, outcome: str) -> float:
+        value = self.metrics.inference_total.labels(outcome)._value
+        return float(value.get())
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.scorer.go_on.set()
+    bench.inference.close()
+
+
+async def test_the_first_call_of_a_scorer_is_in_the_thread_and_short_ones_after_it_in_place(
+    bench: Bench,
+) -> None:
+    assert not bench.inference.is_short(bench.scorer, BATCH)
+    assert (await bench.in_thread()).scores is not None
+    assert bench.inference.is_short(bench.scorer, BATCH)
+    assert bench.inference.call(bench.scorer, BATCH, 3).scores is not None
+    here = threading.current_thread().name
+    assert bench.scorer.threads[0].startswith("inference")
+    assert bench.scorer.threads[1:] == [here]
+    assert bench.count("ok") == 6
+
+
+async def test_what_will_take_long_by_the_calls_before_is_not_done_in_place(bench: Bench) -> None:
+    await bench.in_thread()
+    assert not bench.inference.is_short(bench.scorer, LONG)
+    # An engine that has become slow is left to the thread from then on.
+    bench.scorer.run = lambda _: time.sleep(0.03)
+    bench.inference.call(bench.scorer, BATCH, 1)
+    assert not bench.inference.is_short(bench.scorer, BATCH)
+
+
+async def test_a_device_that_may_hang_is_never_waited_for_in_place(bench: Bench) -> None:
+    bench.scorer.is_on_cpu = False
+    await bench.in_thread()
+    assert not bench.inference.is_short(bench.scorer, BATCH)
+
+
+async def test_another_scorer_is_unknown_again(bench: Bench) -> None:
+    await bench.in_thread()
+    other: Any = FakeScorer()
+    other.is_on_cpu = True
+    assert not bench.inference.is_short(other, BATCH)
+
+
+async def test_nothing_is_done_in_place_while_a_call_is_under_way(bench: Bench) -> None:
+    await bench.in_thread()
+    bench.scorer.go_on.clear()
+    call = bench.inference.begin(bench.scorer, BATCH)
+    assert not bench.inference.is_short(bench.scorer, BATCH)
+    bench.scorer.go_on.set()
+    await call
+    await until(bench.inference.free.is_set)
+    assert bench.inference.is_short(bench.scorer, BATCH)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_a_call_that_fails_says_so_in_place_and_in_the_thread(
+    bench: Bench, in_place: bool
+) -> None:
+    bench.scorer.error = RuntimeError("out of memory")
+    if in_place:
+        scored = bench.inference.call(bench.scorer, BATCH, 3)
+    else:
+        scored = await bench.in_thread()
+    assert (scored.scores, scored.degraded) == (None, DegradedReason.MODEL_FAILED)
+    assert bench.count("failed") == 3
+    assert not bench.inference.is_short(bench.scorer, BATCH)
+
+
+async def test_the_thread_is_waited_for_until_the_deadline_and_used_when_it_comes_back(
+    bench: Bench,
+) -> None:
+    bench.scorer.go_on.clear()
+    scored = await bench.in_thread()
+    assert (scored.scores, scored.degraded) == (None, DegradedReason.DEADLINE)
+    assert not await bench.inference.free_in_time()
+    bench.scorer.go_on.set()
+    await asyncio.wait_for(bench.inference.free.wait(), 10)
+    assert await bench.inference.free_in_time()
+    assert (await bench.in_thread()).degraded is None
+    assert (bench.count("deadline"), bench.count("ok")) == (3, 3)
+
+
+def test_an_encoder_says_what_computes_it() -> None:
+    assert EncoderScorer.load(DEMO_ARTIFACT, engine="cpu").is_on_cpu
