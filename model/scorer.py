@@ -146,9 +146,9 @@ class EncoderScorer:
         )
 
     @property
-    def is_on_cpu(self) -> bool:
-        """Whether the processor computes, and no device does."""
-        return self.provider == CPU
+    def computes_in_caller(self) -> bool:
+        """Whether the thread that calls `run` does the work itself: no device, no other threads."""
+        return self.provider == CPU and self._pool is None
 
     def item_index(self, item_id: str) -> int:
         """Encoder id of an item, 0 if the encoder does not know it."""

@@ -308,7 +308,6 @@ class GraphAgent:
         async with partition.taking_transitions:
             await self._publisher.room()
             await partition.graph_slots.acquire()
-            await self._turns.take()
             if partition.draining or partition.closed:
                 partition.graph_slots.release()
                 return

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from streams.inference import Inference, Scored
+from streams.inference import Answer, Inference, Scored
 from streams.instant import iso_utc
 from streams.list_publication import ListPublication, ScoredBatch
 from streams.list_queue import ListQueue, Ticket, Waiting
@@ -29,7 +29,7 @@ from streams.settings import Settings
 from streams.turns import Turns
 
 if TYPE_CHECKING:
-    from model.scorer import EncoderScorer, Scores
+    from model.scorer import EncoderScorer
 
 _GRAPH_BATCH_USERS = 256
 
@@ -195,7 +195,7 @@ class Batcher:
         task.add_done_callback(self._running.discard)
 
     async def _score(
-        self, batch: ScoredBatch, scorer: "EncoderScorer", call: "asyncio.Future[Scores]"
+        self, batch: ScoredBatch, scorer: "EncoderScorer", call: "asyncio.Future[Answer]"
     ) -> None:
         """Wait for the engine's thread; a failure degrades this batch, not the worker."""
         try:

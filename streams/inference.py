@@ -34,6 +34,14 @@ class Scored(NamedTuple):
     degraded: DegradedReason | None = None
 
 
+class Answer(NamedTuple):
+    """Scores, and what they took."""
+
+    scores: "Scores"
+    work_seconds: float
+    """Of the processor, in the thread that called."""
+
+
 class Inference:
     """Calls a scorer for prepared batches."""
 
@@ -46,7 +54,7 @@ class Inference:
         self.free.set()
         self._known: EncoderScorer | None = None
         self._seconds_an_event = 0.0
-        """Of the known scorer's calls, padding included."""
+        """Work of the known scorer's calls, padding included."""
 
     def close(self) -> None:
         """No more calls; one that is under way is left alone."""
@@ -70,7 +78,7 @@ class Inference:
         """Whether to call for this batch in place."""
         return (
             self._known is scorer
-            and scorer.is_on_cpu
+            and scorer.computes_in_caller
             and self.free.is_set()
             and self._seconds_an_event * batch.padded_events <= _SHORT_SECONDS
         )
@@ -79,21 +87,21 @@ class Inference:
         """Call in place. A failure is a result."""
         began = time.monotonic()
         try:
-            scores = scorer.run(batch)
+            answer = _answer(scorer, batch)
         except Exception as error:  # noqa: BLE001  (the engine raises a dozen unrelated classes)
             return self._failed(error, scorer, batch, time.monotonic() - began, users)
-        return self._succeeded(scorer, batch, scores, time.monotonic() - began, users)
+        return self._succeeded(scorer, batch, answer, time.monotonic() - began, users)
 
-    def begin(self, scorer: "EncoderScorer", batch: "PreparedBatch") -> "asyncio.Future[Scores]":
+    def begin(self, scorer: "EncoderScorer", batch: "PreparedBatch") -> "asyncio.Future[Answer]":
         """Call in the thread, which must be free."""
         self.free.clear()
-        call = asyncio.get_running_loop().run_in_executor(self._thread, scorer.run, batch)
+        call = asyncio.get_running_loop().run_in_executor(self._thread, _answer, scorer, batch)
         call.add_done_callback(self._done)
         return call
 
     async def outcome(
         self,
-        call: "asyncio.Future[Scores]",
+        call: "asyncio.Future[Answer]",
         scorer: "EncoderScorer",
         batch: "PreparedBatch",
         users: int,
@@ -117,7 +125,7 @@ class Inference:
             return self._failed(error, scorer, batch, seconds, users)
         return self._succeeded(scorer, batch, call.result(), seconds, users)
 
-    def _done(self, call: "asyncio.Future[Scores]") -> None:
+    def _done(self, call: "asyncio.Future[Answer]") -> None:
         self.free.set()
         if not call.cancelled():
             call.exception()  # looked at, even where nobody waits for it any more
@@ -138,16 +146,16 @@ class Inference:
         self,
         scorer: "EncoderScorer",
         batch: "PreparedBatch",
-        scores: "Scores",
+        answer: Answer,
         seconds: float,
         users: int,
     ) -> Scored:
-        seconds_an_event = seconds / max(1, batch.padded_events)
+        seconds_an_event = answer.work_seconds / max(1, batch.padded_events)
         if self._known is not scorer:
             self._known, self._seconds_an_event = scorer, seconds_an_event
         self._seconds_an_event += _WEIGHT_OF_LAST * (seconds_an_event - self._seconds_an_event)
         self._measure("ok", scorer, batch, seconds, users)
-        return Scored(scores, seconds)
+        return Scored(answer.scores, seconds)
 
     def _measure(
         self,
@@ -162,3 +170,9 @@ class Inference:
         metrics.inference_seconds.labels(scorer.provider, str(batch.longest)).observe(seconds)
         metrics.padding_ratio.observe(batch.padding_ratio)
         metrics.unknown_items_total.inc(batch.unknown_events)
+
+
+def _answer(scorer: "EncoderScorer", batch: "PreparedBatch") -> Answer:
+    began = time.thread_time()
+    scores = scorer.run(batch)
+    return Answer(scores, time.thread_time() - began)

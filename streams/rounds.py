@@ -35,11 +35,14 @@ class Rounds:
         self._began: dict[int, float] = {}
         self._due: dict[int, float] = {}
 
-    async def begin(self, partition: int, is_large: Callable[[], bool]) -> None:
-        """Wait until a round of the partition is due, or its batch large, and begin it."""
+    async def due(self, partition: int, is_large: Callable[[], bool]) -> None:
+        """Wait until a round of the partition is due, or its batch large."""
         due = self._due.get(partition, 0.0)
         while (left := due - self._clock()) > 0.0 and not is_large():
             await self._sleep(min(left, self._shortest_seconds))
+
+    def begin(self, partition: int) -> None:
+        """A round of the partition begins."""
         self._began[partition] = now = self._clock()
         self._due[partition] = now + self._shortest_seconds
 

@@ -93,7 +93,7 @@ class Worker(Lifecycle):
             self._recommender_config(RecommenderConfig()),
             self.cold_items,
         )
-        turns = Turns()
+        turns = self._turns = Turns()
         self.batcher = Batcher(
             settings,
             self.recommender,
@@ -347,14 +347,15 @@ class Worker(Lifecycle):
 
     async def on_transitions(self, message: Any, records: list[Any]) -> None:
         """A batch of the transitions topic."""
-        await self._graph_rounds.begin(
-            message.partition, lambda: message.size_bytes >= _LARGE_GRAPH_ROUND_BYTES
-        )
+        rounds = self._graph_rounds
+        await rounds.due(message.partition, lambda: message.size_bytes >= _LARGE_GRAPH_ROUND_BYTES)
+        await self._turns.take()
+        rounds.begin(message.partition)
         partition = self._taker_of(message)
         if partition is not None:
             with self._fatal():
                 await self.graph.handle(partition, records, message.delivery)
-            self._graph_rounds.end(message.partition, len(self.owned))
+            rounds.end(message.partition, len(self.owned))
 
     def _taker_of(self, message: Any) -> Partition | None:
         """The partition that a batch is for; None where its assignment has ended."""

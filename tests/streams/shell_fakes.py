@@ -150,7 +150,7 @@ FAKE_BATCH = SimpleNamespace(longest=50, padding_ratio=0.25, unknown_events=1, p
 class FakeScorer:
     """An engine that the test can stop in the middle of a batch, or break."""
 
-    name, version, provider, is_on_cpu = "fake", "1", "cpu", False
+    name, version, provider, computes_in_caller = "fake", "1", "cpu", False
 
     def __init__(self) -> None:
         self.go_on = threading.Event()

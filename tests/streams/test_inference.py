@@ -29,7 +29,7 @@ class Bench:
         self.metrics = Metrics()
         self.inference = Inference(self.metrics, deadline_seconds=0.05)
         self.scorer: Any = FakeScorer()
-        self.scorer.is_on_cpu = True
+        self.scorer.computes_in_caller = True
 
     async def in_thread(self) -> Scored:
         call = self.inference.begin(self.scorer, BATCH)
@@ -38,6 +38,13 @@ class Bench:
     def count(self, outcome: str) -> float:
         value = self.metrics.inference_total.labels(outcome)._value
         return float(value.get())
+
+
+def work(seconds: float) -> None:
+    """Keep the processor for so long."""
+    began = time.thread_time()
+    while time.thread_time() < began + seconds:
+        pass
 
 
 @pytest.fixture
@@ -65,13 +72,13 @@ async def test_what_will_take_long_by_the_calls_before_is_not_done_in_place(benc
     await bench.in_thread()
     assert not bench.inference.is_short(bench.scorer, LONG)
     # An engine that has become slow is left to the thread from then on.
-    bench.scorer.run = lambda _: time.sleep(0.03)
+    bench.scorer.run = lambda _: work(0.03)
     bench.inference.call(bench.scorer, BATCH, 1)
     assert not bench.inference.is_short(bench.scorer, BATCH)
 
 
 async def test_a_device_that_may_hang_is_never_waited_for_in_place(bench: Bench) -> None:
-    bench.scorer.is_on_cpu = False
+    bench.scorer.computes_in_caller = False
     await bench.in_thread()
     assert not bench.inference.is_short(bench.scorer, BATCH)
 
@@ -79,7 +86,7 @@ async def test_a_device_that_may_hang_is_never_waited_for_in_place(bench: Bench)
 async def test_another_scorer_is_unknown_again(bench: Bench) -> None:
     await bench.in_thread()
     other: Any = FakeScorer()
-    other.is_on_cpu = True
+    other.computes_in_caller = True
     assert not bench.inference.is_short(other, BATCH)
 
 
@@ -122,5 +129,6 @@ async def test_the_thread_is_waited_for_until_the_deadline_and_used_when_it_come
     assert (bench.count("deadline"), bench.count("ok")) == (3, 3)
 
 
-def test_an_encoder_says_what_computes_it() -> None:
-    assert EncoderScorer.load(DEMO_ARTIFACT, engine="cpu").is_on_cpu
+def test_an_encoder_of_several_threads_computes_elsewhere() -> None:
+    assert EncoderScorer.load(DEMO_ARTIFACT, engine="cpu").computes_in_caller
+    assert not EncoderScorer.load(DEMO_ARTIFACT, engine="cpu", threads=2).computes_in_caller

@@ -32,7 +32,8 @@ def begun(
     async def run() -> None:
         for partition, before, seconds in steps:
             time.now += before
-            await rounds.begin(partition, lambda: len(time.slept) >= large_after)
+            await rounds.due(partition, lambda: len(time.slept) >= large_after)
+            rounds.begin(partition)
             time.now += seconds
             rounds.end(partition, partitions)
 
@@ -72,31 +73,40 @@ def test_partitions_share_one_wait() -> None:
 async def test_a_worker_takes_transitions_when_their_round_is_due_and_not_before() -> None:
     steps: list[object] = []
 
-    async def begin(partition: int, is_large: Callable[[], bool]) -> None:
+    async def due(partition: int, is_large: Callable[[], bool]) -> None:
         steps.append(f"round of {partition}")
         message.size_bytes = 10
         steps.append(is_large())
         message.size_bytes = 1_000_000
         steps.append(is_large())
 
+    async def turn() -> None:
+        steps.append("turn")
+
     message = SimpleNamespace(partition=3)
     worker: Any = SimpleNamespace(
-        _graph_rounds=SimpleNamespace(begin=begin), _taker_of=lambda _: steps.append("taken")
+        _graph_rounds=SimpleNamespace(due=due, begin=lambda _: steps.append("begun")),
+        _turns=SimpleNamespace(take=turn),
+        _taker_of=lambda _: steps.append("taken"),
     )
     await Worker.on_transitions(cast("Worker", worker), message, [])
-    assert steps == ["round of 3", False, True, "taken"]
+    # What comes while it waits for its turn is still added to the batch, and the wait is no work.
+    assert steps == ["round of 3", False, True, "turn", "begun", "taken"]
 
 
 async def test_a_worker_tells_what_a_round_took_of_how_many_partitions() -> None:
     ended: list[tuple[int, int]] = []
 
     async def nothing(*_: object) -> None:
-        """Begins or handles at once."""
+        """Is due, or handles, at once."""
 
     worker: Any = SimpleNamespace(
         _graph_rounds=SimpleNamespace(
-            begin=nothing, end=lambda partition, of: ended.append((partition, of))
+            due=nothing,
+            begin=lambda _: None,
+            end=lambda partition, of: ended.append((partition, of)),
         ),
+        _turns=SimpleNamespace(take=nothing),
         _taker_of=lambda _: "a partition",
         _fatal=contextlib.nullcontext,
         graph=SimpleNamespace(handle=nothing),
