@@ -34,7 +34,6 @@ from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY, encode_transitions
-from streams.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +59,10 @@ class ClickAgent:
         *,
         dead_letters: DeadLetters,
         partition_of: Callable[[bytes], int],
-        turns: Turns,
         fail: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
-        self._turns = turns
         self._publisher = publisher
         self._batcher = batcher
         self._quality = quality
@@ -191,10 +188,7 @@ class ClickAgent:
             for sent in others:
                 await sent.acknowledged()
             await ticket.published()
-            if not await _succeeded(previous):
-                return
-            await self._turns.take()
-            if partition.closed:
+            if not await _succeeded(previous) or partition.closed:
                 return
             if changes:
                 partition.windows.acknowledge(changes, next_offset)
@@ -288,14 +282,12 @@ class GraphAgent:
         publisher: Publisher,
         metrics: Metrics,
         *,
-        turns: Turns,
         on_items: Callable[[int, list[Change], int], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._pipeline = pipeline
         self._publisher = publisher
         self._metrics = metrics
-        self._turns = turns
         self._on_items = on_items
         self._fail = fail
         self._changelog = changelog_topic(settings, "graph")
@@ -346,10 +338,7 @@ class GraphAgent:
     ) -> None:
         try:
             next_offset = await changelog.acknowledged()
-            if not await _succeeded(previous):
-                return
-            await self._turns.take()
-            if partition.closed:
+            if not await _succeeded(previous) or partition.closed:
                 return
             partition.graph.acknowledge(changes, next_offset)
             self._on_items(partition.number, changes, next_offset)

@@ -204,7 +204,6 @@ class ListPublication:
             next_offset = await changelog.acknowledged()
             if previous is not None:
                 await asyncio.wait([previous])
-            await self._turns.take()
             if changes and not partition.closed:
                 partition.lists.acknowledge(changes, next_offset)
         except asyncio.CancelledError:

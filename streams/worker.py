@@ -119,7 +119,6 @@ class Worker(Lifecycle):
                 partial(ask_record_limit_bytes, settings, settings.dead_letter_topic),
             ),
             partition_of=self._partition_of,
-            turns=turns,
             fail=self.fail,
         )
         self.graph = GraphAgent(
@@ -127,7 +126,6 @@ class Worker(Lifecycle):
             GraphPipeline(config),
             self.publisher,
             self.metrics,
-            turns=turns,
             on_items=self.read_models.take_over,
             fail=self.fail,
         )

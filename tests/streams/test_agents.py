@@ -15,7 +15,6 @@ from streams.pipeline import ClickPipeline
 from streams.quality import NextClick
 from streams.settings import Settings
 from streams.transitions import SentPositions, encode_transitions
-from streams.turns import Turns
 from tests.streams.shell_fakes import (
     FakePublisher,
     FakeRecord,
@@ -55,7 +54,6 @@ class Bench:
             self.metrics,
             dead_letters=DeadLetters(self.settings, fakes[0], 1_000_000, self._ask_largest_bytes),
             partition_of=lambda _: 0,
-            turns=Turns(),
             fail=self.failures.append,
         )
         self.partition = make_partition(self.settings)
@@ -235,7 +233,6 @@ async def test_neither_clicks_nor_transitions_are_folded_while_too_much_is_queue
         GraphPipeline(bench.settings.pipeline_config(1)),
         publisher,
         bench.metrics,
-        turns=Turns(),
         on_items=lambda *_: None,
         fail=bench.failures.append,
     )
@@ -301,7 +298,6 @@ async def test_transitions_reach_store_and_replica_in_order_once_the_changelog_h
         GraphPipeline(settings.pipeline_config(1)),
         publisher,
         Metrics(),
-        turns=Turns(),
         on_items=lambda number, changes, end: seen.append((number, [k for k, _ in changes], end)),
         fail=failures.append,
     )
