@@ -28,6 +28,7 @@ from streams.broker_node import (
     write_configuration,
 )
 from streams.broker_reaper import Reaper
+from streams.ports import free_ports
 
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 15.0
@@ -87,7 +88,7 @@ class KafkaCluster:
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * brokers
         self._reaper: Reaper | None = None
         names = [*self.listeners, "CONTROLLER"]
-        free = _free_ports(brokers * len(names))
+        free = free_ports(brokers * len(names))
         self._ports = [
             dict(zip(names, free[i * len(names) : (i + 1) * len(names)], strict=True))
             for i in range(brokers)
@@ -292,12 +293,3 @@ class KafkaCluster:
 
     def _output(self, broker: int) -> Path:
         return self._node(broker) / "broker.out"
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; held together while they are chosen, so all differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

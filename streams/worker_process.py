@@ -7,7 +7,6 @@ import atexit
 import functools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,13 +21,6 @@ from streams.broker_reaper import Reaper
 
 _POLL_SECONDS = 0.05
 _WORKER = "from streams.cli import main; main()"
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:

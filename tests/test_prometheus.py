@@ -16,8 +16,8 @@ import yaml
 
 from streams.health import Health
 from streams.metrics import Metrics
+from streams.ports import free_port
 from streams.serving import Server, StateReader
-from streams.worker_process import free_port
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "deploy/prometheus/rules"

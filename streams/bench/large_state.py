@@ -16,11 +16,12 @@ from streams.bench.ground import ground
 from streams.bench.progress import Progress
 from streams.bench.recovery import RECOVERED
 from streams.events import Click
+from streams.ports import free_port
 from streams.sender import KafkaSender
 from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.window import Window, WindowConfig, encode_window, fold
-from streams.worker_process import WorkerProcess, free_port, wait_until_ready
+from streams.worker_process import WorkerProcess, wait_until_ready
 
 _TELL_SECONDS = 5.0
 _READY_SECONDS = 900.0

@@ -31,9 +31,10 @@ from streams.bench.open_loop import (
 )
 from streams.bench.oracle import latest, read_topic
 from streams.bench.progress import Progress
+from streams.ports import free_port
 from streams.settings import Settings
 from streams.topics import changelog_topic
-from streams.worker_process import WorkerProcess, free_port, wait_until_ready
+from streams.worker_process import WorkerProcess, wait_until_ready
 
 _READY_SECONDS = 120.0
 _QUIET_SECONDS = 2.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.fitted_state import fitted_half_life_seconds, fitted_settings
-from streams.worker_process import free_port
+from streams.ports import free_port
 
 log = logging.getLogger(__name__)
 

@@ -28,9 +28,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.bench.progress import Progress
 from streams.bench.workload import Tally, Workload, publish
 from streams.instant import iso_utc
+from streams.ports import free_port
 from streams.settings import Settings
 from streams.topics import make_topics
-from streams.worker_process import WorkerProcess, free_port
+from streams.worker_process import WorkerProcess
 
 PARTITIONS = 4
 LOOKUP_TOKEN = "look-up-token"

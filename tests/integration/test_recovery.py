@@ -13,9 +13,10 @@ import pytest
 from streams.bench.oracle import judge
 from streams.bench.workload import Workload
 from streams.broker import KafkaCluster
+from streams.ports import free_port
 from streams.settings import Settings
 from streams.topics import make_topics
-from streams.worker_process import WorkerProcess, free_port
+from streams.worker_process import WorkerProcess
 from tests.integration.running import (
     PARTITIONS,
     Outgoing,

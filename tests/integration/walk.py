@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streams.worker_process import free_port
+from streams.ports import free_port
 from tests.documents import commands
 
 DEADLINE_SECONDS = 30.0

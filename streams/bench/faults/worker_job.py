@@ -12,10 +12,11 @@ from streams.bench.faults.schedule import EXTRA, SESSION_SECONDS
 from streams.bench.oracle import Findings, compare, gather
 from streams.bench.progress import Progress
 from streams.graph import decode_item_state
+from streams.ports import free_port
 from streams.settings import Settings
 from streams.topics import changelog_topic, make_topics
 from streams.window import decode_window
-from streams.worker_process import WorkerProcess, free_port, is_ready
+from streams.worker_process import WorkerProcess, is_ready
 
 log = logging.getLogger(__name__)
 

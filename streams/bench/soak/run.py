@@ -24,9 +24,10 @@ from streams.bench.soak.load import Load
 from streams.bench.soak.plan import SoakPlan, sustained
 from streams.bench.soak.sampler import Reading, Sampler, latest_lag
 from streams.bench.soak.verdict import Sample, Verdict, verdict
+from streams.ports import free_port
 from streams.recommendation import DegradedReason, ServedBy
 from streams.settings import Settings
-from streams.worker_process import WorkerProcess, free_port, wait_until_ready
+from streams.worker_process import WorkerProcess, wait_until_ready
 
 Tell = Callable[[str], None]
 
