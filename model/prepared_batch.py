@@ -30,7 +30,7 @@ class ServedWindow(NamedTuple):
     event_types: Sequence[str]
     times_ms: Sequence[int]
     place_cells: Sequence[int]
-    unknown: int
+    unknown: int  # that stand among these, and were left out
 
 
 class PreparedBatch(NamedTuple):
@@ -73,17 +73,19 @@ class WindowReader:
     def window(self, history: History) -> ServedWindow:
         """The events of a history that the encoder sees."""
         index = self._item_index
-        ids = list(map(index.get, history.items, repeat(0)))
-        columns: tuple[Sequence[Any], ...] = history[1:]
+        longest = self._spec.max_length
+        # Mostly the newest events are all known, and no older one is looked at.
+        columns: tuple[Sequence[Any], ...] = tuple(column[-longest:] for column in history)
+        ids = list(map(index.get, columns[0], repeat(0)))
         unknown = ids.count(0)
         if unknown:
-            kept = [position for position, item in enumerate(ids) if item]
+            ids = list(map(index.get, history.items, repeat(0)))
+            kept = [position for position, item in enumerate(ids) if item][-longest:]
+            first = kept[0] if len(kept) == longest else 0
+            unknown = ids[first:].count(0)
             ids = [ids[position] for position in kept]
-            columns = tuple([column[position] for position in kept] for column in columns)
-        if len(ids) > self._spec.max_length:
-            ids = ids[-self._spec.max_length :]
-            columns = tuple(column[-self._spec.max_length :] for column in columns)
-        event_types, times_ms, place_cells = columns
+            columns = tuple([column[position] for position in kept] for column in history)
+        _, event_types, times_ms, place_cells = columns
         return ServedWindow(ids, event_types, times_ms, place_cells, unknown)
 
     def inputs(

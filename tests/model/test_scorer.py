@@ -86,6 +86,25 @@ def test_events_of_unknown_items_are_left_out(scorer: EncoderScorer):
     assert equal(scorer.score([mixed], candidates), scorer.score([known], candidates))
 
 
+def test_unknown_items_are_counted_where_the_encoder_looks_and_older_ones_take_their_places(
+    scorer: EncoderScorer,
+):
+    long = make_history(6, 45)
+    unknown_at = (0, 40, 44)
+    mixed = long._replace(
+        items=["new" if at in unknown_at else item for at, item in enumerate(long.items)]
+    )
+    kept = [at for at in range(45) if at not in unknown_at][-20:]
+    known = History(*([column[at] for at in kept] for column in long))
+    candidates = np.ones((1, 1), np.int64)
+    assert equal(scorer.score([mixed], candidates), scorer.score([known], candidates))
+    counts = [
+        scorer.prepare([history], candidates).unknown_events
+        for history in (mixed, long, long._replace(items=["new"] * 45))
+    ]
+    assert counts == [2, 0, 45]
+
+
 def test_only_the_last_events_that_fit_count(scorer: EncoderScorer):
     long = make_history(6, 45)
     last = History(*(column[-20:] for column in long))

@@ -43,6 +43,17 @@ def test_more_items_and_types_than_a_byte_can_number_are_held() -> None:
     ]
 
 
+@pytest.mark.parametrize("furthest_ms", [1_000, 20 * 365 * 86_400_000])
+def test_times_are_read_from_any_event_on_be_they_few_or_many(furthest_ms: int) -> None:
+    config = WindowConfig(max_age_ms=2 * furthest_ms + 10_000)
+    times_ms = [T0 + furthest_ms * (n % 2) + n for n in range(100)]
+    clicks = [click_at(f"i{n}", time_ms) for n, time_ms in enumerate(times_ms)]
+    window = window_of(*clicks, config=config)
+    for start in (0, 1, 50, 75, 76, 77, 99, 100):
+        assert window.times_ms(start) == times_ms[start:]
+    assert fold(window, click_at("x", T0), 0, 100, T0, config)[1] is Outcome.APPLIED
+
+
 def test_an_event_before_all_others_by_any_margin_is_held() -> None:
     times_ms = [T0, T0 - 3_600_000, T0 - 25 * 86_400_000, T0 + 4 * 86_400_000]
     window = fold_all(
