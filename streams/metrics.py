@@ -239,7 +239,7 @@ class Metrics:
             "gpu_fallback", "1 while a GPU is there or asked for and no encoder runs on it"
         )
         self.unknown_items_total = self._counter(
-            "unknown_items", "Window events whose item the encoder does not know"
+            "unknown_items", "Events among those that the encoder sees whose item it does not know"
         )
 
     def _output(self, variants: tuple[str, ...]) -> None:

@@ -24,7 +24,7 @@ NARROW = Struct("<II")
 WIDE = Struct("<QQ")
 NARROW_BYTES = NARROW.size
 _NARROW_LIMIT = 1 << 32
-_FEW = 24
+_FEW = 32
 """Events that are read sooner without NumPy."""
 # Room for late events below the first event time, so that they seldom move the base.
 _BASE_MARGIN_MS = 86_400_000

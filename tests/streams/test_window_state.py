@@ -49,7 +49,7 @@ def test_times_are_read_from_any_event_on_be_they_few_or_many(furthest_ms: int) 
     times_ms = [T0 + furthest_ms * (n % 2) + n for n in range(100)]
     clicks = [click_at(f"i{n}", time_ms) for n, time_ms in enumerate(times_ms)]
     window = window_of(*clicks, config=config)
-    for start in (0, 1, 50, 75, 76, 77, 99, 100):
+    for start in (0, 1, 50, 67, 68, 69, 99, 100):
         assert window.times_ms(start) == times_ms[start:]
     assert fold(window, click_at("x", T0), 0, 100, T0, config)[1] is Outcome.APPLIED
 
