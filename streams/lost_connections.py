@@ -8,7 +8,7 @@ good, and with the group's coordinator that is the whole worker
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
@@ -17,14 +17,13 @@ from aiokafka.errors import KafkaConnectionError
 _WRITERS = ("send", "_send_sasl_token")
 
 
+@cache
 def notice_lost_connections() -> None:
     """Have aiokafka's connections in this process fail as they do when a write fails; saying it
     twice does no harm.
     """
     for name in _WRITERS:
-        write = getattr(AIOKafkaConnection, name)
-        if not hasattr(write, "__wrapped__"):
-            setattr(AIOKafkaConnection, name, _noticing(write))
+        setattr(AIOKafkaConnection, name, _noticing(getattr(AIOKafkaConnection, name)))
 
 
 def _noticing(write: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection
@@ -10,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from streams.event_loop import new_event_loop
-from streams.lost_connections import notice_lost_connections
+from streams.lost_connections import _noticing, notice_lost_connections
 
 
 class Connection(AIOKafkaConnection):  # type: ignore[misc]
@@ -52,18 +53,13 @@ def test_what_is_written_to_it_and_what_was_not_answered_yet_fails(
         runner.run(_write_to_a_lost_connection())
 
 
-def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+@pytest.mark.parametrize("writer", [None, SimpleNamespace(is_closing=lambda: False)])
+def test_errors_while_the_connection_stands_stay_what_they_are(writer: object) -> None:
+    def broken(_: object) -> None:
         raise RuntimeError("not of a connection")
 
-    monkeypatch.setattr(AIOKafkaConnection, "send", broken)
-    notice_lost_connections()
-    with asyncio.Runner() as runner, pytest.raises(RuntimeError, match="not of a connection"):
-        runner.run(_sent())
-
-
-async def _sent() -> None:
-    AIOKafkaConnection("127.0.0.1", 9092).send(ApiVersionRequest())
+    with pytest.raises(RuntimeError, match="not of a connection"):
+        _noticing(broken)(SimpleNamespace(_writer=writer))
 
 
 def test_it_is_said_once() -> None:
