@@ -93,14 +93,14 @@ class Worker(Lifecycle):
             self._recommender_config(RecommenderConfig()),
             self.cold_items,
         )
-        turns = self._turns = Turns()
+        self._turns = Turns()
         self.batcher = Batcher(
             settings,
             self.recommender,
             self.publisher,
             self.quality,
             self.metrics,
-            turns,
+            self._turns,
             now_ms=lambda: time.time_ns() // 1_000_000,
             fail=self.fail,
         )

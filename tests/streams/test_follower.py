@@ -33,20 +33,39 @@ class FakeLog:
         return FakeConsumer(self)
 
 
+class FakeFetcher:
+    """Has a fetch under way, and closes as aiokafka's does: it awaits what it has cancelled."""
+
+    _proc_fetch_request = None
+
+    def __init__(self) -> None:
+        self._fetch_task = asyncio.create_task(asyncio.sleep(600))
+        self._pending_tasks = {asyncio.create_task(asyncio.sleep(600))}
+
+    async def close(self) -> None:
+        self._fetch_task.cancel()
+        for task in self._pending_tasks:
+            task.cancel()
+            await task
+
+
 class FakeConsumer:
     """What the follower needs of an aiokafka consumer."""
 
     def __init__(self, log: FakeLog) -> None:
         self._log = log
         self._at: dict[TopicPartition, int] = {}
-        self._fetcher = SimpleNamespace(_proc_fetch_request=None, close=None)
+        self._fetcher: FakeFetcher | None = None
 
     async def start(self) -> None:
         self._log.open += 1
         self._check()
+        self._fetcher = FakeFetcher()
 
     async def stop(self) -> None:
         self._log.open -= 1
+        if self._fetcher is not None:
+            await self._fetcher.close()
 
     def _check(self) -> None:
         if self._log.down:
