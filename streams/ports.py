@@ -2,7 +2,7 @@
 
 They lie below those that Linux gives to outgoing connections. One of those may be taken between the
 choice and the start of the server; worse, a client that tries the port of a server that is down
-again and again is given that very port in the end, is connected to itself, and the server cannot
+again and again can be given that very port, is then connected to itself, and the server cannot
 come back.
 """
 

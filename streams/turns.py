@@ -2,9 +2,9 @@
 
 The loop runs what is ready in the order in which it became so. A click passes a dozen short steps
 on its way to a list (out of the consumer's thread, to the agent, to the queue, into the engine, to
-the sender), and at each it waits for everything that was ready before it. With a ranking, a fold
-and a write to the store in every pass of the loop, a click whose work takes three milliseconds took
-thirty. So a long step waits for its turn: some passes in which only short ones run.
+the sender), and at each it waits for everything that was ready before it. With a ranking, a message
+and a fold in every pass of the loop, a click with three milliseconds of work took twenty to thirty.
+So a long step waits for its turn: some passes in which only short ones run.
 """
 
 import asyncio
