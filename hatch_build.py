@@ -18,9 +18,11 @@ _MODULES = tuple(
     for name in (
         "compiled",
         "compiled_candidates",
+        "compiled_clicks",
         "compiled_edges",
         "compiled_items",
         "compiled_lists",
+        "compiled_windows",
     )
 )
 # The same bits as in Python: no product fused with a sum, and libm's own pow.

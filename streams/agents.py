@@ -20,13 +20,14 @@ from typing import Any
 
 from streams.batcher import Batcher
 from streams.dead_letters import DeadLetters
+from streams.effects import ClickEffects, Rekeyed
 from streams.graph_pipeline import GraphPipeline
 from streams.instant import iso_utc
 from streams.list_queue import Ticket
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
-from streams.pipeline import ClickEffects, ClickPipeline, Rekeyed
+from streams.pipeline import ClickPipeline
 from streams.publisher import Header, Publisher, Sent
 from streams.quality import NextClick
 from streams.receipt import Receipt, encode_receipt

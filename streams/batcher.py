@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from streams.effects import Change
 from streams.inference import Answer, Inference, Scored
 from streams.instant import iso_utc
 from streams.list_publication import ListPublication, ScoredBatch
@@ -20,7 +21,6 @@ from streams.list_queue import ListQueue, Ticket, Waiting
 from streams.lists import ListRequest
 from streams.metrics import DEFAULT_VARIANT, Metrics
 from streams.partition import Partition
-from streams.pipeline import Change
 from streams.publisher import Publisher, Sent
 from streams.quality import NextClick
 from streams.recommendation import DegradedReason, ModelInfo, Trigger

@@ -65,7 +65,8 @@ class Click(msgspec.Struct, gc=False):
     place_cell: int = 0
 
 
-_decode_message = msgspec.json.Decoder(_WireClick).decode
+decode_message = msgspec.json.Decoder(_WireClick).decode
+"""The message in a record's value, its types checked; raises what `UNREADABLE` names."""
 _BACKSLASH, _DEL = 0x5C, 0x7F
 
 # The three parts of the timestamp that nearly all producers send: "2026-01-31T12:00:" "00."
@@ -88,7 +89,7 @@ def decode_click(  # noqa: C901  (a call costs more than the lines it would hide
         return too_large(value, limits)
     plain = value.isascii()
     try:
-        message = _decode_message(value)
+        message = decode_message(value)
         if not plain:
             value.decode()  # the decoder skips ignored fields without looking at their bytes
     except UNREADABLE:
@@ -289,7 +290,7 @@ def _diagnose(value: bytes) -> _WireClick | Reject:
     if _NUMBER.fullmatch(timestamp):
         raw.timestamp = Raw(b'"%b"' % timestamp)
     try:
-        return _decode_message(msgspec.json.encode(raw))
+        return decode_message(msgspec.json.encode(raw))
     except msgspec.ValidationError as fault:
         return wrong_type(fault)
     except UNREADABLE as fault:

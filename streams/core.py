@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from streams.catalogue import Catalogue
+from streams.effects import ClickEffects, Headers, State
 from streams.graph import ItemState, encode_item
 from streams.graph_pipeline import GraphPipeline
-from streams.pipeline import ClickEffects, ClickPipeline, Headers, PipelineConfig, State
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.replica import GraphReplica
 from streams.transitions import ReceivedPositions, SentPositions, encode_transitions
 from streams.window import Window

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from streams.effects import DeadLetter
 from streams.partition import Partition
-from streams.pipeline import DeadLetter
 from streams.publisher import Header, Publisher, Sent
 from streams.settings import Settings
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streams.codec import CodecError
+from streams.effects import Record, Table
 from streams.graph import (
     FollowingClicks,
     ItemState,
@@ -15,7 +16,7 @@ from streams.graph import (
     fold_followers,
     new_item_state,
 )
-from streams.pipeline import PipelineConfig, Record, Table
+from streams.pipeline import PipelineConfig
 from streams.transitions import ReceivedPositions, TransitionBatch, decode_transitions
 
 

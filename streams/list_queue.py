@@ -12,8 +12,8 @@ from itertools import islice
 
 import msgspec
 
+from streams.effects import Change
 from streams.partition import Partition
-from streams.pipeline import Change
 
 
 class Ticket:

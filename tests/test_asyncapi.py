@@ -20,6 +20,7 @@ from streams import schemas
 from streams.access import rights
 from streams.broker_jars import cache_dir
 from streams.dead_letters import DeadLetters
+from streams.effects import DeadLetter
 from streams.events import (
     Click,
     Item,
@@ -29,7 +30,6 @@ from streams.events import (
     decode_recommendation,
 )
 from streams.list_headers import LIST_TYPE, ListHeaders
-from streams.pipeline import DeadLetter
 from streams.receipt import decode_receipt
 from streams.reject import Reject
 from streams.settings import FIELDS, Settings

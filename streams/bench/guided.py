@@ -11,7 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-_DECODERS = ("streams.click", "streams.item", "streams.reject", "streams.codec", "streams.pipeline")
+_DECODERS = (
+    "streams.click",
+    "streams.item",
+    "streams.reject",
+    "streams.codec",
+    "streams.pipeline",
+    "streams.rekeying",
+)
 _STATE = ("streams.window", "streams.window_state", "streams.graph", "streams.transitions")
 
 

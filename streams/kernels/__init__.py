@@ -13,12 +13,14 @@ __all__ = [
     "decay_terms",
     "encode_edges",
     "find_ascending",
+    "fold_plain",
     "group_entries",
     "join_edges",
     "keep_edges",
     "keep_strongest",
     "link_clicks",
     "read_edges",
+    "read_plain",
     "select_top",
     "strongest_paths",
 ]
@@ -38,9 +40,11 @@ try:
         group_entries,
         strongest_paths,
     )
+    from streams.kernels.compiled_clicks import read_plain
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_lists import blend_top, select_top
+    from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -54,9 +58,11 @@ except ImportError:  # asked for, or no compiler when it was installed
         group_entries,
         strongest_paths,
     )
+    from streams.kernels.pure_clicks import read_plain
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_lists import blend_top, select_top
+    from streams.kernels.pure_windows import fold_plain
 
     COMPILED = False
 else:

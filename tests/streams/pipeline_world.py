@@ -7,11 +7,12 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
+from streams.effects import ClickEffects
 from streams.event_types import EventTypes
 from streams.events import ClickLimits
 from streams.graph import GraphConfig, encode_item
 from streams.graph_pipeline import GraphPipeline
-from streams.pipeline import ClickEffects, ClickPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from streams.batcher import Batcher
+from streams.effects import Change
 from streams.list_queue import Ticket
 from streams.partition import Partition
-from streams.pipeline import Change
 from streams.quality import NextClick
 from streams.settings import Settings
 from streams.window import Window

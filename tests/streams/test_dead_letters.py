@@ -3,9 +3,9 @@
 from typing import Any, cast
 
 from streams.dead_letters import DeadLetters
+from streams.effects import DeadLetter
 from streams.events import Reject, RejectReason
 from streams.partition import Partition
-from streams.pipeline import DeadLetter
 from streams.settings import Settings
 from tests.streams.shell_fakes import FakePublisher, make_partition
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.effects import Rekeyed
 from streams.events import RejectReason
 from streams.graph import ItemState
 from streams.graph_pipeline import GraphPipeline
-from streams.pipeline import ClickPipeline, PipelineConfig, Rekeyed
+from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,

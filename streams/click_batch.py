@@ -1,0 +1,74 @@
+"""Click batch: records of one partition on their way through the pipeline."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from streams.click import Click
+from streams.effects import ClickEffects, DeadLetter, Record, Table
+from streams.pseudonym import Pseudonyms
+from streams.reject import Reject
+from streams.window import Window
+
+_PSEUDONYMOUS = "pseudonymous: see the source record"
+
+
+class ClickBatch:
+    """Columns of a batch, and the effects that are gathered.
+
+    offsets, times_ms: of the records. clicks: of every record; None for an erasure and for what is
+    not folded here. predecessors: the items that each click links, None where it links none.
+    """
+
+    __slots__ = (
+        "_is_pseudonymous",
+        "clicks",
+        "effects",
+        "offsets",
+        "predecessors",
+        "pseudonyms",
+        "records",
+        "source",
+        "times_ms",
+        "windows",
+    )
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        source: int,
+        windows: Table[Window],
+        pseudonyms: Pseudonyms | None,
+        *,
+        is_keyed: bool,
+    ) -> None:
+        """`pseudonyms`: under which users are known, None for none. `is_keyed`: the records are
+        their producers' and have ids, from which pseudonyms are made; else they have pseudonyms.
+        """
+        self.records = records
+        self.source = source
+        self.windows = windows
+        self._is_pseudonymous = pseudonyms is not None
+        self.pseudonyms = pseudonyms if is_keyed else None
+        self.offsets = [record.offset for record in records]
+        self.times_ms = [record.timestamp for record in records]
+        self.clicks: list[Click | None] = []
+        self.predecessors: list[list[str | None] | None] = [None] * len(records)
+        self.effects = ClickEffects({}, {}, {}, [], [], [], Counter())
+
+    @property
+    def is_pseudonymous(self) -> bool:
+        """Whether nothing that may lead to a user is to leave."""
+        return self._is_pseudonymous
+
+    def refuse(self, record: Record, reject: Reject) -> None:
+        """A dead letter of the record as it came; where users have pseudonyms, only where it stands
+        and the reason: it is not known what in such a record names the user.
+        """
+        letter = DeadLetter(record.offset, record.key, record.value, record.headers, reject)
+        if self._is_pseudonymous:
+            key = record.key
+            if key and self.pseudonyms is not None:
+                key = self.pseudonyms.of_bytes(key).encode()
+            reason = Reject(reject.reason, _PSEUDONYMOUS)
+            letter = DeadLetter(record.offset, key, None, (), reason)
+        self.effects.dead_letters.append(letter)

@@ -1,0 +1,1 @@
+from streams.kernels.pure_clicks import read_plain as read_plain
