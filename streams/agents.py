@@ -95,9 +95,8 @@ class ClickAgent:
         """
         await partition.recovered.wait()
         keys = Counter([record.key for record in records])
-        in_flight = partition.in_flight
         limit = self._user_limit
-        if max(keys.values()) + (max(in_flight.values()) if in_flight else 0) <= limit:
+        if partition.in_flight.fits(keys, limit):
             await self._handle(partition, topic, records, keys, delivery, read_to_end_ms)
             return
         parts = list(_cut(records, limit))
@@ -137,7 +136,7 @@ class ClickAgent:
         delivery: Delivery | None,
         read_to_end_ms: int | None,
     ) -> None:
-        partition.in_flight.update(keys)
+        partition.in_flight.begin(keys)
         is_clicks = topic == self._settings.clicks
         sent_positions = partition.clicks_sent if is_clicks else partition.rekeyed_sent
         effects = self._pipeline.process(
@@ -193,11 +192,7 @@ class ClickAgent:
                 return
             if changes:
                 partition.windows.acknowledge(changes, next_offset)
-            in_flight = partition.in_flight
-            in_flight.subtract(keys)
-            for key in keys:
-                if in_flight[key] <= 0:
-                    del in_flight[key]
+            partition.in_flight.end(keys)
             if delivery is not None:
                 delivery.finish()
         except asyncio.CancelledError:
@@ -262,15 +257,13 @@ class ClickAgent:
             metrics.rejects_total.labels(letter.reject.reason.value).inc()
         for _ in effects.erased:
             metrics.erasures_total.labels("erased").inc()
-        for user_id, item_id in effects.trials:
-            verdict = self._quality.on_click(user_id, item_id)
-            if verdict is not None:
-                metrics.judged(
-                    verdict.rank,
-                    verdict.served_by,
-                    graph_hit=verdict.graph_hit,
-                    popularity_hit=verdict.popularity_hit,
-                )
+        for verdict in self._quality.judged(effects.trials):
+            metrics.judged(
+                verdict.rank,
+                verdict.served_by,
+                graph_hit=verdict.graph_hit,
+                popularity_hit=verdict.popularity_hit,
+            )
 
 
 class GraphAgent:

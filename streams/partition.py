@@ -8,7 +8,6 @@ together, drained together, closed together.
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from streams.codec import CodecError, frame, unframe
 from streams.connection import raise_if_denied
 from streams.follower import read_to_end
 from streams.graph import ITEM_FORMAT, ItemState, decode_item_state, encode_item
+from streams.in_flight import InFlight
 from streams.publisher import Publisher
 from streams.recent_lists import MOST_BYTES, RecentLists
 from streams.reject import UNREADABLE
@@ -116,8 +116,7 @@ class Partition:
         """Held while a batch is folded and sent, until a task waits for its acknowledgement."""
         self.slots = asyncio.Semaphore(settings.max_in_flight_batches)
         self.graph_slots = asyncio.Semaphore(settings.max_in_flight_batches)
-        self.in_flight: Counter[bytes | None] = Counter()
-        """Clicks of a user whose effects are not yet acknowledged, by record key."""
+        self.in_flight = InFlight()
         self.last_task: asyncio.Task[None] | None = None
         """Finishing batches in order: each waits for the one before."""
         self.last_graph_task: asyncio.Task[None] | None = None

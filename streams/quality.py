@@ -6,7 +6,7 @@ click: what the graph alone would have served, and what popularity alone would h
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -106,6 +106,16 @@ class NextClick:
             for cutoff in CUTOFFS:
                 self.hits[cutoff] += rank <= cutoff
         return verdict
+
+    def judged(self, clicks: Iterable[tuple[str, str]]) -> list[Verdict]:
+        """Judge positive clicks, each a user and an item, in order; as `on_click`."""
+        lists = self._lists
+        return [
+            verdict
+            for user_id, item_id in clicks
+            # Most clicks of a burst find no unjudged list.
+            if user_id in lists and (verdict := self.on_click(user_id, item_id)) is not None
+        ]
 
     def forget(self, user_id: str) -> None:
         """Drop a user's list: the user was erased."""

@@ -167,7 +167,7 @@ async def test_a_user_has_no_more_clicks_in_flight_than_a_replay_can_find_again(
         await settle_down()
         assert bench.publisher.hurries == min(parts + 1, 3)
         assert len(sends) == parts
-        assert bench.partition.in_flight[b"busy"] <= 3
+        assert bench.partition.in_flight.of(b"busy") <= 3
         for topic in (WINDOWS, "freshrec-transitions"):
             bench.publisher.acknowledge(topic)
     delivery = await handled

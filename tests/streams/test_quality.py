@@ -44,6 +44,15 @@ def test_a_click_of_a_user_without_a_list_is_no_trial():
     }
 
 
+def test_clicks_judged_together_are_judged_one_after_the_other():
+    judge = NextClick()
+    shown(judge, "u")
+    shown(judge, "v")
+    verdicts = judge.judged([("w", "a"), ("v", "b"), ("u", "z"), ("v", "a")])
+    assert [verdict.rank for verdict in verdicts] == [2, 0]
+    assert (judge.trials, len(judge)) == (2, 0)
+
+
 def test_the_yardsticks_are_judged_on_the_same_click():
     judge = NextClick()
     shown(judge, "u", items=["a"], graph=["b"], popular=["c"])
