@@ -150,7 +150,9 @@ class Settings:
         0.001,
         30,
     )
-    commit_interval_seconds: float = setting(0.5, "time between offset commits", 0.01, 60)
+    commit_interval_seconds: float = setting(
+        0.5, "longest time between offset commits; shorter while it keeps up", 0.01, 60
+    )
     session_timeout_seconds: float = setting(15.0, "a silent worker is out after this", 1, 1_800)
     heartbeat_seconds: float = setting(3.0, "time between heartbeats", 0.1, 600)
     request_timeout_seconds: float = setting(30.0, "a send retried longer than this fails", 1, 600)

@@ -5,9 +5,9 @@ corner cases. This transport hands every agent the raw records of one (fetch, pa
 one event, decodes nothing, and commits only what `OffsetTracker` reports.
 
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
-`_drain_messages`, `_wait_next_records`, `_new_offset`, `_filter_tps_with_pending_acks`,
-`wait_empty`, `on_partitions_revoked` and `on_partitions_assigned`. `streams.consumer_thread`
-overrides those of the thread.
+`_commit_handler`, `_drain_messages`, `_wait_next_records`, `_new_offset`,
+`_filter_tps_with_pending_acks`, `wait_empty`, `on_partitions_revoked` and
+`on_partitions_assigned`. `streams.consumer_thread` overrides those of the thread.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 
+from streams.commit_pace import CommitPace
 from streams.consumer_thread import BatchConsumerThread
 from streams.lease import HandoverError
 from streams.offsets import Delivery, OffsetTracker
@@ -82,7 +84,6 @@ class BatchConsumer(driver.Consumer):
     _thread: BatchConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.tracker = OffsetTracker()
         self._untaken: dict[TP, RecordBatch] = {}
         self._waiting: set[int] = set()
         """Batches that no agent has taken, by identity."""
@@ -90,6 +91,8 @@ class BatchConsumer(driver.Consumer):
         """Of all of them."""
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
+        self._pace = CommitPace(self.commit_interval)
+        self.tracker = OffsetTracker(self._pace.rest)
 
     def group_fault(self) -> BaseException | None:
         """Why the group will not have this consumer any more, if so.
@@ -114,6 +117,12 @@ class BatchConsumer(driver.Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # -- offsets
+
+    @Service.task
+    async def _commit_handler(self) -> None:
+        while not self.should_stop:
+            await self.wait(self._pace.due())
+            await self.commit()
 
     def _new_offset(self, tp: TP) -> int | None:
         return self.tracker.committable(tp)

@@ -121,6 +121,27 @@ def test_finishing_twice_changes_nothing() -> None:
     assert tracker.pending() == 1
 
 
+def test_a_partition_is_at_rest_when_its_last_delivery_is_finished_whatever_the_order() -> None:
+    rests = 0
+
+    def rest() -> None:
+        nonlocal rests
+        rests += 1
+
+    tracker = OffsetTracker(rest)
+    first, second = tracker.deliver("p0", 9), tracker.deliver("p0", 19)
+    other = tracker.deliver("p1", 9)
+    second.finish()
+    assert rests == 0
+    first.finish()
+    first.finish()
+    assert rests == 1
+    other.finish()
+    assert rests == 2
+    tracker.deliver("p0", 29).finish()
+    assert rests == 3
+
+
 def test_a_partition_that_comes_back_begins_where_it_is_read_and_not_where_it_was() -> None:
     tracker = OffsetTracker()
     tracker.deliver("p0", 99).finish()
