@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.integration.walk import Walk
+from tests.integration.walk import Walk, need
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -56,6 +56,7 @@ def _gowalla(directory: Path) -> None:
 @pytest.fixture(scope="module")
 def walks(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Walk]]:
     """A ready worker for each scene, with topics and a group of its own, all started at once."""
+    need("kcat", "bash")
     walks = {}
     for name in ("shop", "social", "video", "travel"):
         directory = tmp_path_factory.mktemp(name)

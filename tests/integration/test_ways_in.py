@@ -4,14 +4,12 @@ Only the addresses are replaced, so that the test disturbs nothing that listens 
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.walk import DEADLINE_SECONDS, Walk
+from tests.integration.walk import DEADLINE_SECONDS, Walk, need
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -19,11 +17,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def walk(kafka_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     """A broker and a worker that are ready, started with the commands of the README."""
-    for program in ("kcat", "curl", "bash"):
-        if shutil.which(program) is None:
-            if os.environ.get("FRESHREC_REQUIRE_KAFKA") == "1":
-                pytest.fail(f"{program} is not installed")
-            pytest.skip(f"{program} is not installed (Debian: apt-get install {program})")
+    need("kcat", "curl", "bash")
     walk = Walk(tmp_path_factory.mktemp("ways-in"))
     try:
         broker = walk.start("broker")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from streams.ports import free_port
 from tests.documents import commands
 
 DEADLINE_SECONDS = 30.0
 LOOKUP_TOKEN = "of-this-test"
+
+
+def need(*programs: str) -> None:
+    """Skip the test where a reader would lack one of these; fail where all tests must run."""
+    for program in programs:
+        if shutil.which(program) is None:
+            if os.environ.get("FRESHREC_REQUIRE_KAFKA") == "1":
+                pytest.fail(f"{program} is not installed")
+            pytest.skip(f"{program} is not installed (Debian: apt-get install {program})")
 
 
 class Walk:
