@@ -20,6 +20,7 @@ _MODULES = tuple(
         "compiled_candidates",
         "compiled_edges",
         "compiled_items",
+        "compiled_links",
         "compiled_lists",
     )
 )

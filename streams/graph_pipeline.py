@@ -8,13 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streams.codec import CodecError
-from streams.graph import (
-    FollowingClicks,
-    ItemState,
-    count_popularity,
-    fold_followers,
-    new_item_state,
-)
+from streams.graph import ItemState, fold_links, following_clicks, new_item_state
 from streams.pipeline import PipelineConfig, Record, Table
 from streams.transitions import ReceivedPositions, TransitionBatch, decode_transitions
 
@@ -63,41 +57,18 @@ class GraphPipeline:
         """Item by item, each with all that the batch says of it: memory is touched once."""
         config = self._config
         source = batch.source
-        offsets = batch.offsets
-        clicks = FollowingClicks(
-            offsets, batch.times_ms, batch.items, batch.row_types(), config.event_types
-        )
+        clicks = following_clicks(batch, config.event_types)
         get_item = graph.get
         put_item = graph.put
-        reached: dict[str, tuple[ItemState, int]] = {}
-        for item_id, flat in batch.edges.items():
+        first = 0
+        for item_id, end in zip(batch.item_ids, batch.columns.ends, strict=False):
             state = get_item(item_id)
             if state is None:
                 state = new_item_state()
-            folded, evicted = fold_followers(state, source, clicks, flat, config)
+            folded, replayed, evicted = fold_links(state, source, clicks, first, end, config)
             effects.edges += folded
+            effects.replayed += replayed
             effects.evicted += evicted
-            effects.replayed += len(flat) // 2 - folded
-            reached[item_id] = (state, offsets[flat[-2]])
-        for row in batch.owned:
-            item_id = batch.items[row]
-            offset = offsets[row]
-            found = reached.get(item_id)
-            if found is None:
-                state = get_item(item_id)
-                if state is None:
-                    state = new_item_state()
-                last = offset
-            else:
-                state, last = found
-            reached[item_id] = (state, offset if offset > last else last)
-            if offset > state.watermarks.get(source, -1):
-                count_popularity(state, clicks.event_types[row], clicks.times_ms[row], config)
-            else:
-                effects.replayed += 1
-        for item_id, (state, last) in reached.items():
-            # Edges and popularity of a batch share a watermark, so it moves when both are done.
-            if last > state.watermarks.get(source, -1):
-                state.watermarks[source] = last
             # A replay changes nothing, but its changelog record may never have left.
             put_item(item_id, state)
+            first = end

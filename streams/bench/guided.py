@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 _DECODERS = ("streams.click", "streams.item", "streams.reject", "streams.codec", "streams.pipeline")
-_STATE = ("streams.window", "streams.window_state", "streams.graph", "streams.transitions")
+_STATE = ("streams.window", "streams.window_state", "streams.graph", "streams.transition_batch")
 
 
 def main(arguments: list[str]) -> None:

@@ -8,8 +8,10 @@ import os
 
 __all__ = [
     "COMPILED",
-    "add_run",
+    "add_links",
     "blend_top",
+    "columns_fit",
+    "count_visits",
     "decay_terms",
     "encode_edges",
     "find_ascending",
@@ -18,20 +20,22 @@ __all__ = [
     "keep_edges",
     "keep_strongest",
     "link_clicks",
+    "pack_columns",
     "read_edges",
     "select_top",
     "strongest_paths",
+    "unpack_columns",
 ]
 
 try:
     if os.environ.get("FRESHREC_PURE_PYTHON") == "1":
         raise ImportError("asked for")
     from streams.kernels.compiled import (
-        add_run,
+        add_links,
+        count_visits,
         decay_terms,
         keep_edges,
         keep_strongest,
-        link_clicks,
     )
     from streams.kernels.compiled_candidates import (
         find_ascending,
@@ -40,14 +44,20 @@ try:
     )
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_items import encode_edges
+    from streams.kernels.compiled_links import (
+        columns_fit,
+        link_clicks,
+        pack_columns,
+        unpack_columns,
+    )
     from streams.kernels.compiled_lists import blend_top, select_top
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
-        add_run,
+        add_links,
+        count_visits,
         decay_terms,
         keep_edges,
         keep_strongest,
-        link_clicks,
     )
     from streams.kernels.pure_candidates import (
         find_ascending,
@@ -56,6 +66,12 @@ except ImportError:  # asked for, or no compiler when it was installed
     )
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_items import encode_edges
+    from streams.kernels.pure_links import (
+        columns_fit,
+        link_clicks,
+        pack_columns,
+        unpack_columns,
+    )
     from streams.kernels.pure_lists import blend_top, select_top
 
     COMPILED = False

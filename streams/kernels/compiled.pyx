@@ -7,62 +7,157 @@ that forbid the compiler to replace them), and no product is fused with a sum.
 
 from cpython cimport array
 from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
-from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdlib cimport qsort
 from libc.math cimport floor, ldexp, pow
 
+from streams.popularity import REBASE_HALF_LIVES, add
 
-def decay_terms(list times_ms, list weights, list half_lives_ms):
-    cdef Py_ssize_t count = PyList_GET_SIZE(times_ms)
-    cdef Py_ssize_t row
-    cdef double age, power
-    if len(weights) != count or len(half_lives_ms) != count:
+
+cdef double max_ahead = REBASE_HALF_LIVES
+cdef array.array LONG = array.array("q")
+cdef array.array DOUBLE = array.array("d")
+
+
+cdef struct Clicks:
+    Py_ssize_t size
+    Py_ssize_t links
+    Py_ssize_t kind_count
+    const long long* times_ms
+    const long long* items
+    const long long* kinds
+    const long long* rows
+    const long long* distances
+    const double* weights
+    const double* half_lives_ms
+    const long long* powers
+    const double* mantissas
+
+
+cdef inline const void* _column(array.array column, Py_ssize_t size, char code) except? NULL:
+    """The memory of a column, which has to be held as long as it is used."""
+    if len(column) != size:
         raise ValueError("columns of unequal length")
-    cdef list powers = [None] * count
-    cdef list mantissas = [None] * count
+    if column.ob_descr.typecode != code:
+        raise ValueError("columns of another type")
+    return column.data.as_voidptr
+
+
+cdef int _open(object fields, Py_ssize_t first, Py_ssize_t end, Clicks* opened) except -1:
+    """The memory of following clicks, for links that are there."""
+    if not isinstance(fields, tuple) or len(fields) != 12:
+        raise ValueError("not the fields of following clicks")
+    cdef tuple clicks = <tuple>fields
+    opened.size = len(clicks[3])
+    opened.links = len(clicks[6])
+    opened.kind_count = len(clicks[1])
+    if not 0 <= first <= end <= opened.links:
+        raise IndexError("links that do not exist")
+    opened.times_ms = <const long long*>_column(clicks[3], opened.size, c"q")
+    opened.items = <const long long*>_column(clicks[4], opened.size, c"q")
+    opened.kinds = <const long long*>_column(clicks[5], opened.size, c"q")
+    opened.rows = <const long long*>_column(clicks[6], opened.links, c"q")
+    opened.distances = <const long long*>_column(clicks[7], opened.links, c"q")
+    opened.weights = <const double*>_column(clicks[8], opened.kind_count, c"d")
+    opened.half_lives_ms = <const double*>_column(clicks[9], opened.kind_count, c"d")
+    opened.powers = <const long long*>_column(clicks[10], opened.size, c"q")
+    opened.mantissas = <const double*>_column(clicks[11], opened.size, c"d")
+    return 0
+
+
+cdef inline Py_ssize_t _row(const Clicks* clicks, Py_ssize_t place) except -1:
+    cdef long long row = clicks.rows[place]
+    if not 0 <= row < clicks.size or not 0 <= clicks.kinds[row] < clicks.kind_count:
+        raise IndexError("a row that does not exist")
+    return <Py_ssize_t>row
+
+
+def decay_terms(
+    array.array times_ms, array.array kinds, array.array weights, array.array half_lives_ms
+):
+    cdef Py_ssize_t count = len(times_ms)
+    cdef Py_ssize_t kind_count = len(weights)
+    cdef Py_ssize_t row
+    cdef long long kind
+    cdef double age, power
+    cdef const long long* times = <const long long*>_column(times_ms, count, c"q")
+    cdef const long long* kind_of = <const long long*>_column(kinds, count, c"q")
+    cdef const double* weight_of = <const double*>_column(weights, kind_count, c"d")
+    cdef const double* half_life_of = <const double*>_column(half_lives_ms, kind_count, c"d")
+    cdef array.array powers = array.clone(LONG, count, False)
+    cdef array.array mantissas = array.clone(DOUBLE, count, False)
     for row in range(count):
-        age = <double>(<long long>times_ms[row]) / <double>half_lives_ms[row]
+        kind = kind_of[row]
+        if not 0 <= kind < kind_count:
+            raise IndexError("an event type that does not exist")
+        age = <double>times[row] / half_life_of[kind]
         power = floor(age)
-        powers[row] = <long long>power
-        mantissas[row] = <double>weights[row] * pow(2.0, age - power)
+        powers.data.as_longlongs[row] = <long long>power
+        mantissas.data.as_doubles[row] = weight_of[kind] * pow(2.0, age - power)
     return powers, mantissas
 
 
-def add_run(edges, clicks, list followers, Py_ssize_t position, Py_ssize_t max_edges, long long max_shift):
-    cdef list items = clicks.items
-    cdef list times_ms = clicks.times_ms
-    cdef list mantissas = clicks.mantissas
-    cdef list powers = clicks.powers
-    cdef list event_types = clicks.event_types
-    cdef dict slots = edges.slots
-    cdef array.array weights = edges.weights
-    cdef array.array last_seconds = edges.last_seconds
-    cdef array.array counts = edges.counts
-    cdef long long base = edges.base
-    cdef Py_ssize_t end = PyList_GET_SIZE(followers)
+cdef Py_ssize_t _degree(dict groups) except -1:
+    cdef Py_ssize_t degree = 0
+    for edges in groups.values():
+        degree += len(edges.weights)
+    return degree
+
+
+def add_links(
+    dict groups,
+    clicks,
+    Py_ssize_t first,
+    Py_ssize_t end,
+    Py_ssize_t max_edges,
+    long long max_shift,
+    open_edges,
+    forget,
+):
+    cdef Clicks opened
+    cdef list item_ids, event_types
     cdef Py_ssize_t place, row, slot
+    cdef Py_ssize_t degree = -1
+    cdef Py_ssize_t visits = 0
+    cdef Py_ssize_t forgotten = 0
+    cdef long long kind = -1
+    cdef long long base = 0
     cdef long long shift, seconds
     cdef double mantissa
+    cdef dict slots = None
+    cdef array.array weights = None
+    cdef array.array last_seconds = None
+    cdef array.array counts = None
     cdef PyObject* found
-    event_type = event_types[<Py_ssize_t>followers[position]]
-    for place in range(position, end, 2):
-        row = followers[place]
-        mantissa = mantissas[row]
+    _open(clicks, first, end, &opened)
+    item_ids, event_types = (<tuple>clicks)[0], (<tuple>clicks)[1]
+    for place in range(first, end):
+        if not opened.distances[place]:
+            visits += 1
+            continue
+        row = _row(&opened, place)
+        mantissa = opened.mantissas[row]
         if mantissa == 0.0:
             continue
-        other = event_types[row]
-        if other is not event_type and other != event_type:
-            return place
-        shift = <long long>powers[row] - base
+        if opened.kinds[row] != kind or opened.powers[row] - base > max_shift:
+            kind = opened.kinds[row]
+            found = PyDict_GetItem(groups, event_types[kind])
+            edges = None if found is NULL else <object>found
+            if (
+                edges is None
+                or <double>edges.half_life_ms != opened.half_lives_ms[kind]
+                or opened.powers[row] - <long long>edges.base > max_shift
+            ):
+                edges = open_edges(groups, clicks, row)
+            slots, base = edges.slots, edges.base
+            weights, last_seconds, counts = edges.weights, edges.last_seconds, edges.counts
+        shift = opened.powers[row] - base
         if shift:
-            if shift > max_shift:
-                return place
             # Below that, any finite double is nothing; ldexp takes no wider number.
             mantissa = ldexp(mantissa, <int>max(shift, -100_000))
-        mantissa = mantissa / <double>(<long long>followers[place + 1])
-        item_id = items[row]
-        seconds = <long long>times_ms[row] // 1000
+        mantissa = mantissa / <double>opened.distances[place]
+        item_id = item_ids[opened.items[row]]
+        seconds = opened.times_ms[row] // 1000
         found = PyDict_GetItem(slots, item_id)
         if found is not NULL:
             slot = <Py_ssize_t><object>found
@@ -79,9 +174,75 @@ def add_run(edges, clicks, list followers, Py_ssize_t position, Py_ssize_t max_e
         weights.data.as_floats[slot] = <float>mantissa
         last_seconds.data.as_longlongs[slot] = seconds
         counts.data.as_ulonglongs[slot] = 1
-        if slot + 1 > max_edges:
-            return place + 2
-    return end
+        degree = _degree(groups) if degree < 0 else degree + 1
+        if degree > max_edges:
+            forgotten += <Py_ssize_t>forget(groups, max_edges)
+            degree = kind = -1
+    return visits, forgotten
+
+
+def count_visits(
+    popularity,
+    clicks,
+    Py_ssize_t first,
+    Py_ssize_t end,
+    double long_half_life_ms,
+    double short_half_life_ms,
+):
+    cdef Clicks opened
+    cdef Py_ssize_t place, row
+    cdef bint read = False
+    cdef double weight, long_ahead, short_ahead
+    cdef double long_weight = 0.0
+    cdef double long_base = 0.0
+    cdef double short_weight = 0.0
+    cdef double short_base = 0.0
+    cdef long long time_ms
+    cdef long long count = 0
+    cdef long long last_ms = 0
+    _open(clicks, first, end, &opened)
+    for place in range(first, end):
+        if opened.distances[place]:
+            continue
+        row = _row(&opened, place)
+        weight = opened.weights[opened.kinds[row]]
+        if weight == 0.0:
+            continue
+        time_ms = opened.times_ms[row]
+        if not read and (
+            <double>popularity.long_half_life_ms == long_half_life_ms
+            and <double>popularity.short_half_life_ms == short_half_life_ms
+        ):
+            long_weight, long_base = popularity.long_weight, popularity.long_base
+            short_weight, short_base = popularity.short_weight, popularity.short_base
+            count, last_ms = popularity.count, popularity.last_ms
+            read = True
+        long_ahead = <double>time_ms / long_half_life_ms - long_base
+        short_ahead = <double>time_ms / short_half_life_ms - short_base
+        if not read or not long_ahead <= max_ahead or not short_ahead <= max_ahead:
+            # Seldom: half-lives that are new to it, or bases that are to be moved.
+            if read:
+                _write(popularity, long_weight, short_weight, count, last_ms)
+                read = False
+            add(popularity, weight, time_ms, long_half_life_ms, short_half_life_ms)
+            continue
+        long_weight += weight * pow(2.0, long_ahead)
+        short_weight += weight * pow(2.0, short_ahead)
+        count += 1
+        if time_ms > last_ms:
+            last_ms = time_ms
+    if read:
+        _write(popularity, long_weight, short_weight, count, last_ms)
+
+
+cdef int _write(
+    popularity, double long_weight, double short_weight, long long count, long long last_ms
+) except -1:
+    popularity.long_weight = long_weight
+    popularity.short_weight = short_weight
+    popularity.count = count
+    popularity.last_ms = last_ms
+    return 0
 
 
 def keep_edges(edges, list wanted):
@@ -139,63 +300,3 @@ def keep_strongest(edges, Py_ssize_t kept):
         for _, _, place in sorted(ties)[-missing:]:
             wanted[place] = True
     keep_edges(edges, wanted)
-
-
-cdef inline Py_ssize_t _row(batch, list offsets, offset, time_ms, item_id, event_type):
-    """The row of a click in a batch, appended unless it is the last one already."""
-    cdef Py_ssize_t rows = PyList_GET_SIZE(offsets)
-    cdef list types
-    if rows:
-        last = offsets[rows - 1]
-        if last is offset or last == offset:
-            return rows - 1
-        types = batch.event_types
-        if types[0] is event_type and not batch.kinds:
-            offsets.append(offset)
-            (<list>batch.times_ms).append(time_ms)
-            (<list>batch.items).append(item_id)
-            return rows
-    batch.add(offset, time_ms, item_id, event_type)
-    return rows
-
-
-cdef inline tuple _place(dict places, place_of, item_id):
-    """Where an item's transitions go, made if it is not known."""
-    cdef PyObject* found = PyDict_GetItem(places, item_id)
-    cdef tuple place
-    if found is not NULL:
-        return <tuple>found
-    place = place_of(item_id)
-    PyDict_SetItem(places, item_id, place)
-    return place
-
-
-def link_clicks(list offsets, list clicks, list predecessors, dict places, place_of):
-    cdef Py_ssize_t count = PyList_GET_SIZE(offsets)
-    cdef Py_ssize_t number, row, distance
-    cdef tuple place
-    cdef list followers
-    if PyList_GET_SIZE(clicks) != count or PyList_GET_SIZE(predecessors) != count:
-        raise ValueError("columns of unequal length")
-    for number in range(count):
-        click = clicks[number]
-        before = predecessors[number]
-        if click is None or before is None:
-            continue
-        offset = offsets[number]
-        item_id = click.item_id
-        time_ms = click.timestamp_ms
-        event_type = click.event_type
-        place = _place(places, place_of, item_id)
-        row = _row(place[0], <list>place[1], offset, time_ms, item_id, event_type)
-        (<list>place[0].owned).append(row)
-        distance = 0
-        for earlier in <list>before:
-            distance += 1
-            if earlier is None:
-                continue
-            place = _place(places, place_of, earlier)
-            row = _row(place[0], <list>place[1], offset, time_ms, item_id, event_type)
-            followers = place[2]
-            followers.append(row)
-            followers.append(distance)

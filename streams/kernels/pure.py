@@ -1,128 +1,158 @@
 """The kernels in Python: what they mean, and what runs where nothing was compiled."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import compress, count
 from math import floor, ldexp
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
+
+from streams.popularity import Popularity, add
 
 
 class Edges(Protocol):
     """Edges of one event type, as columns (`streams.edges.TypeEdges`)."""
 
     base: int
+    half_life_ms: float
     slots: dict[str, int]
     weights: "array[float]"
     last_seconds: "array[int]"
     counts: "array[int]"
 
 
-class Followers(Protocol):
-    """Clicks as columns (`streams.graph.FollowingClicks`)."""
+class FollowingClicks(NamedTuple):
+    """Clicks of a batch, ready to be added to the items before them; compiled kernels read these
+    fields by their places.
 
-    items: list[str]
-    times_ms: list[int]
-    mantissas: list[float]
-    powers: list[int]
+    The columns are those of `streams.kernels.pure_links.Columns`. By event type: weights and
+    half_lives_ms, 0.0 and anything for one that links nothing, each an array("d").
+
+    A contribution of weight w at time t is w * 2^(t/h) = mantissa * 2^power, with a whole power:
+    scaling by a difference of powers is exact, so an edge gets the same bits whatever else is
+    folded in the same batch. By row: powers, an array("q"), and mantissas, an array("d").
+    """
+
+    item_ids: list[str]
     event_types: list[str]
+    offsets: "array[int]"
+    times_ms: "array[int]"
+    items: "array[int]"
+    kinds: "array[int]"
+    rows: "array[int]"
+    distances: "array[int]"
+    weights: "array[float]"
+    half_lives_ms: "array[float]"
+    powers: "array[int]"
+    mantissas: "array[float]"
 
 
-class Linking(Protocol):
-    """A click that links items (`streams.click.Click`)."""
-
-    item_id: str
-    event_type: str
-    timestamp_ms: int
-
-
-class Batch(Protocol):
-    """What a graph partition is told (`streams.transitions.TransitionBatch`)."""
-
-    offsets: list[int]
-    times_ms: list[int]
-    items: list[str]
-    event_types: list[str]
-    kinds: list[int]
-    owned: list[int]
-
-    def add(self, offset: int, time_ms: int, item_id: str, event_type: str) -> int:
-        """The row of a click, appended unless it is the last row already."""
-
-
-B = TypeVar("B", bound=Batch)
-Place = tuple[B, list[int], list[int]]
-"""Where an item's transitions go: a batch, its offsets, and room for what follows the item there,
-flat: [row, distance, …].
-"""
+E = TypeVar("E", bound=Edges)
 
 
 def decay_terms(
-    times_ms: list[int], weights: list[float], half_lives_ms: list[float]
-) -> tuple[list[int], list[float]]:
-    """Whole powers and mantissas, by row: weight * 2^(time / half-life) = mantissa * 2^power."""
-    ages = [time / half_life for time, half_life in zip(times_ms, half_lives_ms, strict=True)]
-    powers = [floor(age) for age in ages]
+    times_ms: "array[int]",
+    kinds: "array[int]",
+    weights: "array[float]",
+    half_lives_ms: "array[float]",
+) -> tuple["array[int]", "array[float]"]:
+    """Whole powers and mantissas, by row: weight * 2^(time / half-life) = mantissa * 2^power.
+
+    times_ms and kinds are by row, weights and half_lives_ms by kind.
+    """
+    ages = [time / half_lives_ms[kind] for time, kind in zip(times_ms, kinds, strict=True)]
+    powers = array("q", map(floor, ages))
     mantissas = [
-        weight * 2.0 ** (age - power)
-        for weight, age, power in zip(weights, ages, powers, strict=True)
+        weights[kind] * 2.0 ** (age - power)
+        for kind, age, power in zip(kinds, ages, powers, strict=True)
     ]
-    return powers, mantissas
+    return powers, array("d", mantissas)
 
 
-def add_run(
-    edges: Edges,
-    clicks: Followers,
-    followers: list[int],
-    position: int,
+def add_links(
+    groups: dict[str, E],
+    clicks: FollowingClicks,
+    first: int,
+    end: int,
     max_edges: int,
     max_shift: int,
-) -> int:
-    """Add transitions to the edges of one event type, in place, beginning with followers[position].
+    open_edges: Callable[[dict[str, E], FollowingClicks, int], E],
+    forget: Callable[[dict[str, E], int], int],
+) -> tuple[int, int]:
+    """Add the links from `first` to before `end`, all of one item, to its edges, in place.
 
-    The first one has to be of that type and at most `max_shift` half-lives after the edges' base.
-    Returns the position after the last one added: the end, or where a transition of another type
-    or too far from the base stands, or after the one that made the edges more than `max_edges`.
+    groups: edges by event type. `open_edges` makes those of a row's type where there are none, or
+    makes them ready: they have another half-life, or the row is more than `max_shift` half-lives
+    after their base. `forget` is called when a new edge makes more than `max_edges` over all types,
+    and returns how many it forgot.
+
+    Returns how many of the links are clicks on the item itself, which are passed over, and how many
+    edges were forgotten.
     """
-    items = clicks.items
-    times_ms = clicks.times_ms
-    mantissas = clicks.mantissas
-    powers = clicks.powers
-    event_types = clicks.event_types
-    event_type = event_types[followers[position]]
-    base = edges.base
-    slots = edges.slots
-    find = slots.get
-    weights = edges.weights
-    last_seconds = edges.last_seconds
-    counts = edges.counts
-    for place in range(position, len(followers), 2):
-        row = followers[place]
+    item_ids, times_ms, items, kinds = clicks.item_ids, clicks.times_ms, clicks.items, clicks.kinds
+    rows, distances = clicks.rows, clicks.distances
+    powers, mantissas = clicks.powers, clicks.mantissas
+    visits = forgotten = 0
+    kind = -1
+    base = 0
+    for place in range(first, end):
+        distance = distances[place]
+        if not distance:
+            visits += 1
+            continue
+        row = rows[place]
         mantissa = mantissas[row]
         if not mantissa:
             continue
-        if event_types[row] != event_type:
-            return place
+        if kinds[row] != kind or powers[row] - base > max_shift:
+            kind = kinds[row]
+            edges = groups.get(clicks.event_types[kind])
+            if (
+                edges is None
+                or edges.half_life_ms != clicks.half_lives_ms[kind]
+                or powers[row] - edges.base > max_shift
+            ):
+                edges = open_edges(groups, clicks, row)
+            base, slots, weights = edges.base, edges.slots, edges.weights
+            last_seconds, counts = edges.last_seconds, edges.counts
         shift = powers[row] - base
         if shift:
-            if shift > max_shift:
-                return place
             mantissa = ldexp(mantissa, shift)
-        item_id = items[row]
-        slot = find(item_id)
+        item_id = item_ids[items[row]]
+        seconds = times_ms[row] // 1000
+        slot = slots.get(item_id)
         if slot is not None:
-            weights[slot] += mantissa / followers[place + 1]
+            weights[slot] += mantissa / distance
             counts[slot] += 1
-            seconds = times_ms[row] // 1000
             if seconds > last_seconds[slot]:
                 last_seconds[slot] = seconds
             continue
         slots[item_id] = len(weights)
-        weights.append(mantissa / followers[place + 1])
-        last_seconds.append(times_ms[row] // 1000)
+        weights.append(mantissa / distance)
+        last_seconds.append(seconds)
         counts.append(1)
-        if len(weights) > max_edges:
-            return place + 2
-    return len(followers)
+        if sum([len(group.weights) for group in groups.values()]) > max_edges:
+            forgotten += forget(groups, max_edges)
+            kind = -1
+    return visits, forgotten
+
+
+def count_visits(
+    popularity: Popularity,
+    clicks: FollowingClicks,
+    first: int,
+    end: int,
+    long_half_life_ms: float,
+    short_half_life_ms: float,
+) -> None:
+    """Count, of the links from `first` to before `end`, the clicks on the item itself, in place."""
+    rows, distances = clicks.rows, clicks.distances
+    for place in range(first, end):
+        if not distances[place]:
+            row = rows[place]
+            weight = clicks.weights[clicks.kinds[row]]
+            if weight:
+                time_ms = clicks.times_ms[row]
+                add(popularity, weight, time_ms, long_half_life_ms, short_half_life_ms)
 
 
 def keep_strongest(edges: Edges, kept: int) -> None:
@@ -150,43 +180,3 @@ def keep_edges(edges: Edges, wanted: list[bool]) -> None:
     edges.weights = array("f", compress(edges.weights, wanted))
     edges.last_seconds = array("q", compress(edges.last_seconds, wanted))
     edges.counts = array("Q", compress(edges.counts, wanted))
-
-
-def link_clicks(
-    offsets: list[int],
-    clicks: Sequence[Linking | None],
-    predecessors: list[list[str | None] | None],
-    places: dict[str, Place[B]],
-    place_of: Callable[[str], Place[B]],
-) -> None:
-    """Write what clicks tell the graph to the places of the items concerned, in offset order.
-
-    One entry a click in each of the first three; a click that is None or whose predecessors are
-    None links nothing. `place_of` makes the place of an item that has none in `places`.
-    """
-    find = places.get
-    for offset, click, before in zip(offsets, clicks, predecessors, strict=True):
-        if click is None or before is None:
-            continue
-        item_id = click.item_id
-        time_ms = click.timestamp_ms
-        event_type = click.event_type
-        place = find(item_id)
-        if place is None:
-            place = places[item_id] = place_of(item_id)
-        batch, rows, _ = place
-        if not rows or rows[-1] != offset:
-            batch.add(offset, time_ms, item_id, event_type)
-        batch.owned.append(len(rows) - 1)
-        distance = 0
-        for earlier in before:
-            distance += 1
-            if earlier is None:
-                continue
-            place = find(earlier)
-            if place is None:
-                place = places[earlier] = place_of(earlier)
-            batch, rows, followers = place
-            if not rows or rows[-1] != offset:
-                batch.add(offset, time_ms, item_id, event_type)
-            followers += (len(rows) - 1, distance)
