@@ -18,7 +18,9 @@ _MODULES = tuple(
     for name in (
         "compiled",
         "compiled_candidates",
+        "compiled_columns",
         "compiled_edges",
+        "compiled_folds",
         "compiled_items",
         "compiled_links",
         "compiled_lists",

@@ -6,9 +6,10 @@ a type needs no clock.
 """
 
 from array import array
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from math import log2
 from struct import Struct
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -17,15 +18,14 @@ from streams.codec import HEADER_BYTES, CodecError, frame, unframe
 from streams.edges import EDGE_REBASE_HALF_LIVES, StoredEdges, TypeEdges
 from streams.event_types import EventTypes
 from streams.kernels import (
-    add_links,
-    count_visits,
     decay_terms,
     encode_edges,
+    fold_items,
     keep_strongest,
     read_edges,
 )
-from streams.kernels.pure import FollowingClicks
 from streams.kernels.pure_edges import Segment, pack_edges
+from streams.kernels.pure_folds import Bounds, FollowingClicks
 from streams.popularity import (
     POPULARITY_BYTES,
     Popularity,
@@ -100,51 +100,61 @@ def following_clicks(batch: TransitionBatch, types: EventTypes) -> FollowingClic
     )
 
 
-def fold_links(
-    state: ItemState,
-    source: int,
-    clicks: FollowingClicks,
-    first: int,
-    end: int,
-    config: GraphConfig,
-) -> tuple[int, int, int]:
-    """Fold what clicks tell of an item, in place, and move its watermark: the links from `first` to
-    before `end`. Clicks that follow it become edges, with weight / distance; clicks on it count.
+class Items(Protocol):
+    """States by item."""
 
-    Those at or below its watermark were applied before and change nothing. An item's edges and its
-    popularity share a watermark, so all that a batch tells of it has to come at once.
+    def get(self, key: str) -> ItemState | None:
+        """The state of an item, None where nothing has happened to it."""
+
+    def put(self, key: str, state: ItemState) -> None:
+        """Set the state of an item."""
+
+
+def fold_batch(items: Items, batch: TransitionBatch, config: GraphConfig) -> tuple[int, int, int]:
+    """Fold all that a batch tells of items: clicks that follow one become edges, with weight /
+    distance, clicks on it count. Item by item, so that memory is touched once.
+
+    What is at or below an item's watermark was applied before and changes nothing.
 
     Returns how many transitions were folded, how many links had been before, and how many edges
     were forgotten to keep the bound.
     """
-    offsets, rows = clicks.offsets, clicks.rows
-    applied = state.watermarks.get(source, -1)
-    fresh = first
-    while fresh < end and offsets[rows[fresh]] <= applied:
-        fresh += 1
-    if fresh == end:
-        return 0, end - first, 0
-    visits, evicted = add_links(
-        state.edges,
-        clicks,
-        fresh,
-        end,
+    bounds = Bounds(
         config.max_neighbours,
         EDGE_REBASE_HALF_LIVES,
+        config.popularity_half_life_seconds * 1000.0,
+        config.trending_half_life_seconds * 1000.0,
+    )
+    return fold_items(
+        following_clicks(batch, config.event_types),
+        batch.columns.ends,
+        batch.source,
+        (items.get, items.put, new_item_state),
+        bounds,
         _open_edges,
         _evict,
     )
-    if visits:
-        count_visits(
-            state.popularity,
-            clicks,
-            fresh,
-            end,
-            config.popularity_half_life_seconds * 1000.0,
-            config.trending_half_life_seconds * 1000.0,
-        )
-    state.watermarks[source] = offsets[rows[end - 1]]
-    return end - fresh - visits, fresh - first, evicted
+
+
+def fold_told(
+    state: ItemState, source: int, clicks: Sequence[ToldClick], config: GraphConfig
+) -> tuple[int, int, int]:
+    """Fold clicks that concern one item only, in place; returns what `fold_batch` does."""
+    return fold_batch(_OneItem(state), TransitionBatch.of(source, clicks), config)
+
+
+class _OneItem:
+    """A table that has one state, whatever its item is called."""
+
+    def __init__(self, state: ItemState) -> None:
+        self._state = state
+
+    def get(self, key: str) -> ItemState:
+        del key
+        return self._state
+
+    def put(self, key: str, state: ItemState) -> None:
+        del key, state
 
 
 def fold_edge(
@@ -167,8 +177,8 @@ def fold_edge(
     """
     # What this item is called does not matter to its own state.
     click = ToldClick(offset, time_ms, dst, event_type, owned=False, before=[("", distance)])
-    folded, evicted = _fold_click(state, source, click, config)
-    return evicted if folded else REPLAYED
+    _, replayed, evicted = fold_told(state, source, [click], config)
+    return REPLAYED if replayed else evicted
 
 
 def fold_popularity(
@@ -185,16 +195,8 @@ def fold_popularity(
     click is either on this item or follows it.
     """
     click = ToldClick(offset, time_ms, "", event_type, owned=True, before=[])
-    return _fold_click(state, source, click, config)[0]
-
-
-def _fold_click(
-    state: ItemState, source: int, click: ToldClick, config: GraphConfig
-) -> tuple[bool, int]:
-    """Fold one link; returns whether it was new, and how many edges were forgotten."""
-    clicks = following_clicks(TransitionBatch.of(source, [click]), config.event_types)
-    _, replayed, evicted = fold_links(state, source, clicks, 0, 1, config)
-    return not replayed, evicted
+    _, replayed, _ = fold_told(state, source, [click], config)
+    return not replayed
 
 
 def edge_value(weight: float, base: int, half_life_ms: float, at_ms: float) -> float:

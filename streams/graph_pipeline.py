@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from streams.codec import CodecError
-from streams.graph import ItemState, fold_links, following_clicks, new_item_state
+from streams.graph import ItemState, fold_batch
 from streams.pipeline import PipelineConfig, Record, Table
-from streams.transitions import ReceivedPositions, TransitionBatch, decode_transitions
+from streams.transitions import ReceivedPositions, decode_transitions
 
 
 class GraphEffects(msgspec.Struct):
@@ -48,27 +48,10 @@ class GraphPipeline:
                 effects.damaged += 1
                 continue
             if received.accept(batch):
-                self._fold(batch, graph, effects)
+                folded, replayed, evicted = fold_batch(graph, batch, self._config)
+                effects.edges += folded
+                effects.replayed += replayed
+                effects.evicted += evicted
             else:
                 effects.set_aside += 1
         return effects
-
-    def _fold(self, batch: TransitionBatch, graph: Table[ItemState], effects: GraphEffects) -> None:
-        """Item by item, each with all that the batch says of it: memory is touched once."""
-        config = self._config
-        source = batch.source
-        clicks = following_clicks(batch, config.event_types)
-        get_item = graph.get
-        put_item = graph.put
-        first = 0
-        for item_id, end in zip(batch.item_ids, batch.columns.ends, strict=False):
-            state = get_item(item_id)
-            if state is None:
-                state = new_item_state()
-            folded, replayed, evicted = fold_links(state, source, clicks, first, end, config)
-            effects.edges += folded
-            effects.replayed += replayed
-            effects.evicted += evicted
-            # A replay changes nothing, but its changelog record may never have left.
-            put_item(item_id, state)
-            first = end

@@ -12,7 +12,8 @@ import msgspec
 
 from streams.codec import CodecError, frame, unframe
 from streams.kernels import columns_fit, pack_columns, unpack_columns
-from streams.kernels.pure_links import Columns, LinkedRows
+from streams.kernels.pure_columns import Columns
+from streams.kernels.pure_links import LinkedRows
 from streams.reject import UNREADABLE
 
 BATCH_FORMAT = 2

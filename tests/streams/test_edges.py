@@ -15,15 +15,14 @@ from streams.graph import (
     decode_edges,
     decode_item_state,
     encode_item,
-    fold_links,
-    following_clicks,
+    fold_told,
     new_item_state,
     peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.item_index import ItemIndex
-from streams.kernels import pure
-from streams.transitions import ToldClick, TransitionBatch
+from streams.kernels import pure, pure_folds
+from streams.transitions import ToldClick
 
 T0 = 1_769_860_800_000
 HOUR_MS = 3_600_000
@@ -63,8 +62,7 @@ def fold(state: ItemState, rows: list[Row], first: int, now: GraphConfig) -> Non
         ToldClick(offset, time_ms, item, kind, owned=False, before=[("this", distance)])
         for offset, (time_ms, item, kind, distance) in enumerate(rows, first)
     ]
-    clicks = following_clicks(TransitionBatch.of(0, told), now.event_types)
-    fold_links(state, 0, clicks, 0, len(rows), now)
+    fold_told(state, 0, told, now)
     state.watermarks[0] = first + len(rows) - 1
 
 
@@ -76,7 +74,7 @@ def test_neither_cuts_nor_storing_in_between_change_a_byte(
     other = config(data.draw(st.sampled_from([1.0, 0.001, 7.3, 1e4])))
     whole, cut = new_item_state(), new_item_state()
     with pytest.MonkeyPatch.context() as patch:  # in Python, too
-        patch.setattr("streams.graph.add_links", pure.add_links)
+        patch.setattr("streams.graph.fold_items", pure_folds.fold_items)
         patch.setattr("streams.graph.keep_strongest", pure.keep_strongest)
         fold(whole, rows[:half], 0, config())
         fold(whole, rows[half:], half, other)

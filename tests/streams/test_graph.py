@@ -20,15 +20,14 @@ from streams.graph import (
     edge_value,
     encode_item,
     fold_edge,
-    fold_links,
     fold_popularity,
-    following_clicks,
+    fold_told,
     new_item_state,
     peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
-from streams.transitions import ToldClick, TransitionBatch
+from streams.transitions import ToldClick
 
 T0 = 1_769_860_800_000
 DAY_MS = 86_400_000
@@ -391,8 +390,7 @@ def test_under_a_lowered_bound_only_a_new_edge_makes_others_forgotten() -> None:
             ToldClick(offset + n, T0, item, "click", owned=False, before=[("this", 1)])
             for n, item in enumerate(items)
         ]
-        clicks = following_clicks(TransitionBatch.of(0, told), CONFIG.event_types)
-        return fold_links(state, 0, clicks, 0, len(told), lower)
+        return fold_told(state, 0, told, lower)
 
     assert follow(10, "i0", "i7") == (2, 0, 0)
     assert degree(state) == 8

@@ -5,22 +5,32 @@ import importlib
 import math
 import os
 from array import array
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.edges import EDGE_REBASE_HALF_LIVES, TypeEdges
 from streams.event_types import EventType, EventTypes
-from streams.graph import following_clicks
-from streams.kernels import COMPILED, pure
-from streams.kernels.pure import FollowingClicks
-from streams.popularity import Popularity, add
+from streams.graph import ItemState, following_clicks, new_item_state
+from streams.kernels import COMPILED, pure, pure_folds
+from streams.kernels.pure_folds import Bounds, FollowingClicks
+from streams.popularity import add
 from streams.transitions import ToldClick, TransitionBatch
 
-compiled: ModuleType = importlib.import_module("streams.kernels.compiled") if COMPILED else pure
+
+def kernels_of(kind: str) -> Any:
+    """The kernels of folds and edges, `pure` or `compiled`."""
+    found: dict[str, Any] = {}
+    for module in (kind, f"{kind}_folds"):
+        found |= vars(importlib.import_module(f"streams.kernels.{module}"))
+    return SimpleNamespace(**found)
+
+
+compiled = kernels_of("compiled" if COMPILED else "pure")
 
 TYPES = EventTypes(
     [
@@ -53,7 +63,7 @@ def test_the_environment_can_ask_for_the_kernels_in_python(
     monkeypatch.setenv("FRESHREC_PURE_PYTHON", "1")
     try:
         assert importlib.reload(kernels).COMPILED is False
-        assert kernels.add_links is pure.add_links
+        assert kernels.fold_items is pure_folds.fold_items
     finally:
         monkeypatch.undo()
         assert importlib.reload(kernels).COMPILED is COMPILED
@@ -76,7 +86,7 @@ def test_powers_and_mantissas_are_the_same_bits(
         array("d", [row[1] for row in rows]),
         array("d", [row[2] for row in rows]),
     )
-    powers, mantissas = pure.decay_terms(*columns)
+    powers, mantissas = pure_folds.decay_terms(*columns)
     assert compiled.decay_terms(*columns) == (powers, mantissas)
     for kind, power, mantissa in zip(order, powers, mantissas, strict=True):
         time_ms, weight, half_life_ms = rows[kind]
@@ -85,23 +95,25 @@ def test_powers_and_mantissas_are_the_same_bits(
             assert age == pytest.approx(time_ms / half_life_ms, rel=1e-9, abs=1e-9)
 
 
-def following(rows: list[tuple[int, str, str]], links: list[tuple[int, int]]) -> FollowingClicks:
-    """Clicks and links, as (row, distance), from one item to them."""
+def following(rows: list[tuple[int, str, str]], links: list[tuple[int, int]]) -> TransitionBatch:
+    """What a partition that owns two items is told: links, as (row, distance), of one after the
+    other.
+    """
     told = [
-        ToldClick(
-            offset,
-            time_ms,
-            item,
-            kind,
-            owned=any(link == (offset, 0) for link in links),
-            before=[("this", distance) for row, distance in links if row == offset and distance],
-        )
+        ToldClick(offset, time_ms, item, kind, owned=False, before=[])
         for offset, (time_ms, item, kind) in enumerate(rows)
     ]
-    clicks = following_clicks(TransitionBatch.of(0, told), TYPES)
-    rows_of_links = array("q", [row for row, _ in links])
-    distances = array("q", [distance for _, distance in links])
-    return clicks._replace(rows=rows_of_links, distances=distances)
+    batch = TransitionBatch.of(0, told)
+    half = len(links) // 2
+    ordered = sorted(links[:half]) + sorted(links[half:])
+    columns = batch.columns._replace(
+        ends=array("q", [half, len(links)]),
+        rows=array("q", [row for row, _ in ordered]),
+        distances=array("q", [distance for _, distance in ordered]),
+    )
+    columns = columns._replace(items=array("q", [2 + item for item in columns.items]))
+    item_ids = ["this", "that", *batch.item_ids]
+    return msgspec.structs.replace(batch, item_ids=item_ids, columns=columns)
 
 
 def forgetting(groups: dict[str, TypeEdges], max_edges: int) -> int:
@@ -114,7 +126,7 @@ def forgetting(groups: dict[str, TypeEdges], max_edges: int) -> int:
 
 
 def opening(groups: dict[str, TypeEdges], clicks: FollowingClicks, row: int) -> TypeEdges:
-    """As the graph's fold does it, for half-lives that change."""
+    """As the graph does it, but that a new half-life leaves weights as they are."""
     kind = clicks.kinds[row]
     edges = groups.setdefault(
         clicks.event_types[kind], TypeEdges(clicks.powers[row], clicks.half_lives_ms[kind])
@@ -126,77 +138,59 @@ def opening(groups: dict[str, TypeEdges], clicks: FollowingClicks, row: int) -> 
     return edges
 
 
-def added(
-    kernels: ModuleType, clicks: FollowingClicks, cuts: list[int], max_edges: int
-) -> tuple[dict[str, TypeEdges], list[tuple[int, int]]]:
-    """All links, cut into parts; the edges, and what each call returned."""
-    groups: dict[str, TypeEdges] = {}
-    returned = [
-        kernels.add_links(
-            groups,
-            clicks,
-            first,
-            end,
-            max_edges,
-            EDGE_REBASE_HALF_LIVES,
-            opening,
-            forgetting,
-        )
-        for first, end in zip([0, *cuts], [*cuts, len(clicks.rows)], strict=True)
-    ]
-    return groups, returned
+def folded(
+    kernels: Any,
+    clicks: FollowingClicks,
+    ends: "array[int]",
+    states: dict[str, ItemState],
+    bounds: Bounds,
+) -> tuple[int, int, int]:
+    table = (states.get, states.__setitem__, new_item_state)
+    result: tuple[int, int, int] = kernels.fold_items(
+        clicks, ends, 0, table, bounds, opening, forgetting
+    )
+    return result
 
 
 LINKS = st.lists(st.tuples(st.integers(0, 39), st.integers(0, 5)), max_size=60, unique=True)
+HALF_LIVES_MS = st.floats(1.0, 1e12)
 
 
-@given(CLICKS, LINKS, st.integers(0, 9), st.data())
-def test_edges_are_the_same_bits_however_links_are_cut(
+@given(CLICKS, LINKS, st.integers(0, 9), HALF_LIVES_MS, HALF_LIVES_MS, st.data())
+def test_items_are_the_same_bits(
     rows: list[tuple[int, str, str]],
     links: list[tuple[int, int]],
     max_edges: int,
-    data: st.DataObject,
-) -> None:
-    links = sorted((row % len(rows), distance) for row, distance in links)
-    clicks = following(rows, links)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(links)), max_size=3)))
-    in_python, returned = added(pure, clicks, cuts, max_edges)
-    assert added(compiled, clicks, cuts, max_edges) == (in_python, returned)
-    assert sum(visits for visits, _ in returned) == sum(not distance for _, distance in links)
-    whole, at_once = added(pure, clicks, [], max_edges)
-    assert whole == in_python
-    assert at_once == [tuple(map(sum, zip(*returned, strict=True)))]
-
-
-@given(
-    CLICKS,
-    LINKS,
-    st.floats(1.0, 1e12),
-    st.floats(1.0, 1e12),
-    st.sampled_from([None, (1e9, 1e8), "same"]),
-)
-def test_popularity_is_the_same_bits(
-    rows: list[tuple[int, str, str]],
-    links: list[tuple[int, int]],
     long_ms: float,
     short_ms: float,
-    before: tuple[float, float] | str | None,
+    data: st.DataObject,
 ) -> None:
-    links = sorted((row % len(rows), distance) for row, distance in links)
-    clicks = following(rows, links)
-    known = Popularity()
-    if before is not None:
-        halves = (long_ms, short_ms) if isinstance(before, str) else before
-        add(known, 2.0, rows[0][0], *halves)
-    in_python, again = copy.copy(known), copy.copy(known)
-    pure.count_visits(in_python, clicks, 0, len(links), long_ms, short_ms)
-    compiled.count_visits(again, clicks, 0, len(links), long_ms, short_ms)
-    assert repr(again) == repr(in_python)
-    for row, distance in links:
+    links = list(dict.fromkeys((row % len(rows), distance) for row, distance in links))
+    batch = following(rows, links)
+    clicks = following_clicks(batch, TYPES)
+    bounds = Bounds(max_edges, EDGE_REBASE_HALF_LIVES, long_ms, short_ms)
+    known = new_item_state()
+    applied = known.watermarks[0] = data.draw(st.integers(-1, len(rows)))
+    half_lives = data.draw(st.sampled_from([(long_ms, short_ms), (1e9, 1e8)]))
+    if data.draw(st.booleans()):
+        add(known.popularity, 2.0, rows[0][0], *half_lives)
+    expected = copy.deepcopy(known.popularity)
+    in_python, again = {"this": copy.deepcopy(known)}, {"this": known}
+    told = folded(pure_folds, clicks, batch.columns.ends, in_python, bounds)
+    assert folded(compiled, clicks, batch.columns.ends, again, bounds) == told
+    assert again == in_python
+    assert list(again) == list(in_python) == ["this", "that"]
+    assert repr(again["this"].popularity) == repr(in_python["this"].popularity)
+    replayed = 0
+    for place in range(batch.columns.ends[0]):
+        row, distance = batch.columns.rows[place], batch.columns.distances[place]
         weight = TYPES.weight(rows[row][2])
-        if not distance and weight:
-            add(known, weight, rows[row][0], long_ms, short_ms)
-    assert repr(in_python) == repr(known)
+        if row <= applied:
+            replayed += 1
+        elif not distance and weight:
+            add(expected, weight, rows[row][0], long_ms, short_ms)
+    assert repr(expected) == repr(in_python["this"].popularity)
+    assert told[1] == replayed
 
 
 @given(CLICKS, st.integers(1, 8), st.data())
@@ -204,8 +198,11 @@ def test_the_same_edges_are_kept(
     rows: list[tuple[int, str, str]], kept: int, data: st.DataObject
 ) -> None:
     rows = [(time_ms // 10**12 * 10**12, item, "click") for time_ms, item, _ in rows]  # with ties
-    clicks = following(rows, [(row, 1) for row in range(len(rows))])
-    edges = added(pure, clicks, [], 100)[0]["click"]
+    states: dict[str, ItemState] = {}
+    batch = following(rows, [(row, 1) for row in range(len(rows))] * 2)
+    bounds = Bounds(100, EDGE_REBASE_HALF_LIVES, 1.0, 1.0)
+    folded(pure_folds, following_clicks(batch, TYPES), batch.columns.ends, states, bounds)
+    edges = states["this"].edges["click"]
     wanted = data.draw(st.lists(st.booleans(), min_size=len(edges), max_size=len(edges)))
     others = copy.deepcopy(edges)
     pure.keep_edges(others, wanted)
@@ -244,20 +241,24 @@ def test_columns_that_do_not_fit_together_are_refused_and_not_read_beyond() -> N
 @pytest.mark.parametrize(
     "change",
     [
-        {"rows": array("q", [1])},
-        {"rows": array("q", [-1])},
+        {"rows": array("q", [0, 1])},
+        {"rows": array("q", [0, -1])},
         {"kinds": array("q", [1])},
         {"items": array("q", [5])},
         {"distances": array("q")},
         {"mantissas": array("d")},
+        {"offsets": array("q")},
         {"powers": array("d", [1.0])},
         {"half_lives_ms": array("d")},
     ],
 )
 def test_links_to_what_is_not_there_are_not_read(change: dict[str, Any]) -> None:
-    clicks = following([(1_000, "i1", "click")], [(0, 1)])._replace(**change)
+    batch = following([(1_000, "i1", "click")], [(0, 1), (0, 1)])
+    clicks = following_clicks(batch, TYPES)
+    bounds = Bounds(9, 64, 1.0, 1.0)
+    assert folded(compiled, clicks, array("q", [1, 2]), {}, bounds) == (2, 0, 0)
     with pytest.raises((ValueError, IndexError)):
-        compiled.add_links({}, clicks, 0, 1, 9, 64, opening, forgetting)
-    for first, end in ((0, 2), (-1, 1), (1, 0)):
-        with pytest.raises((ValueError, IndexError)):
-            compiled.count_visits(Popularity(), clicks, first, end, 1.0, 1.0)
+        folded(compiled, clicks._replace(**change), array("q", [1, 2]), {}, bounds)
+    for ends in ([3], [-1], [1, 0], [0, 1, 2, 2]):
+        with pytest.raises(IndexError):
+            folded(compiled, clicks, array("q", ends), {}, bounds)

@@ -4,7 +4,7 @@ what is there.
 
 import importlib
 from array import array
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,14 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.click import Click
-from streams.kernels import COMPILED, pure_links
-from streams.kernels.pure_links import LATEST_MS, OFFSET_LIMIT, Columns
+from streams.kernels import COMPILED
+from streams.kernels.pure_columns import LATEST_MS, OFFSET_LIMIT, Columns
 from tests.streams.transition_samples import batches
 
-compiled: ModuleType = (
-    importlib.import_module("streams.kernels.compiled_links") if COMPILED else pure_links
-)
-BOTH = pytest.mark.parametrize("kernels", [pure_links, compiled], ids=["python", "compiled"])
+
+def kernels_of(kind: str) -> Any:
+    """All kernels of transitions on their way, `pure` or `compiled`."""
+    found: dict[str, Any] = {}
+    for part in ("links", "columns"):
+        found |= vars(importlib.import_module(f"streams.kernels.{kind}_{part}"))
+    return SimpleNamespace(**found)
+
+
+pure = kernels_of("pure")
+compiled = kernels_of("compiled") if COMPILED else pure
+BOTH = pytest.mark.parametrize("kernels", [pure, compiled], ids=["python", "compiled"])
 PARTITIONS = 3
 ITEMS = st.sampled_from([f"i{number}" for number in range(9)])
 ROWS = st.lists(
@@ -49,13 +57,13 @@ def test_clicks_are_linked_alike(
         for number, row in enumerate(rows)
     ]
     predecessors = [None if row is None else row[2] for row in rows]
-    in_python = pure_links.link_clicks(offsets, clicks, predecessors, Owners())
+    in_python = pure.link_clicks(offsets, clicks, predecessors, Owners())
     again = compiled.link_clicks(offsets, clicks, predecessors, Owners())
     assert again == in_python
     assert list(again) == list(in_python)
     for item_ids, event_types, columns in in_python.values():
         assert columns._fields == Columns._fields
-        for kernels in (pure_links, compiled):
+        for kernels in (pure, compiled):
             assert kernels.columns_fit(columns, len(item_ids), len(event_types))
 
 
@@ -72,9 +80,9 @@ def columns(draw: st.DrawFn) -> Columns:
 
 @given(columns())
 def test_any_columns_are_packed_and_judged_alike(drawn: Columns) -> None:
-    packed = pure_links.pack_columns(drawn)
+    packed = pure.pack_columns(drawn)
     assert compiled.pack_columns(drawn) == packed
-    unpacked = pure_links.unpack_columns(packed)
+    unpacked = pure.unpack_columns(packed)
     assert compiled.unpack_columns(packed) == unpacked
     natural = [number for column in drawn[2:] for number in column]
     based = [number for column in drawn[:2] for number in column]
@@ -83,14 +91,14 @@ def test_any_columns_are_packed_and_judged_alike(drawn: Columns) -> None:
     else:
         assert unpacked is None
     for size in (0, 3, 200):
-        fits = pure_links.columns_fit(drawn, size, size)
+        fits = pure.columns_fit(drawn, size, size)
         assert compiled.columns_fit(drawn, size, size) == fits
 
 
 @given(batches(), st.data())
 def test_columns_that_were_changed_are_judged_alike(batch: Any, data: st.DataObject) -> None:
     sizes = (len(batch.item_ids), len(batch.event_types))
-    assert pure_links.columns_fit(batch.columns, *sizes)
+    assert pure.columns_fit(batch.columns, *sizes)
     assert compiled.columns_fit(batch.columns, *sizes)
     name = data.draw(st.sampled_from(Columns._fields))
     column = getattr(batch.columns, name)[:]
@@ -99,17 +107,17 @@ def test_columns_that_were_changed_are_judged_alike(batch: Any, data: st.DataObj
             st.integers(-1, 9) | st.sampled_from([LATEST_MS, LATEST_MS + 1, OFFSET_LIMIT])
         )
     changed = batch.columns._replace(**{name: column})
-    fits = pure_links.columns_fit(changed, *sizes)
+    fits = pure.columns_fit(changed, *sizes)
     assert compiled.columns_fit(changed, *sizes) == fits
 
 
 @given(batches(), st.data())
 def test_damaged_columns_are_read_alike(batch: Any, data: st.DataObject) -> None:
-    packed = bytearray(pure_links.pack_columns(batch.columns))
+    packed = bytearray(pure.pack_columns(batch.columns))
     for _ in range(data.draw(st.integers(0, 3))):
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(packed[: data.draw(st.integers(0, len(packed)) | st.just(len(packed)))])
-    unpacked = pure_links.unpack_columns(damaged)
+    unpacked = pure.unpack_columns(damaged)
     assert compiled.unpack_columns(damaged) == unpacked
 
 
