@@ -5,6 +5,7 @@ what that is. What comes from outside is checked before it is read.
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
 
 from streams.kernels.msgpack_reader cimport integer, key64
 
@@ -16,7 +17,7 @@ cdef array.array LONG = array.array("q")
 cdef int COLUMNS = 7
 cdef int KINDS = 3
 cdef int BASED = 2
-cdef int HEAD_BYTES = 35
+cdef int NATURAL_BYTES = 9
 
 
 cdef struct Column:
@@ -54,17 +55,46 @@ cdef inline key64 _value(const unsigned char* at, int width) noexcept nogil:
     return value
 
 
+cdef inline unsigned char* _put_natural(unsigned char* at, key64 value) noexcept nogil:
+    while value >= 0x80:
+        at[0] = <unsigned char>(value & 0x7F | 0x80)
+        value >>= 7
+        at += 1
+    at[0] = <unsigned char>value
+    return at + 1
+
+
+cdef inline bint _natural(
+    const unsigned char* data, Py_ssize_t size, Py_ssize_t* at, integer* value
+) noexcept nogil:
+    """Reads a natural number; False where there is none."""
+    cdef int number
+    cdef unsigned char byte
+    value[0] = 0
+    for number in range(NATURAL_BYTES):
+        if at[0] >= size:
+            return False
+        byte = data[at[0]]
+        at[0] += 1
+        value[0] |= <integer>(byte & 0x7F) << (7 * number)
+        if byte < 0x80:
+            return True
+    return False
+
+
 def pack_columns(columns):
     cdef Column opened[7]
     cdef integer bases[7]
     cdef int widths[7]
-    cdef int number, width
+    cdef int number, width, code
     cdef Py_ssize_t place
     cdef key64 widest
     cdef key64 base
+    cdef key64 shape = 0
     cdef const integer* data
-    cdef unsigned char* at
-    cdef Py_ssize_t size = HEAD_BYTES
+    cdef unsigned char head[60]  # six numbers of at most ten bytes
+    cdef unsigned char* at = head
+    cdef Py_ssize_t size = 0
     _open(columns, opened)
     for number in range(COLUMNS):
         data = opened[number].data
@@ -78,22 +108,24 @@ def pack_columns(columns):
         widest = 0
         for place in range(opened[number].size):
             widest |= <key64>data[place] - base
-        width = 1
-        while width < 8 and widest >> (8 * width):
-            width *= 2
+        code = (widest >> 8 != 0) + (widest >> 16 != 0) + (widest >> 32 != 0)
+        widths[number] = 1 << code
         if number == KINDS and not widest:
-            width = 0
-        widths[number] = width
-        size += width * opened[number].size
-    packed = PyBytes_FromStringAndSize(NULL, size)
-    at = <unsigned char*>PyBytes_AS_STRING(packed)
-    at = _little(at, <key64>opened[0].size, 4)
-    at = _little(at, <key64>opened[4].size, 4)
-    at = _little(at, <key64>opened[5].size, 4)
+            shape |= 1
+            widths[number] = 0
+        shape |= <key64>code << (1 + 2 * number)
+        size += widths[number] * opened[number].size
+    at = _put_natural(at, <key64>opened[0].size)
+    at = _put_natural(at, <key64>opened[4].size)
+    at = _put_natural(at, <key64>opened[5].size)
     for number in range(BASED):
-        at = _little(at, <key64>bases[number], 8)
-    for number in range(COLUMNS):
-        at = _little(at, <key64>widths[number], 1)
+        at = _put_natural(at, <key64>bases[number])
+    at = _put_natural(at, shape)
+    place = at - head
+    packed = PyBytes_FromStringAndSize(NULL, place + size)
+    at = <unsigned char*>PyBytes_AS_STRING(packed)
+    memcpy(at, head, place)
+    at += place
     for number in range(COLUMNS):
         data = opened[number].data
         base = <key64>bases[number]
@@ -111,36 +143,36 @@ def pack_columns(columns):
 def unpack_columns(bytes packed):
     cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(packed)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(packed)
+    cdef integer head[6]  # rows, items, links, two bases, shape
     cdef Py_ssize_t sizes[7]
     cdef int widths[7]
     cdef int number, width
-    cdef Py_ssize_t place
-    cdef Py_ssize_t wanted = HEAD_BYTES
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t wanted = 0
     cdef key64 base, value
     cdef key64 largest = (1ULL << 63) - 1
-    cdef integer bases[7]
     cdef array.array column
     cdef list made = []
-    if size < HEAD_BYTES:
-        return None
-    for number in range(COLUMNS):
-        sizes[number] = <Py_ssize_t>_value(at + (0 if number < 4 else 4 if number == 4 else 8), 4)
-        bases[number] = <integer>_value(at + 12 + 8 * number, 8) if number < BASED else 0
-        width = at[28 + number]
-        if bases[number] < 0 or not (
-            width == 1 or width == 2 or width == 4 or width == 8 or (not width and number == KINDS)
-        ):
+    for number in range(6):
+        if not _natural(at, size, &place, &head[number]):
             return None
-        widths[number] = width
-        wanted += width * sizes[number]  # of less than 2^32 numbers each
-    if size != wanted:
+    # A number takes a byte at least, but for kinds, which are as many as offsets.
+    if head[0] > size or head[1] > size or head[2] > size or head[5] >> 15:
         return None
-    at += HEAD_BYTES
+    at += place
+    for number in range(COLUMNS):
+        sizes[number] = <Py_ssize_t>head[0 if number < 4 else 1 if number == 4 else 2]
+        widths[number] = 1 << (head[5] >> (1 + 2 * number) & 3)
+        if number == KINDS and head[5] & 1:
+            widths[number] = 0
+        wanted += widths[number] * sizes[number]
+    if size - place != wanted:
+        return None
     for number in range(COLUMNS):
         width = widths[number]
         column = array.clone(LONG, sizes[number], not width)
         made.append(column)
-        base = <key64>bases[number]
+        base = <key64>head[3 + number] if number < BASED else 0
         if not width:
             continue
         for place in range(sizes[number]):

@@ -1,9 +1,10 @@
 """Columns of transitions in Python: what they are, whether they fit together, and their bytes.
 
-The bytes are little-endian: how many rows, items and links (32 bits each); the base of the offsets
-and of the times (64 bits each); the bytes that a number of each column takes (8 bits each); then
-the columns, less their bases. Columns are no wider than they have to be, and kinds that are all the
-first take no byte.
+The bytes begin with six natural numbers, seven bits a byte, the lowest first, the eighth bit set
+where more follow: rows, items, links, the base of the offsets and of the times, and the shape. Its
+lowest bit says that all kinds are the first and take no byte; then two bits for each column tell
+whether its numbers take 1, 2, 4 or 8 bytes, no more than they need. The columns follow, less their
+bases, little-endian.
 """
 
 import sys
@@ -11,18 +12,19 @@ from array import array
 from collections.abc import Iterator
 from itertools import compress, count
 from operator import ge
-from struct import Struct
 from typing import NamedTuple
 
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999: no click is later."""
 OFFSET_LIMIT = 1 << 62
 
-_HEAD = Struct("<3I2q7B")
 _BASED = 2
 """So many columns, the first ones, are stored less their smallest number."""
 _KINDS = 3
-_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_CODES = "BHIQ"
+"""Type codes of numbers of 1, 2, 4 and 8 bytes."""
+_NATURAL_BYTES = 9
+"""Most that a natural number takes: 63 bits."""
 _BITS = (1 << 64) - 1
 
 
@@ -51,25 +53,46 @@ class Columns(NamedTuple):
 def pack_columns(columns: Columns) -> bytes:
     """Bytes of columns, whatever their numbers."""
     bases = [min(column, default=0) for column in columns[:_BASED]]
-    widths = []
+    shape = 0
     packed = []
     for number, column in enumerate(columns):
         base = bases[number] if number < _BASED else 0
         numbers = [value - base for value in column] if base else column.tolist()
         widest = max(numbers, default=0)
         if number == _KINDS and not any(numbers):
-            widths.append(0)
+            shape |= 1
             continue
-        width = next(width for width in _CODES if width == 8 or widest < 1 << 8 * width)
+        code = (widest >= 1 << 8) + (widest >= 1 << 16) + (widest >= 1 << 32)
         try:
-            narrow = array(_CODES[width], numbers)
+            narrow = array(_CODES[code], numbers)
         except OverflowError:  # below 0
-            width = 8
-            narrow = array(_CODES[width], [value & _BITS for value in numbers])
-        widths.append(width)
+            code = 3
+            narrow = array(_CODES[code], [value & _BITS for value in numbers])
+        shape |= code << 1 + 2 * number
         packed.append(_little(narrow).tobytes())
-    counts = (len(columns[0]), len(columns[4]), len(columns[5]))
-    return b"".join((_HEAD.pack(*counts, *bases, *widths), *packed))
+    sizes = (len(columns.offsets), len(columns.ends), len(columns.rows))
+    head = bytearray()
+    for value in (*sizes, *bases, shape):
+        _put_natural(head, value & _BITS)
+    return b"".join((head, *packed))
+
+
+def _put_natural(head: bytearray, value: int) -> None:
+    while value >= 0x80:
+        head.append(value & 0x7F | 0x80)
+        value >>= 7
+    head.append(value)
+
+
+def _natural(packed: bytes, at: int) -> tuple[int, int]:
+    """A natural number, and where the next one begins. IndexError where there is none."""
+    value = 0
+    for number in range(_NATURAL_BYTES):
+        byte = packed[at + number]
+        value |= (byte & 0x7F) << 7 * number
+        if byte < 0x80:
+            return value, at + number + 1
+    raise IndexError("a number that is too large")
 
 
 def unpack_columns(packed: bytes) -> Columns | None:
@@ -77,32 +100,37 @@ def unpack_columns(packed: bytes) -> Columns | None:
 
     Whether what they say makes sense is another question (`columns_fit`).
     """
-    if len(packed) < _HEAD.size:
+    at = 0
+    head = []
+    try:
+        for _ in range(6):
+            value, at = _natural(packed, at)
+            head.append(value)
+    except IndexError:
         return None
-    rows, items, links, offset, time_ms, *widths = _HEAD.unpack_from(packed)
-    if any(
-        width not in _CODES and (width or number != _KINDS) for number, width in enumerate(widths)
-    ):
-        return None
+    rows, items, links, offset, time_ms, shape = head
     sizes = (rows, rows, rows, rows, items, links, links)
+    widths = [1 << (shape >> 1 + 2 * number & 3) for number in range(len(sizes))]
+    if shape & 1:
+        widths[_KINDS] = 0
     wanted = sum(size * width for size, width in zip(sizes, widths, strict=True))
-    if len(packed) != _HEAD.size + wanted or offset < 0 or time_ms < 0:
+    if shape >= 1 << 15 or len(packed) != at + wanted:
         return None
     try:
-        return Columns(*_unpacked(packed, sizes, (offset, time_ms), widths))
+        return Columns(*_unpacked(packed, at, sizes, (offset, time_ms), widths))
     except OverflowError:
         return None
 
 
 def _unpacked(
-    packed: bytes, sizes: tuple[int, ...], bases: tuple[int, int], widths: list[int]
+    packed: bytes, at: int, sizes: tuple[int, ...], bases: tuple[int, int], widths: list[int]
 ) -> Iterator["array[int]"]:
-    at = _HEAD.size
     for number, (size, width) in enumerate(zip(sizes, widths, strict=True)):
         if not width:
             yield array("q", bytes(8 * size))
             continue
-        values = _little(array(_CODES[width], packed[at : at + size * width]))
+        code = _CODES[width.bit_length() - 1]
+        values = _little(array(code, packed[at : at + size * width]))
         at += size * width
         base = bases[number] if number < _BASED else 0
         yield array("q", [base + value for value in values] if base else values)
@@ -136,7 +164,7 @@ def columns_fit(columns: Columns, item_ids: int, event_types: int) -> bool:
     if len(ends) > item_ids or ends != sorted(set(ends)) or [0, *ends][-1] != len(rows):
         return False
     if not rows:
-        return True
+        return not ends
     if not (ends[0] > 0 and 0 <= min(rows) <= max(rows) < size and min(distances) >= 0):
         return False
     links = list(zip(rows, distances, strict=True))

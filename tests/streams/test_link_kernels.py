@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.click import Click
@@ -28,6 +28,7 @@ def kernels_of(kind: str) -> Any:
 pure = kernels_of("pure")
 compiled = kernels_of("compiled") if COMPILED else pure
 BOTH = pytest.mark.parametrize("kernels", [pure, compiled], ids=["python", "compiled"])
+NOTHING = Columns(*(array("q") for _ in Columns._fields))
 PARTITIONS = 3
 ITEMS = st.sampled_from([f"i{number}" for number in range(9)])
 ROWS = st.lists(
@@ -79,6 +80,8 @@ def columns(draw: st.DrawFn) -> Columns:
 
 
 @given(columns())
+@example(NOTHING._replace(ends=array("q", [0])))
+@example(NOTHING._replace(ends=array("q", [0, 0])))
 def test_any_columns_are_packed_and_judged_alike(drawn: Columns) -> None:
     packed = pure.pack_columns(drawn)
     assert compiled.pack_columns(drawn) == packed
@@ -136,31 +139,37 @@ def test_numbers_take_as_many_bytes_as_the_widest_needs(kernels: Any) -> None:
                 array("q"),
             )
         )
-        return len(packed) - 2 * len(offsets)
+        return len(packed)
 
-    empty = size([], [])
-    assert size([1 << 40, (1 << 40) + 255], [0, 0]) == empty + 2
-    assert size([1 << 40, (1 << 40) + 256], [0, 0]) == empty + 4
-    assert size([1 << 40, (1 << 40) + 65_536], [0, 1]) == empty + 10
-    assert size([0, 1 << 32], [0, 0]) == empty + 16
+    base = 1 << 40
+    narrow = size([base, base + 255], [0, 0])
+    assert size([base, base + 256], [0, 0]) == narrow + 2
+    assert size([base, base + 65_536], [0, 0]) == narrow + 6
+    assert size([base, base + (1 << 32)], [0, 0]) == narrow + 14
+    assert size([base, base + 255], [0, 1]) == narrow + 2
 
 
-@BOTH
-@pytest.mark.parametrize("counts", [b"\xff" * 12, b"\xff\xff\xff\xff" + bytes(8)])
-def test_sizes_that_are_only_claimed_take_no_memory(kernels: Any, counts: bytes) -> None:
-    nothing = Columns(*(array("q") for _ in Columns._fields))
-    packed = kernels.pack_columns(nothing)
-    for widths in (packed[28:], bytes(7), b"\x01\x01\x01\x00\x01\x01\x01", b"\x03" * 7):
-        assert kernels.unpack_columns(counts + packed[12:28] + widths) is None
+HUGE = st.sampled_from([b"\x00", b"\xff\xff\xff\xff\x0f", b"\xff" * 8 + b"\x7f", b"\xff" * 9])
+
+
+@given(st.tuples(HUGE, HUGE, HUGE), HUGE, HUGE, st.sampled_from([b"\x00", b"\x01", b"\xff\x7f"]))
+def test_sizes_that_are_only_claimed_take_no_memory(
+    sizes: tuple[bytes, ...], offset: bytes, time_ms: bytes, shape: bytes
+) -> None:
+    head = b"".join((*sizes, offset, time_ms, shape))
+    wanted = any(size != b"\x00" for size in sizes) or b"\xff" * 9 in (offset, time_ms)
+    for kernels in (pure, compiled):
+        for packed in (head, head + bytes(9)):
+            unpacked = kernels.unpack_columns(packed)
+            assert unpacked is None if wanted else unpacked in (None, NOTHING)
 
 
 @pytest.mark.skipif(not COMPILED, reason="the kernels were not compiled")
 def test_what_is_no_column_is_refused() -> None:
-    nothing = Columns(*(array("q") for _ in Columns._fields))
     with pytest.raises(ValueError, match="unequal length"):
         compiled.link_clicks([1], [], [], {})
-    for wrong in (nothing[:6], [*nothing]):
+    for wrong in (NOTHING[:6], [*NOTHING]):
         with pytest.raises(ValueError, match="not as many columns"):
             compiled.pack_columns(wrong)
     with pytest.raises(ValueError, match="another type"):
-        compiled.columns_fit(nothing._replace(rows=array("b")), 1, 1)
+        compiled.columns_fit(NOTHING._replace(rows=array("b")), 1, 1)
