@@ -19,8 +19,11 @@ _MODULES = tuple(
         "compiled",
         "compiled_candidates",
         "compiled_clicks",
+        "compiled_columns",
         "compiled_edges",
+        "compiled_folds",
         "compiled_items",
+        "compiled_links",
         "compiled_lists",
         "compiled_windows",
     )

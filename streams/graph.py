@@ -5,9 +5,11 @@ type has its own half-life; weights are forward-decayed (see popularity), so ran
 a type needs no clock.
 """
 
-from collections.abc import Callable, Collection
+from array import array
+from collections.abc import Callable, Collection, Sequence
 from math import log2
 from struct import Struct
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -15,16 +17,23 @@ import numpy as np
 from streams.codec import HEADER_BYTES, CodecError, frame, unframe
 from streams.edges import EDGE_REBASE_HALF_LIVES, StoredEdges, TypeEdges
 from streams.event_types import EventTypes
-from streams.kernels import add_run, decay_terms, encode_edges, keep_strongest, read_edges
+from streams.kernels import (
+    decay_terms,
+    encode_edges,
+    fold_items,
+    keep_strongest,
+    read_edges,
+)
 from streams.kernels.pure_edges import Segment, pack_edges
+from streams.kernels.pure_folds import Bounds, FollowingClicks
 from streams.popularity import (
     POPULARITY_BYTES,
     Popularity,
-    add,
     decayed_value,
     pack,
     unpack,
 )
+from streams.transition_batch import ToldClick, TransitionBatch
 
 ITEM_FORMAT = 2
 REPLAYED = -1
@@ -70,105 +79,82 @@ def degree(state: ItemState) -> int:
     return sum([len(group.weights) for group in state.edges.values()])
 
 
-class FollowingClicks:
-    """Clicks of one source, as columns, ready to be added to the edges of the items before them.
-
-    A contribution of weight w at time t is w * 2^(t/h) = mantissa * 2^power, with a whole power:
-    scaling by a difference of powers is exact, so an edge gets the same bits whatever else is
-    folded in the same batch.
-    """
-
-    __slots__ = (
-        "event_types",
-        "half_lives_ms",
-        "items",
-        "mantissas",
-        "offsets",
-        "powers",
-        "times_ms",
+def following_clicks(batch: TransitionBatch, types: EventTypes) -> FollowingClicks:
+    """The clicks of a batch, ready to be added to the edges of the items before them."""
+    columns = batch.columns
+    effects = [types.effects.get(name, _NO_EFFECT) for name in batch.event_types]
+    weights = array("d", [weight for weight, _ in effects])
+    half_lives_ms = array("d", [half_life_ms for _, half_life_ms in effects])
+    return FollowingClicks(
+        batch.item_ids,
+        batch.event_types,
+        columns.offsets,
+        columns.times_ms,
+        columns.items,
+        columns.kinds,
+        columns.rows,
+        columns.distances,
+        weights,
+        half_lives_ms,
+        *decay_terms(columns.times_ms, columns.kinds, weights, half_lives_ms),
     )
 
-    def __init__(
-        self,
-        offsets: list[int],
-        times_ms: list[int],
-        items: list[str],
-        event_types: list[str],
-        types: EventTypes,
-    ) -> None:
-        self.offsets = offsets
-        self.times_ms = times_ms
-        self.items = items
-        self.event_types = event_types
-        effects = types.effects
-        if len(set(event_types)) == 1:
-            weight, half_life_ms = effects.get(event_types[0], _NO_EFFECT)
-            weights = [weight] * len(offsets)
-            self.half_lives_ms = [half_life_ms] * len(offsets)
-        else:
-            of_rows = [effects.get(name, _NO_EFFECT) for name in event_types]
-            weights = [weight for weight, _ in of_rows]
-            self.half_lives_ms = [half_life_ms for _, half_life_ms in of_rows]
-        self.powers, self.mantissas = decay_terms(times_ms, weights, self.half_lives_ms)
+
+class Items(Protocol):
+    """States by item."""
+
+    def get(self, key: str) -> ItemState | None:
+        """The state of an item, None where nothing has happened to it."""
+
+    def put(self, key: str, state: ItemState) -> None:
+        """Set the state of an item."""
 
 
-def fold_followers(
-    state: ItemState,
-    source: int,
-    clicks: FollowingClicks,
-    followers: list[int],
-    config: GraphConfig,
-) -> tuple[int, int]:
-    """Add transitions from this item to clicks that followed it, with weight / distance, in place.
+def fold_batch(items: Items, batch: TransitionBatch, config: GraphConfig) -> tuple[int, int, int]:
+    """Fold all that a batch tells of items: clicks that follow one become edges, with weight /
+    distance, clicks on it count. Item by item, so that memory is touched once.
 
-    followers: flat `[row, distance, …]`, rows of `clicks` ascending, distances from 1. Rows at or
-    below the item's watermark were applied before and change nothing. The watermark stays: the
-    caller moves it when all that a batch says of the item is folded.
+    What is at or below an item's watermark was applied before and changes nothing.
 
-    Returns how many transitions were folded and how many edges forgotten to keep the bound.
+    Returns how many transitions were folded, how many links had been before, and how many edges
+    were forgotten to keep the bound.
     """
-    watermark = state.watermarks.get(source, -1)
-    offsets = clicks.offsets
-    first = 0
-    while first < len(followers) and offsets[followers[first]] <= watermark:
-        first += 2
-    mantissas = clicks.mantissas
-    max_neighbours = config.max_neighbours
-    groups = state.edges
-    evicted = 0
-    position = first
-    while position < len(followers):
-        row = followers[position]
-        if not mantissas[row]:
-            position += 2
-            continue
-        group = _group(state, clicks.event_types[row], clicks, row)
-        shift = clicks.powers[row] - group.base
-        if shift > EDGE_REBASE_HALF_LIVES:
-            group.rebase(shift)
-        max_edges = max_neighbours
-        if len(groups) > 1:
-            max_edges -= degree(state) - len(group)
-        before = len(group)
-        position = add_run(group, clicks, followers, position, max_edges, EDGE_REBASE_HALF_LIVES)
-        # Only a new edge makes one forgotten: where the bound was lowered since, what happens must
-        # not depend on where a batch ends.
-        if len(group) > max(max_edges, before):
-            evicted += _evict(state, max_neighbours)
-    return (len(followers) - first) // 2, evicted
+    bounds = Bounds(
+        config.max_neighbours,
+        EDGE_REBASE_HALF_LIVES,
+        config.popularity_half_life_seconds * 1000.0,
+        config.trending_half_life_seconds * 1000.0,
+    )
+    return fold_items(
+        following_clicks(batch, config.event_types),
+        batch.columns.ends,
+        batch.source,
+        (items.get, items.put, new_item_state),
+        bounds,
+        _open_edges,
+        _evict,
+    )
 
 
-def count_popularity(state: ItemState, event_type: str, time_ms: int, config: GraphConfig) -> None:
-    """Count an event on this item, in place; the watermark is the caller's affair."""
-    effect = config.event_types.effects.get(event_type)
-    if effect is not None and effect[0]:
-        add(
-            state.popularity,
-            effect[0],
-            time_ms,
-            config.popularity_half_life_seconds * 1000.0,
-            config.trending_half_life_seconds * 1000.0,
-        )
+def fold_told(
+    state: ItemState, source: int, clicks: Sequence[ToldClick], config: GraphConfig
+) -> tuple[int, int, int]:
+    """Fold clicks that concern one item only, in place; returns what `fold_batch` does."""
+    return fold_batch(_OneItem(state), TransitionBatch.of(source, clicks), config)
+
+
+class _OneItem:
+    """A table that has one state, whatever its item is called."""
+
+    def __init__(self, state: ItemState) -> None:
+        self._state = state
+
+    def get(self, key: str) -> ItemState:
+        del key
+        return self._state
+
+    def put(self, key: str, state: ItemState) -> None:
+        del key, state
 
 
 def fold_edge(
@@ -189,12 +175,10 @@ def fold_edge(
     Returns the number of edges forgotten to keep the bound, or REPLAYED (-1) where the source
     was applied up to this offset before: then nothing changed.
     """
-    clicks = FollowingClicks([offset], [time_ms], [dst], [event_type], config.event_types)
-    folded, evicted = fold_followers(state, source, clicks, [0, distance], config)
-    if not folded:
-        return REPLAYED
-    state.watermarks[source] = offset
-    return evicted
+    # What this item is called does not matter to its own state.
+    click = ToldClick(offset, time_ms, dst, event_type, owned=False, before=[("", distance)])
+    _, replayed, evicted = fold_told(state, source, [click], config)
+    return REPLAYED if replayed else evicted
 
 
 def fold_popularity(
@@ -210,11 +194,9 @@ def fold_popularity(
     False where it was applied before: nothing changed. Shares its watermark with fold_edge: a
     click is either on this item or follows it.
     """
-    if offset <= state.watermarks.get(source, -1):
-        return False
-    state.watermarks[source] = offset
-    count_popularity(state, event_type, time_ms, config)
-    return True
+    click = ToldClick(offset, time_ms, "", event_type, owned=True, before=[])
+    _, replayed, _ = fold_told(state, source, [click], config)
+    return not replayed
 
 
 def edge_value(weight: float, base: int, half_life_ms: float, at_ms: float) -> float:
@@ -306,24 +288,30 @@ def _unreadable(cause: str) -> CodecError:
     )
 
 
-def _group(state: ItemState, event_type: str, clicks: FollowingClicks, row: int) -> TypeEdges:
-    """The edges of a type, made if there are none, with the half-life configured now."""
-    half_life_ms = clicks.half_lives_ms[row]
-    group = state.edges.get(event_type)
+def _open_edges(groups: dict[str, TypeEdges], clicks: FollowingClicks, row: int) -> TypeEdges:
+    """The edges that a row is to be added to, made if there are none: with the half-life configured
+    now, and a base that the row is not too far from.
+    """
+    kind = clicks.kinds[row]
+    event_type = clicks.event_types[kind]
+    half_life_ms = clicks.half_lives_ms[kind]
+    group = groups.get(event_type)
     if group is None:
-        group = state.edges[event_type] = TypeEdges(clicks.powers[row], half_life_ms)
+        group = groups[event_type] = TypeEdges(clicks.powers[row], half_life_ms)
     elif group.half_life_ms != half_life_ms:
         group.adopt(half_life_ms, clicks.times_ms[row])
+    shift = clicks.powers[row] - group.base
+    if shift > EDGE_REBASE_HALF_LIVES:
+        group.rebase(shift)
     return group
 
 
-def _evict(state: ItemState, max_neighbours: int) -> int:
+def _evict(groups: dict[str, TypeEdges], max_neighbours: int) -> int:
     """Forget the weakest edges, down to three fifths of the bound; return how many.
 
     They are compared by value at the newest time of any of them. Ties go by age, then type and
     item, so that the same transitions always leave the same edges.
     """
-    groups = state.edges
     kept = max(1, max_neighbours * _KEPT_FIFTHS // 5)
     if len(groups) == 1:
         # One base and one half-life: weights compare as they are.

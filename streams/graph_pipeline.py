@@ -9,15 +9,9 @@ import msgspec
 
 from streams.codec import CodecError
 from streams.effects import Record, Table
-from streams.graph import (
-    FollowingClicks,
-    ItemState,
-    count_popularity,
-    fold_followers,
-    new_item_state,
-)
+from streams.graph import ItemState, fold_batch
 from streams.pipeline import PipelineConfig
-from streams.transitions import ReceivedPositions, TransitionBatch, decode_transitions
+from streams.transitions import ReceivedPositions, decode_transitions
 
 
 class GraphEffects(msgspec.Struct):
@@ -55,50 +49,10 @@ class GraphPipeline:
                 effects.damaged += 1
                 continue
             if received.accept(batch):
-                self._fold(batch, graph, effects)
+                folded, replayed, evicted = fold_batch(graph, batch, self._config)
+                effects.edges += folded
+                effects.replayed += replayed
+                effects.evicted += evicted
             else:
                 effects.set_aside += 1
         return effects
-
-    def _fold(self, batch: TransitionBatch, graph: Table[ItemState], effects: GraphEffects) -> None:
-        """Item by item, each with all that the batch says of it: memory is touched once."""
-        config = self._config
-        source = batch.source
-        offsets = batch.offsets
-        clicks = FollowingClicks(
-            offsets, batch.times_ms, batch.items, batch.row_types(), config.event_types
-        )
-        get_item = graph.get
-        put_item = graph.put
-        reached: dict[str, tuple[ItemState, int]] = {}
-        for item_id, flat in batch.edges.items():
-            state = get_item(item_id)
-            if state is None:
-                state = new_item_state()
-            folded, evicted = fold_followers(state, source, clicks, flat, config)
-            effects.edges += folded
-            effects.evicted += evicted
-            effects.replayed += len(flat) // 2 - folded
-            reached[item_id] = (state, offsets[flat[-2]])
-        for row in batch.owned:
-            item_id = batch.items[row]
-            offset = offsets[row]
-            found = reached.get(item_id)
-            if found is None:
-                state = get_item(item_id)
-                if state is None:
-                    state = new_item_state()
-                last = offset
-            else:
-                state, last = found
-            reached[item_id] = (state, offset if offset > last else last)
-            if offset > state.watermarks.get(source, -1):
-                count_popularity(state, clicks.event_types[row], clicks.times_ms[row], config)
-            else:
-                effects.replayed += 1
-        for item_id, (state, last) in reached.items():
-            # Edges and popularity of a batch share a watermark, so it moves when both are done.
-            if last > state.watermarks.get(source, -1):
-                state.watermarks[source] = last
-            # A replay changes nothing, but its changelog record may never have left.
-            put_item(item_id, state)

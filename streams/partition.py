@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.stores import Change, StoreFactory
 from streams.tables import TablePartition
 from streams.topics import TABLES, changelog_topic
-from streams.transitions import CHAIN_KEY, FORMAT, ReceivedPositions, SentPositions
+from streams.transitions import CHAIN_KEY, POSITIONS_FORMAT, ReceivedPositions, SentPositions
 from streams.watermarks import item_watermarks, window_watermarks
 from streams.window import WINDOW_FORMAT, Window, decode_window, encode_window
 
@@ -68,7 +68,7 @@ def decode_last_list(blob: bytes) -> LastList:
 
 def _graph_format(key: bytes) -> tuple[int, str]:
     """The changelog of the graph has the chain's positions beside the items."""
-    return (FORMAT, "chain positions") if key == _CHAIN else (ITEM_FORMAT, "item state")
+    return (POSITIONS_FORMAT, "chain positions") if key == _CHAIN else (ITEM_FORMAT, "item state")
 
 
 class Partition:

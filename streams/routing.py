@@ -2,10 +2,9 @@
 
 from streams.click import Click
 from streams.kernels import link_clicks
-from streams.transitions import TransitionBatch, owner_of
+from streams.transitions import SESSION_START, TransitionBatch, owner_of
 
 _OWNER_CACHE_ITEMS = 200_000
-_Place = tuple[TransitionBatch, list[int], list[int]]
 
 
 class Router:
@@ -13,8 +12,7 @@ class Router:
 
     def __init__(self, partitions: int) -> None:
         """partitions: of the transitions topic."""
-        self._partitions = partitions
-        self._owners: dict[str, int] = {}
+        self._owners = _Owners(partitions)
 
     def route(
         self,
@@ -28,28 +26,24 @@ class Router:
         offsets: ascending. predecessors: of each click the items before it, nearest first; None,
         like a click that is None, links nothing.
         """
-        outgoing: dict[int, TransitionBatch] = {}
-        # Where an item's transitions go: one look-up for each, since they are most of the work.
-        places: dict[str, _Place] = {}
+        told = link_clicks(offsets, clicks, predecessors, self._owners)
+        return {
+            partition: TransitionBatch(source, SESSION_START, item_ids, event_types, columns)
+            for partition, (item_ids, event_types, columns) in told.items()
+        }
 
-        def place_of(item_id: str) -> _Place:
-            owner = self._owner(item_id)
-            batch = outgoing.get(owner)
-            if batch is None:
-                batch = outgoing[owner] = TransitionBatch.empty(source)
-            return batch, batch.offsets, []
 
-        link_clicks(offsets, clicks, predecessors, places, place_of)
-        for item_id, (batch, _, followers) in places.items():
-            if followers:
-                batch.edges[item_id] = followers
-        return outgoing
+class _Owners(dict[str, int]):
+    """Owners by item, worked out once for those that come again."""
 
-    def _owner(self, item_id: str) -> int:
-        owners = self._owners
-        owner = owners.get(item_id)
-        if owner is None:
-            if len(owners) >= _OWNER_CACHE_ITEMS:
-                owners.clear()
-            owner = owners[item_id] = owner_of(item_id, self._partitions)
+    __slots__ = ("_partitions",)
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def __missing__(self, item_id: str) -> int:
+        if len(self) >= _OWNER_CACHE_ITEMS:
+            self.clear()
+        owner = self[item_id] = owner_of(item_id, self._partitions)
         return owner

@@ -38,6 +38,7 @@ from streams.settings import Settings
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
+    ToldClick,
     TransitionBatch,
     decode_transitions,
     encode_transitions,
@@ -180,13 +181,20 @@ def _windows() -> list[bytes]:
 
 
 def _batch() -> TransitionBatch:
-    batch = TransitionBatch.empty(0)
-    for number in range(5):
-        kind = ("click", "view")[number % 2]
-        row = batch.add(number, NOW_MS + number, f"i{number % 3}", kind)
-        batch.owned.append(row)
-        batch.edges.setdefault(f"i{(number + 1) % 3}", []).extend((row, 1 + number))
-    return batch
+    return TransitionBatch.of(
+        0,
+        [
+            ToldClick(
+                number,
+                NOW_MS + number,
+                f"i{number % 3}",
+                ("click", "view")[number % 2],
+                owned=True,
+                before=[(f"i{(number + 1) % 3}", 1 + number)],
+            )
+            for number in range(5)
+        ],
+    )
 
 
 def _read_transitions(data: bytes) -> bool:

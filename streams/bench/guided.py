@@ -19,7 +19,7 @@ _DECODERS = (
     "streams.pipeline",
     "streams.rekeying",
 )
-_STATE = ("streams.window", "streams.window_state", "streams.graph", "streams.transitions")
+_STATE = ("streams.window", "streams.window_state", "streams.graph", "streams.transition_batch")
 
 
 def main(arguments: list[str]) -> None:

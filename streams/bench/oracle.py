@@ -8,7 +8,7 @@ replay of the clicks says, and what was never written comes last.
 
 import logging
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,7 +24,6 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.transitions import (
     CHAIN_KEY,
-    SESSION_START,
     ReceivedPositions,
     SentPositions,
     TransitionBatch,
@@ -208,31 +207,11 @@ class BatchRows:
 
     def __init__(self, batch: TransitionBatch) -> None:
         self.batch = batch
-        self._edges: list[list[tuple[str, int]]] = [[] for _ in batch.offsets]
-        """Row -> items before it, and their distance."""
-        for item, flat in batch.edges.items():
-            for row, distance in zip(flat[::2], flat[1::2], strict=True):
-                self._edges[row].append((item, distance))
+        self._clicks = batch.clicks()
 
     def part(self, start: int, stop: int) -> TransitionBatch:
         """Only the rows from `start` to before `stop`, as a batch that starts a chain."""
-        batch = self.batch
-        edges: dict[str, list[int]] = {}
-        for row in range(start, stop):
-            for item, distance in self._edges[row]:
-                edges.setdefault(item, []).extend((row - start, distance))
-        owned = batch.owned[bisect_left(batch.owned, start) : bisect_left(batch.owned, stop)]
-        return TransitionBatch(
-            batch.source,
-            SESSION_START,
-            batch.offsets[start:stop],
-            batch.times_ms[start:stop],
-            batch.items[start:stop],
-            batch.event_types,
-            batch.kinds[start:stop],
-            edges,
-            [row - start for row in owned],
-        )
+        return TransitionBatch.of(self.batch.source, self._clicks[start:stop])
 
 
 class Findings(NamedTuple):

@@ -8,59 +8,56 @@ import os
 
 __all__ = [
     "COMPILED",
-    "add_run",
     "blend_top",
+    "columns_fit",
     "decay_terms",
     "encode_edges",
     "find_ascending",
+    "fold_items",
     "fold_plain",
     "group_entries",
     "join_edges",
     "keep_edges",
     "keep_strongest",
     "link_clicks",
+    "pack_columns",
     "read_edges",
     "read_plain",
     "select_top",
     "strongest_paths",
+    "unpack_columns",
 ]
 
 try:
     if os.environ.get("FRESHREC_PURE_PYTHON") == "1":
         raise ImportError("asked for")
-    from streams.kernels.compiled import (
-        add_run,
-        decay_terms,
-        keep_edges,
-        keep_strongest,
-        link_clicks,
-    )
+    from streams.kernels.compiled import keep_edges, keep_strongest
     from streams.kernels.compiled_candidates import (
         find_ascending,
         group_entries,
         strongest_paths,
     )
     from streams.kernels.compiled_clicks import read_plain
+    from streams.kernels.compiled_columns import columns_fit, pack_columns, unpack_columns
     from streams.kernels.compiled_edges import join_edges, read_edges
+    from streams.kernels.compiled_folds import decay_terms, fold_items
     from streams.kernels.compiled_items import encode_edges
+    from streams.kernels.compiled_links import link_clicks
     from streams.kernels.compiled_lists import blend_top, select_top
     from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
-    from streams.kernels.pure import (
-        add_run,
-        decay_terms,
-        keep_edges,
-        keep_strongest,
-        link_clicks,
-    )
+    from streams.kernels.pure import keep_edges, keep_strongest
     from streams.kernels.pure_candidates import (
         find_ascending,
         group_entries,
         strongest_paths,
     )
     from streams.kernels.pure_clicks import read_plain
+    from streams.kernels.pure_columns import columns_fit, pack_columns, unpack_columns
     from streams.kernels.pure_edges import join_edges, read_edges
+    from streams.kernels.pure_folds import decay_terms, fold_items
     from streams.kernels.pure_items import encode_edges
+    from streams.kernels.pure_links import link_clicks
     from streams.kernels.pure_lists import blend_top, select_top
     from streams.kernels.pure_windows import fold_plain
 

@@ -224,12 +224,12 @@ class Ledger:
     def lacks_of_transitions(self, partition: int, record: StoredRecord) -> Iterator[str]:
         """What is not acknowledged of a record of transitions: every item that it changes."""
         batch = decode_transitions(record.value or b"")
-        touched: dict[str, int] = {
-            item: batch.offsets[flat[-2]] for item, flat in batch.edges.items()
-        }
-        for row in batch.owned:
-            item = batch.items[row]
-            touched[item] = max(touched.get(item, -1), batch.offsets[row])
+        touched: dict[str, int] = {}
+        for click in batch.clicks():
+            items = [item for item, _ in click.before]
+            touched |= dict.fromkeys(
+                [*items, click.item_id] if click.owned else items, click.offset
+            )
         for item, offset in touched.items():
             if self._items[partition, item, batch.source] < offset:
                 yield "item"

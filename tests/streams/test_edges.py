@@ -10,19 +10,19 @@ from streams.codec import HEADER_BYTES, FormatError, frame
 from streams.edges import EDGE_REBASE_HALF_LIVES
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
-    FollowingClicks,
     GraphConfig,
     ItemState,
     decode_edges,
     decode_item_state,
     encode_item,
-    fold_followers,
+    fold_told,
     new_item_state,
     peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.item_index import ItemIndex
-from streams.kernels import pure
+from streams.kernels import pure, pure_folds
+from streams.transitions import ToldClick
 
 T0 = 1_769_860_800_000
 HOUR_MS = 3_600_000
@@ -58,15 +58,11 @@ ROWS = st.lists(
 
 def fold(state: ItemState, rows: list[Row], first: int, now: GraphConfig) -> None:
     """Rows as one batch, from offset `first` on."""
-    clicks = FollowingClicks(
-        list(range(first, first + len(rows))),
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        now.event_types,
-    )
-    followers = [number for place, row in enumerate(rows) for number in (place, row[3])]
-    fold_followers(state, 0, clicks, followers, now)
+    told = [
+        ToldClick(offset, time_ms, item, kind, owned=False, before=[("this", distance)])
+        for offset, (time_ms, item, kind, distance) in enumerate(rows, first)
+    ]
+    fold_told(state, 0, told, now)
     state.watermarks[0] = first + len(rows) - 1
 
 
@@ -78,7 +74,7 @@ def test_neither_cuts_nor_storing_in_between_change_a_byte(
     other = config(data.draw(st.sampled_from([1.0, 0.001, 7.3, 1e4])))
     whole, cut = new_item_state(), new_item_state()
     with pytest.MonkeyPatch.context() as patch:  # in Python, too
-        patch.setattr("streams.graph.add_run", pure.add_run)
+        patch.setattr("streams.graph.fold_items", pure_folds.fold_items)
         patch.setattr("streams.graph.keep_strongest", pure.keep_strongest)
         fold(whole, rows[:half], 0, config())
         fold(whole, rows[half:], half, other)

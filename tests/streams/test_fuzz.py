@@ -2,8 +2,10 @@
 
 import os
 import time
+from array import array
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,12 @@ from streams.bench.fuzz_targets import TARGETS, Target, clean_up
 from streams.codec import HEADER_BYTES, CodecError, frame
 from streams.partition import decode_last_list
 from streams.recommendation import decode_recommendation
-from streams.transitions import TransitionBatch, decode_transitions, encode_transitions
+from streams.transitions import (
+    ToldClick,
+    TransitionBatch,
+    decode_transitions,
+    encode_transitions,
+)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -72,11 +79,17 @@ def test_crash_hang_blow_up_and_other_errors_are_found(
     assert figures.failures[0].target == "planted"
 
 
-def _batch(**changes: object) -> bytes:
-    batch = TransitionBatch.empty(0)
-    for number in range(3):
-        batch.add(number, 1_770_000_000_000, "i1", "click")
-    batch.edges = {"i1": [0, 1, 2, 2]}
+def _batch(**changes: Any) -> bytes:
+    befores = [[("i1", 1)], [("i2", 1)], [("i1", 2)]]
+    batch = TransitionBatch.of(
+        0,
+        [
+            ToldClick(number, 1_770_000_000_000, "i1", "click", owned=False, before=before)
+            for number, before in enumerate(befores)
+        ],
+    )
+    columns = {name: array("q", numbers) for name, numbers in changes.pop("columns", {}).items()}
+    batch.columns = batch.columns._replace(**columns)
     for name, value in changes.items():
         setattr(batch, name, value)
     return encode_transitions(batch)
@@ -85,19 +98,25 @@ def _batch(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"edges": {"i1": [0, 1, 9, 1, 2, 1]}},
-        {"edges": {"i1": [2, 1, 0, 1]}},
-        {"edges": {"i1": [0, -1]}},
-        {"edges": {"\x00chain": [0, 1]}},
-        {"times_ms": [1 << 63] * 3},
-        {"times_ms": [-1] * 3},
-        {"offsets": [2, 1, 3]},
-        {"offsets": [0, 1, 1 << 63]},
+        {"columns": {"rows": [0, 9, 2]}},
+        {"columns": {"rows": [2, 0, 1]}},
+        {"columns": {"distances": [1, -1, 1]}},
+        {"columns": {"ends": [2, 4]}},
+        {"columns": {"ends": [2, (1 << 63) - 1]}},
+        {"columns": {"ends": [1, 2, 3]}},
+        {"item_ids": ["i1", "\x00chain"]},
+        {"columns": {"times_ms": [(1 << 63) - 1] * 3}},
+        {"columns": {"times_ms": [-1] * 3}},
+        {"columns": {"times_ms": [-(1 << 63), 0, (1 << 63) - 1]}},
+        {"columns": {"offsets": [2, 1, 3]}},
+        {"columns": {"offsets": [0, 1, (1 << 63) - 1]}},
+        {"columns": {"offsets": [-1, 1, 2]}},
         {"source": -1},
+        {"after_offset": -2},
     ],
 )
 def test_a_batch_of_transitions_that_could_not_be_folded_is_damaged(
-    changes: dict[str, object],
+    changes: dict[str, Any],
 ) -> None:
     decode_transitions(_batch())
     with pytest.raises(CodecError):

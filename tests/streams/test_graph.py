@@ -13,7 +13,6 @@ from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
     REPLAYED,
-    FollowingClicks,
     GraphConfig,
     ItemState,
     decode_item_state,
@@ -21,13 +20,14 @@ from streams.graph import (
     edge_value,
     encode_item,
     fold_edge,
-    fold_followers,
     fold_popularity,
+    fold_told,
     new_item_state,
     peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
+from streams.transitions import ToldClick
 
 T0 = 1_769_860_800_000
 DAY_MS = 86_400_000
@@ -384,9 +384,16 @@ def test_edge_columns_that_do_not_fit_together_are_refused(change: dict[str, obj
 def test_under_a_lowered_bound_only_a_new_edge_makes_others_forgotten() -> None:
     state = state_of([Transition(0, n, f"i{n}", "click", 1, T0) for n in range(8)])
     lower = GraphConfig(max_neighbours=5)
-    known = FollowingClicks([10, 11], [T0, T0], ["i0", "i7"], ["click"] * 2, CONFIG.event_types)
-    assert fold_followers(state, 0, known, [0, 1, 1, 1], lower) == (2, 0)
+
+    def follow(offset: int, *items: str) -> tuple[int, int, int]:
+        told = [
+            ToldClick(offset + n, T0, item, "click", owned=False, before=[("this", 1)])
+            for n, item in enumerate(items)
+        ]
+        return fold_told(state, 0, told, lower)
+
+    assert follow(10, "i0", "i7") == (2, 0, 0)
     assert degree(state) == 8
-    new = FollowingClicks([12], [T0], ["another"], ["click"], CONFIG.event_types)
-    assert fold_followers(state, 0, new, [0, 1], lower) == (1, 6)
+    assert follow(12, "another") == (1, 0, 6)
     assert degree(state) == 3
+    assert follow(11, "i7", "again", "i8") == (1, 2, 0)

@@ -24,7 +24,7 @@ from streams.partition import (
 from streams.recommendation import encode_recommendation
 from streams.stores import Change, MemoryStores
 from streams.topics import TABLES, changelog_topic
-from streams.transitions import CHAIN_KEY, FORMAT, ReceivedPositions
+from streams.transitions import CHAIN_KEY, POSITIONS_FORMAT, ReceivedPositions
 from streams.window import WINDOW_FORMAT, encode_window, fold
 from tests.streams.api_world import a_recommendation
 from tests.streams.shell_fakes import (
@@ -162,7 +162,7 @@ async def test_a_recovery_writes_again_what_another_worker_covered_with_older_st
     [
         ("windows", b"k", WINDOW_FORMAT),
         ("graph", b"k", ITEM_FORMAT),
-        ("graph", CHAIN_KEY.encode(), FORMAT),
+        ("graph", CHAIN_KEY.encode(), POSITIONS_FORMAT),
         ("lists", b"k", 1),
     ],
 )

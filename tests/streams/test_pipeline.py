@@ -101,15 +101,15 @@ def test_a_click_reaches_every_owner_concerned_and_its_own_item_counts_once() ->
     effects = World().run([a_click(n, "u1", f"i{n}") for n in range(4)], SentPositions(0))
     told: dict[str, tuple[int, int]] = {}
     for partition, batch in effects.transitions.items():
-        for item, flat in batch.edges.items():
-            for row, distance in zip(flat[::2], flat[1::2], strict=True):
-                if batch.offsets[row] == 3:
-                    told[item] = (distance, partition)
+        for click in batch.clicks():
+            if click.offset == 3:
+                told |= {item: (distance, partition) for item, distance in click.before}
     assert told == {f"i{3 - d}": (d, owner_of(f"i{3 - d}", PARTITIONS)) for d in (1, 2, 3)}
     counted = [
-        (partition, batch.items[row])
+        (partition, click.item_id)
         for partition, batch in effects.transitions.items()
-        for row in batch.owned
+        for click in batch.clicks()
+        if click.owned
     ]
     assert sorted(counted) == sorted((owner_of(f"i{n}", PARTITIONS), f"i{n}") for n in range(4))
 
@@ -255,7 +255,7 @@ def test_a_dislike_asks_for_a_new_list_but_links_nothing() -> None:
         [a_click(0, "u1", "i1"), a_click(1, "u1", "i2", event_type="dislike")], SentPositions(0)
     )
     assert effects.changed["u1"].offset == 1
-    assert all(batch.offsets == [0] for batch in effects.transitions.values())
+    assert all(list(batch.offsets) == [0] for batch in effects.transitions.values())
     assert effects.trials == [("u1", "i1")]
 
 

@@ -49,11 +49,10 @@ def route(links: list[Link]) -> dict[int, TransitionBatch]:
 
 def told(batch: TransitionBatch) -> set[tuple[int, str, str, str, int]]:
     """(offset, clicked item, event type, item before it, distance) of every transition."""
-    kinds = batch.row_types()
     return {
-        (batch.offsets[row] // 3, batch.items[row], kinds[row], item, distance)
-        for item, flat in batch.edges.items()
-        for row, distance in zip(flat[::2], flat[1::2], strict=True)
+        (told.offset // 3, told.item_id, told.event_type, item, distance)
+        for told in batch.clicks()
+        for item, distance in told.before
     }
 
 
@@ -69,7 +68,7 @@ def test_every_transition_reaches_the_owner_of_the_item_that_was_followed(
             for distance, item in enumerate(before, 1)
             if item is not None and owner_of(item, PARTITIONS) == partition
         }
-        batch = outgoing.get(partition, TransitionBatch.empty(SOURCE))
+        batch = outgoing.get(partition, TransitionBatch.of(SOURCE, []))
         assert told(batch) == wanted
 
 
@@ -77,9 +76,10 @@ def test_every_transition_reaches_the_owner_of_the_item_that_was_followed(
 def test_every_click_is_told_once_to_the_owner_of_its_item(links: list[Link]) -> None:
     outgoing = route(links)
     counted = [
-        (batch.offsets[row] // 3, batch.items[row], partition)
+        (told.offset // 3, told.item_id, partition)
         for partition, batch in outgoing.items()
-        for row in batch.owned
+        for told in batch.clicks()
+        if told.owned
     ]
     assert sorted(counted) == [
         (link.offset, link.click.item_id, owner_of(link.click.item_id, PARTITIONS))
@@ -93,6 +93,5 @@ def test_a_batch_has_only_clicks_that_concern_its_partition_in_offset_order(
 ) -> None:
     for batch in route(links).values():
         assert batch.is_consistent()
-        assert batch.offsets == sorted(set(batch.offsets))
-        used = {row for flat in batch.edges.values() for row in flat[::2]} | set(batch.owned)
-        assert used == set(range(len(batch.offsets)))
+        assert list(batch.offsets) == sorted(set(batch.offsets))
+        assert set(batch.columns.rows) == set(range(len(batch.offsets)))

@@ -1,14 +1,19 @@
 """Transition records: chained, so that a hole is noticed and not taken for a duplicate."""
 
+from array import array
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codec import CodecError
+from streams.codec import HEADER_BYTES, CodecError, FormatError, frame
 from streams.transitions import (
+    CHAIN_KEY,
     SESSION_START,
     ReceivedPositions,
     SentPositions,
+    ToldClick,
     TransitionBatch,
     decode_transitions,
     encode_transitions,
@@ -18,11 +23,15 @@ from tests.streams.transition_samples import batches
 
 
 def _rows(source: int, *offsets: int) -> TransitionBatch:
-    batch = TransitionBatch.empty(source)
-    for offset in offsets:
-        row = batch.add(offset, 1_700_000_000_000 + offset, "i1", "click")
-        batch.edges.setdefault("i0", []).extend((row, 1))
-    return batch
+    return TransitionBatch.of(
+        source,
+        [
+            ToldClick(
+                offset, 1_700_000_000_000 + offset, "i1", "click", owned=False, before=[("i0", 1)]
+            )
+            for offset in offsets
+        ],
+    )
 
 
 def _batch(positions: SentPositions, *offsets: int) -> TransitionBatch:
@@ -36,11 +45,27 @@ def test_a_batch_survives_encoding(batch: TransitionBatch) -> None:
     assert decode_transitions(encode_transitions(batch)) == batch
 
 
-def test_a_click_is_one_row_however_often_it_is_added() -> None:
-    batch = TransitionBatch.empty(0)
-    assert [batch.add(7, 1, "i1", "click"), batch.add(7, 1, "i1", "click")] == [0, 0]
-    assert batch.add(8, 2, "i2", "purchase") == 1
-    assert batch.row_types() == ["click", "purchase"]
+def test_a_click_is_one_row_however_many_items_it_follows() -> None:
+    clicks = [
+        ToldClick(7, 1, "i1", "click", owned=True, before=[("i2", 1), ("i1", 2), ("i3", 5)]),
+        ToldClick(8, 2, "i2", "purchase", owned=False, before=[("i1", 1)]),
+    ]
+    batch = TransitionBatch.of(0, clicks)
+    assert list(batch.offsets) == [7, 8]
+    assert batch.event_types == ["click", "purchase"]
+    assert batch.clicks() == clicks
+    assert decode_transitions(encode_transitions(batch)).clicks() == clicks
+
+
+def test_items_stand_in_a_batch_once_and_numbers_are_narrow() -> None:
+    clicks = [
+        ToldClick(n, 1_700_000_000_000 + n, f"item {n % 9}", "click", owned=True, before=[])
+        for n in range(100)
+    ]
+    blob = encode_transitions(TransitionBatch.of(0, clicks))
+    assert blob.count(b"item 3") == 1
+    # Offset, time, item and row of one byte each, and the distance 0.
+    assert len(blob) < 100 * 5 + 9 * 8 + 60
 
 
 @given(st.data())
@@ -61,23 +86,59 @@ def test_an_owner_is_a_partition_and_always_the_same(item_id: str, partitions: i
 @pytest.mark.parametrize(
     "change",
     [
-        {"times_ms": []},
-        {"items": ["a", "b"]},
+        {"items": [2]},
+        {"items": [-1]},
         {"kinds": [1]},
-        {"event_types": []},
-        {"edges": {"i0": [0]}},
-        {"edges": {"i0": [1, 1]}},
-        {"edges": {"i0": [0, 0]}},
-        {"edges": {"i0": [0, 1, 0, 0]}},
-        {"owned": [1]},
+        {"ends": []},
+        {"ends": [1, 1]},
+        {"ends": [2]},
+        {"ends": [0]},
+        {"ends": [2], "rows": [0, 0], "distances": [1, 1]},
+        {"ends": [2], "rows": [0, 0], "distances": [1, 0]},
+        {"rows": [1]},
+        {"rows": [-1]},
+        {"distances": [-1]},
+        {"offsets": [], "times_ms": [], "items": [], "kinds": []},
     ],
 )
-def test_columns_that_do_not_fit_together_are_refused(change: dict[str, object]) -> None:
+def test_columns_that_do_not_fit_together_are_refused(change: dict[str, list[int]]) -> None:
     batch = _rows(0, 5)
-    for name, value in change.items():
-        setattr(batch, name, value)
+    assert batch.is_consistent()
+    batch.columns = batch.columns._replace(
+        **{name: array("q", value) for name, value in change.items()}
+    )
+    assert not batch.is_consistent()
+    with pytest.raises(CodecError, match="columns"):
+        decode_transitions(encode_transitions(batch))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event_types": []},
+        {"event_types": ["click", "click"]},
+        {"item_ids": ["i0"]},
+        {"item_ids": ["i0", "i0"]},
+        {"item_ids": ["i0", CHAIN_KEY]},
+    ],
+)
+def test_names_that_do_not_fit_the_columns_are_refused(change: dict[str, list[str]]) -> None:
+    batch = msgspec.structs.replace(_rows(0, 5), **change)
     with pytest.raises(CodecError, match="do not fit together"):
         decode_transitions(encode_transitions(batch))
+
+
+def test_columns_of_unequal_length_are_inconsistent() -> None:
+    batch = _rows(0, 5)
+    batch.columns = batch.columns._replace(times_ms=array("q"))
+    assert not batch.is_consistent()
+
+
+def test_the_first_format_is_refused_with_what_to_do() -> None:
+    blob = encode_transitions(_rows(0, 5))
+    with pytest.raises(FormatError, match="format 1, this version reads format 2"):
+        decode_transitions(frame(1, blob[HEADER_BYTES:]))
+    assert ReceivedPositions().encode()[0] == 1
 
 
 def test_owners_are_the_same_in_every_release() -> None:
