@@ -173,8 +173,9 @@ def _order(rows: Integers, scores: Floats, ties: NDArray[np.uint64]) -> Integers
 
 def _lowest_finite(log_probs: Logs) -> Floats:
     """`[rows]`: the lowest finite value of each row; 0 where there is none."""
+    # From here on in 64 bits: products of 32 would be rounded sooner.
     lowest = np.where(np.isfinite(log_probs), log_probs, np.inf).min(axis=1, initial=np.inf)
-    return np.where(np.isfinite(lowest), lowest, 0.0)
+    return np.where(np.isfinite(lowest), lowest, 0.0).astype(np.float64)
 
 
 def _at(values: NDArray[Any], positions: Integers, missing: float) -> NDArray[Any]:

@@ -234,9 +234,8 @@ def test_blends_are_the_same_bits(seed: int) -> None:
         random.random(50) < 0.1,
         random.permutation(50).astype(np.uint64),
     )
-    encoded = Encoded(
-        rows, log_probs, best_items, best_log_probs, 0.5, float(random.choice([0, 0.3]))
-    )
+    weight, unknown = random.choice([0.5, 0.3136]), random.choice([0.0, 0.3])
+    encoded = Encoded(rows, log_probs, best_items, best_log_probs, float(weight), float(unknown))
     found = []
     for kernels in (pure, compiled):
         places = Places(
