@@ -21,6 +21,7 @@ _MODULES = tuple(
         "compiled_edges",
         "compiled_items",
         "compiled_lists",
+        "compiled_popularity",
     )
 )
 # The same bits as in Python: no product fused with a sum, and libm's own pow.

@@ -11,7 +11,7 @@ from streams.catalogue import Catalogue
 from streams.events import RecommendedItem
 from streams.explain import ItemFacts, reasons_for, strongest_paths
 from streams.item_index import ItemIndex
-from streams.popularity_table import take
+from streams.kernels import take
 from streams.ranking import Prepared, PreparedUser, Ranking
 from streams.rules import arrange, draw
 

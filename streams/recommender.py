@@ -23,10 +23,10 @@ from streams.candidates import UserEvidence, gather, sorted_keys
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import select_top
+from streams.kernels import select_top, take
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
-from streams.popularity_table import PopularitySnapshot, take
+from streams.popularity_table import PopularitySnapshot
 from streams.ranking import Prepared, PreparedUser, Ranking, rank_by_prior, rank_with_encoder
 from streams.replica import GraphReplica
 from streams.scoring import EncoderIndex, Scorer

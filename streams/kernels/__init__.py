@@ -17,10 +17,13 @@ __all__ = [
     "join_edges",
     "keep_edges",
     "keep_strongest",
+    "largest_positive",
     "link_clicks",
     "read_edges",
     "select_top",
     "strongest_paths",
+    "take",
+    "weigh_items",
 ]
 
 try:
@@ -41,6 +44,7 @@ try:
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_lists import blend_top, select_top
+    from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -57,6 +61,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_lists import blend_top, select_top
+    from streams.kernels.pure_popularity import largest_positive, take, weigh_items
 
     COMPILED = False
 else:
