@@ -22,6 +22,7 @@ _MODULES = tuple(
         "compiled_items",
         "compiled_lists",
         "compiled_popularity",
+        "compiled_reasons",
     )
 )
 # The same bits as in Python: no product fused with a sum, and libm's own pow.

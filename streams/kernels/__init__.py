@@ -13,6 +13,7 @@ __all__ = [
     "decay_terms",
     "encode_edges",
     "find_ascending",
+    "give_reasons",
     "group_entries",
     "join_edges",
     "keep_edges",
@@ -45,6 +46,7 @@ try:
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_lists import blend_top, select_top
     from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
+    from streams.kernels.compiled_reasons import give_reasons
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import (
         add_run,
@@ -62,6 +64,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_lists import blend_top, select_top
     from streams.kernels.pure_popularity import largest_positive, take, weigh_items
+    from streams.kernels.pure_reasons import give_reasons
 
     COMPILED = False
 else:
