@@ -7,13 +7,13 @@ nothing depends on the size of the catalogue, and each user's sums are made of t
 entries alone, in a fixed order: the same alone as in any batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels import find_ascending, group_entries, join_edges
+from streams.kernels import group_entries, join_edges, pick
 from streams.kernels.pure_candidates import Grouped, find_sorted
 from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 from streams.replica import GraphReplica
@@ -79,29 +79,14 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
         """Positions of candidates by key, -1 where there is none."""
         return find_sorted(self.keys, keys)
 
-    def find_present(self, keys: Integers) -> Integers:
-        """Positions of those keys, which ascend, that are candidates."""
-        return find_ascending(self.keys, keys)
-
     def items_at(self, positions: Integers) -> Integers:
         """Item numbers of positions; -1 where the position is -1."""
-        items = np.full(positions.shape, -1, dtype=np.int64)
-        present = positions >= 0
-        items[present] = self.items[positions[present]]
-        return items
+        return pick(self.items, positions, -1)
 
 
 def make_keys(rows: Integers, items: Integers) -> Integers:
     """Keys of candidates; ascending keys are ordered by user, then item number."""
     return (rows << ITEM_BITS) | items
-
-
-def sorted_keys(per_user: Iterable[Iterable[int]]) -> Integers:
-    """Ascending keys of sets of item numbers, one set a user."""
-    keys = [user << ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
-    array = np.array(keys, dtype=np.int64)
-    array.sort()
-    return array
 
 
 def gather(

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.blend import BlendWeights, popularity_score, prior_score
-from streams.candidates import UserEvidence, gather, sorted_keys
+from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import select_top, take
+from streams.kernels import ascending_keys, hold_back, select_top, take
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
@@ -98,17 +98,22 @@ class Recommender:
             own_decay=config.weights.own_decay,
             terms=own_terms | {"graph_last"} if config.weights.graph_last else own_terms,
         )
-        excluded_keys = sorted_keys(user.excluded for user in users)
-        repeated_keys = sorted_keys(user.repeated for user in users)
+        excluded_keys = ascending_keys([user.excluded for user in users])
+        repeated_keys = ascending_keys([user.repeated for user in users])
         prior = prior_score(
             candidates.graph,
             candidates.terms,
             take(popular_score, candidates.items),
             config.weights,
         )
-        prior[candidates.find_present(repeated_keys)] -= config.repeat_penalty
-        prior[candidates.find_present(excluded_keys)] = -np.inf
-        prior[self._catalogue.unavailable_mask()[candidates.items]] = -np.inf
+        hold_back(
+            prior,
+            candidates.keys,
+            repeated_keys,
+            config.repeat_penalty,
+            excluded_keys,
+            self._catalogue.unavailable_mask(),
+        )
         size = max(config.rules.ranking_size(config.list_size), YARDSTICK_SIZE)
         columns = size if encoder is None else max(size, config.max_candidates)
         prepared = Prepared(

@@ -9,17 +9,20 @@ import os
 __all__ = [
     "COMPILED",
     "add_run",
+    "ascending_keys",
     "blend_top",
     "decay_terms",
     "encode_edges",
-    "find_ascending",
     "give_reasons",
     "group_entries",
+    "hold_back",
     "join_edges",
     "keep_edges",
     "keep_strongest",
     "largest_positive",
     "link_clicks",
+    "pick",
+    "place_chosen",
     "read_edges",
     "select_top",
     "strongest_paths",
@@ -38,13 +41,15 @@ try:
         link_clicks,
     )
     from streams.kernels.compiled_candidates import (
-        find_ascending,
+        ascending_keys,
         group_entries,
+        hold_back,
+        pick,
         strongest_paths,
     )
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_items import encode_edges
-    from streams.kernels.compiled_lists import blend_top, select_top
+    from streams.kernels.compiled_lists import blend_top, place_chosen, select_top
     from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
     from streams.kernels.compiled_reasons import give_reasons
 except ImportError:  # asked for, or no compiler when it was installed
@@ -56,13 +61,15 @@ except ImportError:  # asked for, or no compiler when it was installed
         link_clicks,
     )
     from streams.kernels.pure_candidates import (
-        find_ascending,
+        ascending_keys,
         group_entries,
+        hold_back,
+        pick,
         strongest_paths,
     )
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_items import encode_edges
-    from streams.kernels.pure_lists import blend_top, select_top
+    from streams.kernels.pure_lists import blend_top, place_chosen, select_top
     from streams.kernels.pure_popularity import largest_positive, take, weigh_items
     from streams.kernels.pure_reasons import give_reasons
 

@@ -4,32 +4,83 @@ says what that is. Sums are made in the same order, powers by the same function,
 fused with a sum (see the build). Indexes that come from outside are checked.
 """
 
+from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 
 import numpy as np
 
 from streams.kernels.pure_candidates import Grouped
 
-cdef int ITEM_BITS = 32
-
 ctypedef long long integer
 
+cdef int ITEM_BITS = 32
+cdef integer ITEM_MASK = 0xFFFFFFFF
 
-def find_ascending(const integer[::1] ascending, const integer[::1] wanted):
-    cdef Py_ssize_t place = 0
+
+def ascending_keys(list per_user):
     cdef Py_ssize_t count = 0
-    cdef Py_ssize_t number
-    found = np.empty(wanted.shape[0], dtype=np.int64)
-    cdef integer[::1] positions = found
-    for number in range(wanted.shape[0]):
-        while place < ascending.shape[0] and ascending[place] < wanted[number]:
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t user
+    cdef integer item
+    for user in range(len(per_user)):
+        count += len(per_user[user])
+    made = np.empty(count, dtype=np.int64)
+    cdef integer[::1] keys = made
+    for user in range(len(per_user)):
+        for item in <set?>per_user[user]:
+            if place == count:
+                raise ValueError("a set that grows")
+            keys[place] = <integer>user << ITEM_BITS | item
             place += 1
-        if place == ascending.shape[0]:
-            break
-        if ascending[place] == wanted[number]:
-            positions[count] = place
-            count += 1
-    return found[:count]
+    if place != count:
+        raise ValueError("a set that shrinks")
+    made.sort()
+    return made
+
+
+def hold_back(
+    double[::1] prior,
+    const integer[::1] keys,
+    const integer[::1] repeated,
+    double penalty,
+    const integer[::1] excluded,
+    unavailable,
+):
+    cdef const unsigned char[::1] gone = unavailable.view(np.uint8)
+    cdef Py_ssize_t place
+    cdef Py_ssize_t next_repeated = 0
+    cdef Py_ssize_t next_excluded = 0
+    cdef integer key, item
+    if keys.shape[0] != prior.shape[0]:
+        raise ValueError("columns of unequal length")
+    for place in range(prior.shape[0]):
+        key = keys[place]
+        item = key & ITEM_MASK
+        if item >= gone.shape[0]:
+            raise IndexError("an item without a number")
+        while next_repeated < repeated.shape[0] and repeated[next_repeated] < key:
+            next_repeated += 1
+        if next_repeated < repeated.shape[0] and repeated[next_repeated] == key:
+            prior[place] -= penalty
+        while next_excluded < excluded.shape[0] and excluded[next_excluded] < key:
+            next_excluded += 1
+        if next_excluded < excluded.shape[0] and excluded[next_excluded] == key:
+            prior[place] = -INFINITY
+        if gone[item]:
+            prior[place] = -INFINITY
+
+
+def pick(const integer[::1] values, places, integer missing):
+    cdef const integer[::1] wanted = places.ravel()
+    cdef Py_ssize_t number
+    made = np.empty(places.shape, dtype=np.int64)
+    cdef integer[::1] found = made.reshape(-1)
+    for number in range(wanted.shape[0]):
+        if 0 <= wanted[number] < values.shape[0]:
+            found[number] = values[wanted[number]]
+        else:
+            found[number] = missing
+    return made
 
 
 def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, columns):

@@ -9,6 +9,7 @@ from libc.stdlib cimport free, malloc
 import numpy as np
 
 from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer
+from streams.kernels.pure_lists import Places
 
 cdef int ITEM_BITS = 32
 
@@ -99,6 +100,33 @@ cdef inline Py_ssize_t _consider(
     if not value.score > -INFINITY:
         return count
     return offer(heap, count, size, value)
+
+
+def place_chosen(pool, Py_ssize_t size):
+    cdef const integer[::1] candidate_items = pool.items
+    cdef const double[::1] candidate_prior = pool.prior
+    cdef const integer[:, ::1] chosen = pool.chosen
+    cdef Py_ssize_t row, place
+    cdef integer position
+    size = max(0, min(size, chosen.shape[1]))
+    shape = (chosen.shape[0], size)
+    made = Places(
+        np.empty(shape, dtype=np.int64), np.empty(shape), np.empty(shape, dtype=np.int64),
+        np.zeros(shape),
+    )
+    cdef integer[:, ::1] items = made.items
+    cdef double[:, ::1] scores = made.scores
+    cdef integer[:, ::1] positions = made.positions
+    if candidate_items.shape[0] != candidate_prior.shape[0]:
+        raise ValueError("columns of unequal length")
+    for row in range(chosen.shape[0]):
+        for place in range(size):
+            position = positions[row, place] = chosen[row, place]
+            if position >= candidate_items.shape[0]:
+                raise IndexError("a position that is no candidate")
+            items[row, place] = candidate_items[position] if position >= 0 else -1
+            scores[row, place] = candidate_prior[position] if position >= 0 else -INFINITY
+    return made
 
 
 def blend_top(pool, others, encoded, places):

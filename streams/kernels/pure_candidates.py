@@ -5,12 +5,13 @@ one user's entries in a fixed order, so a list does not depend on who else is in
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels.pure_edges import EdgeColumns
+from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,6 +49,38 @@ def group_entries(
         padded[before : before + len(values)] = values
         sums.append(np.bincount(group, padded[entries], len(keys)).astype(np.float64, copy=False))
     return Grouped(keys, start, entries, sums)
+
+
+def ascending_keys(per_user: Sequence[AbstractSet[int]]) -> Integers:
+    """Ascending keys of sets of item numbers, one set a user."""
+    keys = [user << ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
+    array = np.array(keys, dtype=np.int64)
+    array.sort()
+    return array
+
+
+def hold_back(
+    prior: Floats,
+    keys: Integers,
+    repeated_keys: Integers,
+    repeat_penalty: float,
+    excluded_keys: Integers,
+    unavailable: NDArray[np.bool_],
+) -> None:
+    """Change the scores of candidates, whose keys ascend: less for those among `repeated_keys`,
+    -inf for those among `excluded_keys` and for items that are `unavailable`, by item number.
+    """
+    prior[find_ascending(keys, repeated_keys)] -= repeat_penalty
+    prior[find_ascending(keys, excluded_keys)] = -np.inf
+    prior[unavailable[keys & ((1 << ITEM_BITS) - 1)]] = -np.inf
+
+
+def pick(values: Integers, places: Integers, missing: int) -> Integers:
+    """Values at places of any shape; `missing` for those that are none."""
+    found = np.full(places.shape, missing, dtype=np.int64)
+    within = (places >= 0) & (places < len(values))
+    found[within] = values[places[within]]
+    return found
 
 
 def find_ascending(ascending: Integers, wanted: Integers) -> Integers:

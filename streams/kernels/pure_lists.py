@@ -103,6 +103,17 @@ def select_top(
     return chosen
 
 
+def place_chosen(pool: Pool, size: int) -> Places:
+    """A ranking of the first `size` chosen candidates of every user by their prior scores."""
+    positions = pool.chosen[:, :size].copy()
+    return Places(
+        _at(pool.items, positions, -1),
+        _at(pool.prior, positions, -np.inf),
+        positions,
+        np.zeros(positions.shape),
+    )
+
+
 def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> None:
     """Fill the places of the scored users with the best of their chosen candidates and the
     encoder's own best, as many as there are places.

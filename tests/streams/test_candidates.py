@@ -9,7 +9,6 @@ from streams.candidates import (
     find_sorted,
     gather,
     make_keys,
-    sorted_keys,
 )
 from streams.event_types import EventType, EventTypes
 from streams.explain import strongest_paths
@@ -138,8 +137,6 @@ def test_candidates_are_found_by_user_and_item():
     positions = candidates.find(keys)
     assert (positions >= 0).tolist() == [True, False, True, False]
     assert candidates.items_at(positions).tolist() == [b, -1, c, -1]
-    assert candidates.find_present(keys).tolist() == positions[positions >= 0].tolist()
-    assert sorted_keys([{b}, {c, b}]).tolist() == sorted([b, (1 << 32) + b, (1 << 32) + c])
     assert find_sorted(np.empty(0, dtype=np.int64), keys).tolist() == [-1] * 4
 
 

@@ -32,6 +32,7 @@ BOTH = pytest.mark.parametrize(
 )
 needs_compiled = pytest.mark.skipif(not COMPILED, reason="the kernels were not compiled")
 SEEDS = st.integers(0, 1 << 32)
+OF_THREE = st.lists(st.sets(st.integers(0, 20)), min_size=3, max_size=3)
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -173,14 +174,54 @@ def test_the_encoders_best_obey_what_may_be_on_a_list(kernels: Any) -> None:
     assert found.scores.tolist() == [[0.0, -0.5, -1.5, -2.5, -3.5, -4.0]]
 
 
-@BOTH
 @given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
 def test_what_stands_in_both_of_two_ascending_arrays_is_found(
-    kernels: Any, one: list[int], other: list[int]
+    one: list[int], other: list[int]
 ) -> None:
     ascending, wanted = np.unique(np.array(one, np.int64)), np.sort(np.array(other, np.int64))
-    found = kernels.find_ascending(ascending, wanted)
+    found = pure.find_ascending(ascending, wanted)
     assert ascending[found].tolist() == sorted(item for item in other if item in one)
+
+
+@BOTH
+@given(st.lists(st.sets(st.integers(0, (1 << 32) - 1))))
+def test_keys_of_sets_ascend_by_user_then_item(kernels: Any, sets: list[set[int]]) -> None:
+    expected = [user << ITEM_BITS | item for user, own in enumerate(sets) for item in sorted(own)]
+    found = kernels.ascending_keys(sets)
+    assert found.dtype == np.int64
+    assert found.tolist() == expected
+
+
+@BOTH
+@given(OF_THREE, OF_THREE, OF_THREE, st.sets(st.integers(0, 20)))
+def test_what_must_not_be_on_a_list_is_held_back(
+    kernels: Any,
+    of_users: list[set[int]],
+    repeated: list[set[int]],
+    excluded: list[set[int]],
+    gone: set[int],
+) -> None:
+    keys = pure.ascending_keys(of_users)
+    unavailable = np.isin(np.arange(21), list(gone))
+    prior = np.arange(len(keys)) / 7
+    expected = []
+    for score, key in zip(prior.tolist(), keys.tolist(), strict=True):
+        user, item = key >> ITEM_BITS, key & 0xFFFF
+        left = score - 0.7 if item in repeated[user] else score
+        expected.append(-np.inf if item in excluded[user] | gone else left)
+    kernels.hold_back(
+        prior, keys, pure.ascending_keys(repeated), 0.7, pure.ascending_keys(excluded), unavailable
+    )
+    assert prior.tolist() == expected
+
+
+@BOTH
+def test_values_are_picked_at_places_of_any_shape(kernels: Any) -> None:
+    values, places = np.array([7, 8, 9]), np.array([[0, -1], [2, 3]])
+    assert kernels.pick(values, places, -5).tolist() == [[7, -5], [9, -5]]
+    assert kernels.pick(values, places[:, ::-1], -5).tolist() == [[-5, 7], [-5, 9]]
+    assert kernels.pick(NOTHING, places, 0).tolist() == [[0, 0], [0, 0]]
+    assert kernels.pick(values, places[:0], 0).shape == (0, 2)
 
 
 @needs_compiled
@@ -208,6 +249,14 @@ def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[
     prior[random.random(len(items)) < 0.2] = -np.inf
     ties = np.arange(50, dtype=np.uint64)
     return Pool(keys, items, prior, pure.select_top(prior, start, items, ties, 8)), start
+
+
+@needs_compiled
+@given(SEEDS, st.integers(0, 12))
+def test_rankings_by_prior_are_the_same_bits(seed: int, size: int) -> None:
+    random = np.random.default_rng(seed)
+    pool, _ = random_pool(random, int(random.integers(0, 6)))
+    same(pure.place_chosen(pool, size), compiled.place_chosen(pool, size))
 
 
 @needs_compiled
@@ -279,3 +328,11 @@ def test_what_would_be_read_beyond_its_end_is_refused() -> None:
         compiled.select_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
     with pytest.raises(ValueError, match="unequal"):
         compiled.group_entries(np.arange(3), np.arange(2), [])
+    with pytest.raises(IndexError):
+        compiled.place_chosen(Pool(np.arange(3), np.arange(3), three, np.array([[3]])), 1)
+    with pytest.raises(IndexError):
+        compiled.hold_back(three, np.arange(3), NOTHING, 1.0, NOTHING, np.zeros(2, np.bool_))
+    with pytest.raises(ValueError, match="unequal"):
+        compiled.hold_back(three, np.arange(2), NOTHING, 1.0, NOTHING, np.zeros(9, np.bool_))
+    with pytest.raises(TypeError):
+        compiled.ascending_keys([[1]])
