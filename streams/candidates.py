@@ -8,6 +8,7 @@ entries alone, in a fixed order: the same alone as in any batch.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -105,9 +106,10 @@ def gather(
     """
     edge_keys, edges = _edges(replica, users, window_decay)
     own_keys, own = _own_entries(replica, users, own_decay, terms)
-    filled = [len(user.fill_items) for user in users]
-    fill = np.array([item for user in users for item in user.fill_items], dtype=np.int64)
-    fill |= np.repeat(np.arange(len(users)) << ITEM_BITS, filled)
+    fill = np.array(
+        [row << ITEM_BITS | item for row, user in enumerate(users) for item in user.fill_items],
+        dtype=np.int64,
+    )
     columns = {"graph": (edges.contributions, 0)}
     columns |= {name: (values, len(edge_keys)) for name, values in own.items()}
     if "graph_last" in terms and len(edge_keys):
@@ -135,30 +137,42 @@ def _edges(
     replica: GraphReplica, users: Sequence[UserEvidence], window_decay: float
 ) -> tuple[Integers, EdgeColumns]:
     """All out-edges of each user's sources: their keys, and what they are."""
-    find = replica.packed_edges
     # A pair is one source item of one user.
     pairs: list[bytes] = []
     pair_rows: list[int] = []
     pair_sources: list[int] = []
+    importance: list[float] = []
+    powers = _powers(window_decay, max((len(user.sources) for user in users), default=0))
     for row, user in enumerate(users):
-        for position, source in enumerate(user.sources):
-            packed = find(source)
-            if packed:
-                pairs.append(packed)
-                pair_rows.append(row)
-                pair_sources.append(position)
+        found = [
+            (position, packed)
+            for position, packed in enumerate(replica.packed_edges_of(user.sources))
+            if packed
+        ]
+        # How much each source counts, all of a user's sources together 1.
+        whole = 0.0
+        for position, packed in found:
+            pairs.append(packed)
+            pair_rows.append(row)
+            pair_sources.append(position)
+            whole += powers[position]
+        whole = max(whole, _TINY)
+        importance += [powers[position] / whole for position, _ in found]
     if not pairs:
         nothing, none = _NO_INTEGERS, _NO_FLOATS
         return nothing, EdgeColumns(none, nothing, nothing, nothing, none)
     rows = np.array(pair_rows, dtype=np.int64)
     sources = np.array(pair_sources, dtype=np.int64)
     now_ms = np.array([user.now_ms for user in users], dtype=np.float64)
+    weights = np.array(importance)
+    keys, contributions, last_ms, start = join_edges(pairs, rows, now_ms, weights)
+    return keys, EdgeColumns(contributions, last_ms, start, sources, weights)
 
-    # How much each source counts, all of a user's sources together 1.
-    importance = np.power(window_decay, sources)
-    importance /= np.maximum(_sums(rows, importance, len(users)), _TINY)[rows]
-    keys, contributions, last_ms, start = join_edges(pairs, rows, now_ms, importance)
-    return keys, EdgeColumns(contributions, last_ms, start, sources, importance)
+
+@lru_cache(maxsize=16)
+def _powers(base: float, count: int) -> list[float]:
+    """The first powers of a number, as NumPy gives them: from 0 up to `count`, not included."""
+    return np.power(base, np.arange(count)).tolist()  # type: ignore[no-any-return]
 
 
 def _from_last(edges: EdgeColumns) -> Floats:
