@@ -142,22 +142,16 @@ def _edges(
     pair_rows: list[int] = []
     pair_sources: list[int] = []
     importance: list[float] = []
-    powers = _powers(window_decay, max((len(user.sources) for user in users), default=0))
     for row, user in enumerate(users):
-        found = [
-            (position, packed)
-            for position, packed in enumerate(replica.packed_edges_of(user.sources))
-            if packed
-        ]
-        # How much each source counts, all of a user's sources together 1.
-        whole = 0.0
-        for position, packed in found:
-            pairs.append(packed)
-            pair_rows.append(row)
-            pair_sources.append(position)
-            whole += powers[position]
-        whole = max(whole, _TINY)
-        importance += [powers[position] / whole for position, _ in found]
+        found = replica.packed_edges_of(user.sources)
+        places: Sequence[int] = range(len(found))
+        if b"" in found:
+            places = [place for place in places if found[place]]
+            found = [found[place] for place in places]
+        pairs += found
+        pair_rows += [row] * len(found)
+        pair_sources += places
+        importance += _importance(window_decay, tuple(places))
     if not pairs:
         nothing, none = _NO_INTEGERS, _NO_FLOATS
         return nothing, EdgeColumns(none, nothing, nothing, nothing, none)
@@ -169,10 +163,15 @@ def _edges(
     return keys, EdgeColumns(contributions, last_ms, start, sources, weights)
 
 
-@lru_cache(maxsize=16)
-def _powers(base: float, count: int) -> list[float]:
-    """The first powers of a number, as NumPy gives them: from 0 up to `count`, not included."""
-    return np.power(base, np.arange(count)).tolist()  # type: ignore[no-any-return]
+@lru_cache(maxsize=1024)
+def _importance(decay: float, places: tuple[int, ...]) -> list[float]:
+    """How much the sources at these places count, all of them together 1."""
+    powers: list[float] = np.power(decay, np.array(places, dtype=np.int64)).tolist()
+    whole = 0.0
+    for power in powers:
+        whole += power
+    whole = max(whole, _TINY)
+    return [power / whole for power in powers]
 
 
 def _from_last(edges: EdgeColumns) -> Floats:

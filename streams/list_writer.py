@@ -25,11 +25,10 @@ def write_lists(
     rules = prepared.config.rules
     if rules.reorders:
         ranking = _arranged(prepared, ranking, ids, catalogue)
-    names = _names(ranking, ids)
-    title = catalogue.title
+    names = list(map(ids.ranked_ids, ranking.items.tolist()))
     # In the order of the fields of an item. Ranks and scores go on where a list is short.
     lists = [
-        list(map(RecommendedItem, of_user, count(1), scores, map(title, of_user), reasons))
+        list(map(RecommendedItem, of_user, count(1), scores, catalogue.titles(of_user), reasons))
         for of_user, scores, reasons in zip(
             names,
             ranking.scores.round(_SCORE_DIGITS).tolist(),
@@ -45,14 +44,6 @@ def write_lists(
     return lists
 
 
-def _names(ranking: Ranking, ids: ItemIndex) -> list[list[str]]:
-    """Ids of the ranked items, by user."""
-    return [
-        ids.item_ids(items if not items or items[-1] >= 0 else items[: items.index(-1)])
-        for items in ranking.items.tolist()
-    ]
-
-
 def _arranged(
     prepared: Prepared, ranking: Ranking, ids: ItemIndex, catalogue: Catalogue
 ) -> Ranking:
@@ -60,7 +51,7 @@ def _arranged(
     config = prepared.config
     order = np.full((len(ranking.items), config.list_size), -1)
     scores = ranking.scores.round(_SCORE_DIGITS).tolist()
-    for user, names in enumerate(_names(ranking, ids)):
+    for user, names in enumerate(map(ids.ranked_ids, ranking.items.tolist())):
         categories = [catalogue.categories(name) for name in names]
         chosen = arrange(scores[user][: len(names)], categories, config.rules, config.list_size)
         order[user, : len(chosen)] = chosen

@@ -147,7 +147,7 @@ class Recommender:
         what scored; it is named on the lists that it had a say in.
         """
         ids = self._replica.ids
-        yardstick = rank_by_prior(prepared, YARDSTICK_SIZE).items
+        yardstick = prepared.candidates.items_at(prepared.chosen[:, :YARDSTICK_SIZE])
         ranking = self.rank(prepared, scores)
         if scores is not None:
             degraded_reason = DegradedReason.COLD_USER
@@ -173,7 +173,7 @@ class Recommender:
                     degraded_reason=reason,
                     model=model if encoded else None,
                     window=user.window,
-                    graph_ids=ids.item_ids(item for item in best if item >= 0),
+                    graph_ids=ids.ranked_ids(best),
                     popularity_ids=ids.item_ids(user.popular[:YARDSTICK_SIZE]),
                 )
             )
@@ -292,9 +292,7 @@ _PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
 
 def _last_distinct(items: Sequence[str], n: int) -> list[str]:
     """The last `n` different items, newest first."""
-    found: dict[str, None] = {}
-    for item in reversed(items):
-        found[item] = None
-        if len(found) == n:
-            break
-    return list(found)
+    found = dict.fromkeys(items[: -2 * n - 1 : -1])  # mostly enough
+    if len(found) < n:
+        found = dict.fromkeys(reversed(items))
+    return list(found)[:n]
