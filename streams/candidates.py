@@ -190,9 +190,9 @@ def _own_entries(
     terms: frozenset[str],
 ) -> tuple[Integers, dict[str, Floats]]:
     """One entry for each event of each user's own history: keys, and values by term."""
-    lengths = np.array([len(user.own_items) for user in users], dtype=np.int64)
-    if not lengths.any():
+    if not any(user.own_items for user in users):
         return _NO_INTEGERS, {}
+    lengths = np.array([len(user.own_items) for user in users], dtype=np.int64)
     index_all = replica.ids.index_all
     items = np.array([n for user in users for n in index_all(user.own_items)], dtype=np.int64)
     rows = np.repeat(np.arange(len(users)), lengths)

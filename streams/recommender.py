@@ -262,7 +262,8 @@ class Recommender:
             prepared.new_items = cold.numbers
         prepared.encoder = encoder
         prepared.scored_rows = np.array(rows, dtype=np.int64)
-        positions = prepared.chosen[prepared.scored_rows]
+        everybody = len(rows) == len(prepared.users)
+        positions = prepared.chosen if everybody else prepared.chosen[prepared.scored_rows]
         items = prepared.candidates.items_at(positions)
         histories = [History(*prepared.users[row].history) for row in rows]
         ids = encoder.encoder_ids(items)
