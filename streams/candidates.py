@@ -14,15 +14,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels import group_entries, join_edges, pick
-from streams.kernels.pure_candidates import Grouped, find_sorted
+from streams.kernels import group_keys, join_edges, pick
+from streams.kernels.pure_candidates import find_sorted
 from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 from streams.replica import GraphReplica
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_ITEM_MASK = (1 << ITEM_BITS) - 1
 _TINY = 1e-300
 
 
@@ -115,12 +114,12 @@ def gather(
     if "graph_last" in terms and len(edge_keys):
         columns["graph_last"] = (_from_last(edges), 0)
     keys = np.concatenate((edge_keys, own_keys, fill))
-    grouped = _grouped(keys, len(users), list(columns.values()))
+    grouped, start, items = group_keys(keys, len(users), list(columns.values()))
     found = dict(zip(columns, grouped.sums, strict=True))
     return Candidates(
-        start=np.searchsorted(grouped.keys, np.arange(len(users) + 1) << ITEM_BITS),
+        start=start,
         keys=grouped.keys,
-        items=grouped.keys & _ITEM_MASK,
+        items=items,
         graph=found.pop("graph"),
         terms=found,
         entry_start=grouped.start,
@@ -234,20 +233,3 @@ def _own_entries(
 def _sums(groups: Integers, values: Floats, count: int) -> Floats:
     """Sum of the values of each group `[count]`, added in their order."""
     return np.bincount(groups, values, count).astype(np.float64, copy=False)
-
-
-def _grouped(keys: Integers, users: int, columns: list[tuple[Floats, int]]) -> Grouped:
-    """Entries by their keys; `keys` itself is used up.
-
-    Key and number packed into one number sort three times faster than an indirect sort.
-    """
-    bits = max(1, len(keys) - 1).bit_length()
-    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
-        order = np.argsort(keys, kind="stable")
-        return group_entries(keys[order], order, columns)
-    keys <<= bits
-    keys |= np.arange(len(keys))
-    keys.sort()
-    order = keys & ((1 << bits) - 1)
-    keys >>= bits
-    return group_entries(keys, order, columns)

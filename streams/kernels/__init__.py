@@ -14,7 +14,7 @@ __all__ = [
     "decay_terms",
     "encode_edges",
     "give_reasons",
-    "group_entries",
+    "group_keys",
     "hold_back",
     "join_edges",
     "keep_edges",
@@ -42,7 +42,7 @@ try:
     )
     from streams.kernels.compiled_candidates import (
         ascending_keys,
-        group_entries,
+        group_keys,
         hold_back,
         pick,
         strongest_paths,
@@ -62,7 +62,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     )
     from streams.kernels.pure_candidates import (
         ascending_keys,
-        group_entries,
+        group_keys,
         hold_back,
         pick,
         strongest_paths,

@@ -9,7 +9,8 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from streams.kernels.pure_candidates import Grouped
+from streams.kernels.pure_candidates import Grouped, GroupedKeys
+from streams.kernels.pure_candidates import group_keys as pure_group_keys
 
 ctypedef long long integer
 
@@ -83,25 +84,50 @@ def pick(const integer[::1] values, places, integer missing):
     return made
 
 
-def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, columns):
-    cdef Py_ssize_t count = sorted_keys.shape[0]
+def group_keys(integer[::1] keys, Py_ssize_t users, columns):
+    cdef Py_ssize_t count = keys.shape[0]
     cdef Py_ssize_t groups = 0
+    cdef Py_ssize_t user = 0
     cdef Py_ssize_t place, group, before
-    cdef integer number
-    if entries.shape[0] != count:
-        raise ValueError("columns of unequal length")
-    made_keys = np.empty(count, dtype=np.int64)
-    made_start = np.empty(count + 1, dtype=np.int64)
-    cdef integer[::1] keys = made_keys
-    cdef integer[::1] start = made_start
-    cdef const double[::1] values
-    cdef double[::1] sums
+    cdef integer number, key
+    cdef integer last = -1
+    cdef int bits = max(1, count - 1).bit_length()
+    cdef integer mask = (<integer>1 << bits) - 1
+    packed = np.asarray(keys)
+    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
+        return pure_group_keys(packed, users, columns)
     for place in range(count):
-        if not place or sorted_keys[place] != sorted_keys[place - 1]:
-            keys[groups] = sorted_keys[place]
+        if not 0 <= keys[place] >> ITEM_BITS < users:
+            raise IndexError("an entry of nobody")
+        keys[place] = keys[place] << bits | place
+    packed.sort()
+    made_entries = np.empty(count, dtype=np.int64)
+    made_keys = np.empty(count, dtype=np.int64)
+    made_items = np.empty(count, dtype=np.int64)
+    made_start = np.empty(count + 1, dtype=np.int64)
+    made_user_start = np.empty(users + 1, dtype=np.int64)
+    cdef integer[::1] entries = made_entries
+    cdef integer[::1] group_key = made_keys
+    cdef integer[::1] items = made_items
+    cdef integer[::1] start = made_start
+    cdef integer[::1] user_start = made_user_start
+    for place in range(count):
+        entries[place] = keys[place] & mask
+        key = keys[place] >> bits
+        if key != last:
+            while user <= key >> ITEM_BITS:
+                user_start[user] = groups
+                user += 1
+            group_key[groups] = last = key
+            items[groups] = key & ITEM_MASK
             start[groups] = place
             groups += 1
+    while user <= users:
+        user_start[user] = groups
+        user += 1
     start[groups] = count
+    cdef const double[::1] values
+    cdef double[::1] sums
     made_sums = []
     for column, first in columns:
         values, before = column, first
@@ -113,7 +139,8 @@ def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, co
                 if 0 <= number < values.shape[0]:
                     sums[group] += values[number]
         made_sums.append(of_groups)
-    return Grouped(made_keys[:groups], made_start[: groups + 1], np.asarray(entries), made_sums)
+    grouped = Grouped(made_keys[:groups], made_start[: groups + 1], made_entries, made_sums)
+    return GroupedKeys(grouped, made_user_start, made_items[:groups])
 
 
 def strongest_paths(

@@ -30,6 +30,42 @@ class Grouped(NamedTuple):
     """`[groups]` for each column: sums of the group's values."""
 
 
+class GroupedKeys(NamedTuple):
+    """Entries brought together by the user and item of their keys."""
+
+    grouped: Grouped
+    user_start: Integers
+    """`[users + 1]`: first of the user's groups."""
+    items: Integers
+    """`[groups]`: item number."""
+
+
+def group_keys(keys: Integers, users: int, columns: Sequence[tuple[Floats, int]]) -> GroupedKeys:
+    """Group entries by their keys, in any order; `keys` itself is used up. Columns: see
+    `group_entries`.
+    """
+    grouped = group_entries(*_sorted(keys, users), columns)
+    user_start = np.searchsorted(grouped.keys, np.arange(users + 1) << ITEM_BITS)
+    return GroupedKeys(grouped, user_start, grouped.keys & ((1 << ITEM_BITS) - 1))
+
+
+def _sorted(keys: Integers, users: int) -> tuple[Integers, Integers]:
+    """Ascending keys and the numbers of their entries, in a stable order.
+
+    Key and number packed into one number sort three times faster than an indirect sort.
+    """
+    bits = max(1, len(keys) - 1).bit_length()
+    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+    keys <<= bits
+    keys |= np.arange(len(keys))
+    keys.sort()
+    order = keys & ((1 << bits) - 1)
+    keys >>= bits
+    return keys, order
+
+
 def group_entries(
     sorted_keys: Integers, entries: Integers, columns: Sequence[tuple[Floats, int]]
 ) -> Grouped:

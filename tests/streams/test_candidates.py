@@ -5,7 +5,6 @@ import pytest
 
 from streams.candidates import (
     UserEvidence,
-    _grouped,
     find_sorted,
     gather,
     make_keys,
@@ -13,6 +12,8 @@ from streams.candidates import (
 from streams.event_types import EventType, EventTypes
 from streams.explain import strongest_paths
 from streams.graph import edge_value
+from streams.kernels import group_keys
+from streams.kernels.pure_candidates import group_keys as pure_group_keys
 from tests.streams.list_world import NOW_MS, World, random_world
 
 DECAY = 0.7
@@ -151,8 +152,8 @@ def test_nobody_and_users_who_lead_nowhere_have_no_candidates():
 
 def test_too_many_users_to_pack_are_sorted_the_slower_way_with_the_same_result():
     keys = np.random.default_rng(3).integers(0, 50, 500) << 32
-    packed = _grouped(keys.copy(), 50, [])
-    indirect = _grouped(keys.copy(), 1 << 30, [])
+    packed, *_ = group_keys(keys.copy(), 50, [])
+    indirect, *_ = pure_group_keys(keys.copy(), 1 << 23, [])
     for found in (packed, indirect):
         assert found.entries.tolist() == np.argsort(keys, kind="stable").tolist()
         assert found.keys.tolist() == sorted(set(keys.tolist()))

@@ -229,14 +229,27 @@ def test_values_are_picked_at_places_of_any_shape(kernels: Any) -> None:
 def test_groups_are_the_same_bits(seed: int) -> None:
     random = np.random.default_rng(seed)
     count = int(random.integers(0, 200))
-    keys = random.integers(0, 40, count)
-    order = np.argsort(keys, kind="stable")
+    users = int(random.integers(1, 5))
+    keys = random.integers(0, 20, count) | random.integers(0, users, count) << ITEM_BITS
     first = int(random.integers(0, count + 1))
     columns = [(random.random(first), 0), (random.random(count - first), first)]
-    same(
-        pure.group_entries(keys[order], order, columns),
-        compiled.group_entries(keys[order], order, columns),
-    )
+    order = np.argsort(keys, kind="stable")
+    found = [kernels.group_keys(keys.copy(), users, columns) for kernels in (pure, compiled)]
+    same(*found)
+    same(found[0].grouped, pure.group_entries(keys[order], order, columns))
+
+
+@BOTH
+def test_groups_of_a_user_stand_together(kernels: Any) -> None:
+    keys = kernels.ascending_keys([{3, 9}, set(), {3}])[::-1].copy()
+    grouped, user_start, items = kernels.group_keys(keys, 4, [(np.ones(2), 1)])
+    assert user_start.tolist() == [0, 2, 2, 3, 3]
+    assert items.tolist() == [3, 9, 3]
+    assert grouped.entries.tolist() == [2, 1, 0]
+    assert grouped.sums[0].tolist() == [1.0, 1.0, 0.0]
+    empty = kernels.group_keys(NOTHING.copy(), 2, [(np.empty(0), 0)])
+    assert empty.user_start.tolist() == [0, 0, 0]
+    assert empty.grouped.start.tolist() == [0]
 
 
 def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[np.int64]]:
@@ -326,8 +339,9 @@ def test_what_would_be_read_beyond_its_end_is_refused() -> None:
         compiled.select_top(three, np.array([0, 4]), np.arange(3), np.zeros(9, np.uint64), 2)
     with pytest.raises(IndexError):
         compiled.select_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
-    with pytest.raises(ValueError, match="unequal"):
-        compiled.group_entries(np.arange(3), np.arange(2), [])
+    for keys in (np.array([1 << ITEM_BITS]), np.array([-1])):
+        with pytest.raises(IndexError):
+            compiled.group_keys(keys, 1, [])
     with pytest.raises(IndexError):
         compiled.place_chosen(Pool(np.arange(3), np.arange(3), three, np.array([[3]])), 1)
     with pytest.raises(IndexError):
