@@ -25,6 +25,8 @@ _MODULES = tuple(
         "compiled_items",
         "compiled_links",
         "compiled_lists",
+        "compiled_popularity",
+        "compiled_reasons",
         "compiled_windows",
     )
 )

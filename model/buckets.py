@@ -4,6 +4,7 @@ Few distinct shapes keep an engine's memory plans and CUDA graphs few; grouping 
 length keeps a long window from making every short one as expensive.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,7 +43,8 @@ class Buckets(NamedTuple):
 
     def length_for(self, events: int) -> int:
         """Smallest length that holds a window; the largest one for longer windows."""
-        return next((length for length in self.lengths if length >= events), self.lengths[-1])
+        place = bisect_left(self.lengths, events)
+        return self.lengths[min(place, len(self.lengths) - 1)]
 
     def batch_for(self, rows: int) -> int:
         """Smallest batch that holds `rows` windows. ValueError beyond the largest."""
@@ -63,6 +65,9 @@ class Buckets(NamedTuple):
         by_length: dict[int, list[int]] = {}
         for row, events in enumerate(lengths):
             by_length.setdefault(self.length_for(events), []).append(row)
+        if len(by_length) == 1:
+            ((length, all_rows),) = by_length.items()
+            return self._cut(all_rows, length, side_by_side, pad_batch=pad_batch)
         present = sorted(by_length)
         # best[i]: cheapest plan of the i shortest length buckets, and where its last group starts
         best: list[tuple[int, int]] = [(0, 0)]

@@ -68,11 +68,13 @@ def time_gap_ids(times_ms: IntArray, starts: IntArray) -> IntArray:
     times_ms: [N] windows end to end; starts: [B] index of each window's first event. Id 1 is a
     first event; 2 + floor(log2(1 + seconds)) otherwise. A negative gap counts as zero.
     """
-    gaps_ms = np.zeros_like(times_ms)
-    gaps_ms[1:] = np.maximum(times_ms[1:] - times_ms[:-1], 0)
-    # frexp is exact where log2 may round up just below a power of two.
-    exponents = np.frexp((gaps_ms // 1000 + 1).astype(np.float64))[1].astype(np.int64) - 1
-    ids = np.minimum(exponents, TIME_GAP_BUCKETS - 1) + 2
+    gaps = times_ms[1:] - times_ms[:-1]
+    np.maximum(gaps, 0, out=gaps)
+    gaps //= 1000
+    gaps += 1
+    ids = np.ones(len(times_ms), np.int64)
+    # frexp is exact where log2 may round up just below a power of two; it gives one more.
+    np.add(np.minimum(np.frexp(gaps)[1], TIME_GAP_BUCKETS), 1, out=ids[1:])
     ids[starts] = 1
     return ids
 
@@ -119,7 +121,8 @@ def window_inputs(
     inputs = {"items": padded(items)}
     if "event_type" in spec.features:
         inputs["event_types"] = padded(event_types)
-    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    if "time_gap" in spec.features or "distance" in spec.features:
+        starts = (np.cumsum(lengths) - lengths)[lengths > 0]
     if "time_gap" in spec.features:
         inputs["time_gaps"] = padded(time_gap_ids(times_ms, starts))
     if "hour_of_week" in spec.features:

@@ -1,8 +1,8 @@
 """Histories to the inputs of an engine: their last known events, grouped by length and padded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class History(NamedTuple):
 
 
 class ServedWindow(NamedTuple):
-    """The events of a history that the encoder sees."""
+    """The events of a history that the encoder sees; a column that no feature reads is empty."""
 
     ids: list[int]  # encoder ids, none 0
     event_types: Sequence[str]
@@ -69,63 +69,78 @@ class WindowReader:
         self._spec = spec
         self._item_index = item_index
         self._type_ids = event_type_ids(spec.event_types)
+        features = spec.features
+        self._reads_types = "event_type" in features
+        self._reads_times = "time_gap" in features or "hour_of_week" in features
+        self._reads_places = any(feature in OF_PLACES for feature in features)
 
     def window(self, history: History) -> ServedWindow:
         """The events of a history that the encoder sees."""
         index = self._item_index
+        items, event_types, times_ms, place_cells = history
         longest = self._spec.max_length
         # Mostly the newest events are all known, and no older one is looked at.
-        columns: tuple[Sequence[Any], ...] = tuple(column[-longest:] for column in history)
-        ids = list(map(index.get, columns[0], repeat(0)))
-        unknown = ids.count(0)
-        if unknown:
-            ids = list(map(index.get, history.items, repeat(0)))
-            kept = [position for position, item in enumerate(ids) if item][-longest:]
-            first = kept[0] if len(kept) == longest else 0
-            unknown = ids[first:].count(0)
-            ids = [ids[position] for position in kept]
-            columns = tuple([column[position] for position in kept] for column in history)
-        _, event_types, times_ms, place_cells = columns
-        return ServedWindow(ids, event_types, times_ms, place_cells, unknown)
+        ids = list(map(index.get, items[-longest:], repeat(0)))
+        if 0 not in ids:
+            return ServedWindow(
+                ids,
+                event_types[-longest:] if self._reads_types else (),
+                times_ms[-longest:] if self._reads_times else (),
+                place_cells[-longest:] if self._reads_places else (),
+                0,
+            )
+        ids = list(map(index.get, items, repeat(0)))
+        kept = [position for position, item in enumerate(ids) if item][-longest:]
+        first = kept[0] if len(kept) == longest else 0
+        return ServedWindow(
+            [ids[position] for position in kept],
+            [event_types[position] for position in kept] if self._reads_types else (),
+            [times_ms[position] for position in kept] if self._reads_times else (),
+            [place_cells[position] for position in kept] if self._reads_places else (),
+            ids[first:].count(0),
+        )
 
     def inputs(
         self, group: Group, windows: Sequence[ServedWindow], candidates: IntArray
     ) -> dict[str, IntArray]:
         """What the engine takes for the windows of one group; candidates: (B, C) of all rows."""
-        chosen = [windows[row] for row in group.rows]
-        lengths = np.zeros(group.batch, np.int64)
-        lengths[: len(chosen)] = [len(window.ids) for window in chosen]
-        events = int(lengths.sum())
-        features = self._spec.features
+        rows, size = group.rows, group.batch
+        whole = len(rows) == len(windows)  # and in their order, as in any group
+        chosen = windows if whole else [windows[row] for row in rows]
+        counts = [len(window.ids) for window in chosen]
+        lengths = np.zeros(size, np.int64)
+        lengths[: len(chosen)] = counts
+        events = sum(counts)
+        unread = _NOTHING if events <= len(_NOTHING) else np.zeros(events, np.int64)
 
-        def flat(values: Any, *, used: bool = True) -> IntArray:
-            if not used:
-                return np.zeros(events, np.int64)
-            return np.fromiter(chain.from_iterable(values), np.int64, events)
+        def flat(columns: Iterable[Sequence[int]], *, read: bool = True) -> IntArray:
+            if not read:
+                return unread[:events]
+            return np.fromiter(chain.from_iterable(columns), np.int64, events)
 
         type_id = self._type_ids.get
         inputs = window_inputs(
             self._spec,
             lengths,
-            flat(window.ids for window in chosen),
+            flat([window.ids for window in chosen]),
             flat(
                 ([type_id(name, 1) for name in window.event_types] for window in chosen),
-                used="event_type" in features,
+                read=self._reads_types,
             ),
-            flat(
-                (window.times_ms for window in chosen),
-                used="time_gap" in features or "hour_of_week" in features,
-            ),
-            flat(
-                (window.place_cells for window in chosen),
-                used=any(feature in OF_PLACES for feature in features),
-            ),
+            flat((window.times_ms for window in chosen), read=self._reads_times),
+            flat((window.place_cells for window in chosen), read=self._reads_places),
             group.length,
         )
         # An empty row still needs one position to attend to; its scores are thrown away.
         inputs["lengths"] = np.maximum(lengths, 1)
-        width = max(candidates.shape[1], 1)
-        padded = np.zeros((group.batch, width), np.int64)
-        padded[: len(chosen), : candidates.shape[1]] = candidates[group.rows]
+        if whole and len(rows) == size and candidates.shape[1]:
+            inputs["candidates"] = candidates
+            return inputs
+        padded = np.zeros((size, max(candidates.shape[1], 1)), np.int64)
+        padded[: len(chosen), : candidates.shape[1]] = candidates[rows]
         inputs["candidates"] = padded
         return inputs
+
+
+_NOTHING = np.zeros(4096, np.int64)
+_NOTHING.flags.writeable = False

@@ -4,7 +4,7 @@ Changes take effect on the next list. An item that the catalogue has never heard
 and has no title; one that was withdrawn is not available any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,10 @@ class Catalogue:
         """Title of an item, "" where there is none."""
         item = self._items.get(item_id)
         return "" if item is None else item.title
+
+    def titles(self, item_ids: Iterable[str]) -> list[str]:
+        """Titles of many items."""
+        return ["" if item is None else item.title for item in map(self._items.get, item_ids)]
 
     def categories(self, item_id: str) -> Sequence[str]:
         """Categories of an item."""

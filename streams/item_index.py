@@ -63,6 +63,12 @@ class ItemIndex:
         """Ids of many numbers."""
         return list(map(self._ids.__getitem__, indexes))
 
+    def ranked_ids(self, indexes: list[int]) -> list[str]:
+        """Ids of numbers up to the first -1."""
+        if indexes and indexes[-1] < 0:
+            indexes = indexes[: indexes.index(-1)]
+        return self.item_ids(indexes)
+
     @property
     def tie_keys(self) -> NDArray[np.uint64]:
         """By item number, a stable hash of the id; may be longer than the index.

@@ -4,14 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.item_index import ItemIndex, with_room
+from streams.kernels import largest_positive, weigh_items
+from streams.kernels.pure_popularity import Decayed
 from streams.popularity import Popularity
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _FIRST_CAPACITY = 1024
-_LOWEST, _HIGHEST = -2000, 500
-"""Powers of two beyond these are 0, or far in the future of any real clock."""
+_HIGHEST = 500.0
+"""Powers of two beyond this are far in the future of any real clock."""
 
 
 class PopularitySnapshot:
@@ -47,24 +49,14 @@ class PopularitySnapshot:
     def top_popular(self, n: int) -> Integers:
         """Numbers of the `n` items with the largest shares, fewer if fewer have any."""
         if len(self._popular) < n:
-            self._popular = _largest(self.shares, self._tie_keys, _rounded_up(n))
+            self._popular = largest_positive(self.shares, self._tie_keys, _rounded_up(n))
         return self._popular[:n]
 
     def top_trending(self, n: int) -> Integers:
         """Numbers of the `n` items with the largest trends, fewer if fewer have any."""
         if len(self._trending) < n:
-            self._trending = _largest(self.trends, self._tie_keys, _rounded_up(n))
+            self._trending = largest_positive(self.trends, self._tie_keys, _rounded_up(n))
         return self._trending[:n]
-
-
-def take(values: Floats, items: Integers) -> Floats:
-    """Values by item number; 0 for numbers newer than the array.
-
-    A negative number is padding: what it gives has no meaning.
-    """
-    if not len(values):
-        return np.zeros(items.shape)
-    return np.where(items < len(values), values[np.minimum(items, len(values) - 1)], 0.0)
 
 
 class PopularityTable:
@@ -107,15 +99,15 @@ class PopularityTable:
             self._long[index] = self._short[index] = 0.0
 
     def snapshot(self, at_ms: int) -> PopularitySnapshot:
-        """Shares and trends of all items at `at_ms`; about 40 ns an item."""
+        """Shares and trends of all items at `at_ms`; about 10 ns an item."""
         n = min(len(self._ids), len(self._long))
-        weights, bases = self._long[:n], self._long_base[:n]
-        shares = _shares(weights, bases)
-        recent_shares = _shares(self._short[:n], self._short_base[:n])
-        usual = _value(weights, bases, self._long_ms, at_ms) * (self._short_ms / self._long_ms)
-        recent = _value(self._short[:n], self._short_base[:n], self._short_ms, at_ms)
+        relative, recent, trends = weigh_items(
+            _decayed(self._long[:n], self._long_base[:n], self._long_ms, at_ms),
+            _decayed(self._short[:n], self._short_base[:n], self._short_ms, at_ms),
+            self._short_ms / self._long_ms,
+        )
         return PopularitySnapshot(
-            at_ms, shares, recent_shares, recent / (usual + 1.0), self._ids.tie_keys
+            at_ms, _shares(relative), _shares(recent), trends, self._ids.tie_keys
         )
 
 
@@ -129,42 +121,25 @@ def _converted(
     """
     if weight == 0.0:
         return 0.0, 0
-    value = weight * 2.0 ** min(base - last_ms / half_life_ms, float(_HIGHEST))
+    value = weight * 2.0 ** min(base - last_ms / half_life_ms, _HIGHEST)
     age = last_ms / wanted_ms
     new_base = int(age)
     return value * 2.0 ** (age - new_base), new_base
 
 
-def _shares(weights: Floats, bases: Integers) -> Floats:
-    """Shares of forward-decayed weights of one half-life: they do not depend on the time."""
-    newest = int(bases.max(where=weights > 0.0, initial=0))
-    relative = _scaled(weights, bases - newest)
-    total = relative.sum()
-    return relative / total if total > 0.0 else relative
-
-
-def _scaled(weights: Floats, exponents: Integers) -> Floats:
-    """Weights times 2^exponents, exactly; what is far too small becomes 0."""
-    scaled: Floats = np.ldexp(weights, np.clip(exponents, _LOWEST, _HIGHEST).astype(np.int32))
-    return scaled
-
-
-def _value(weights: Floats, bases: Integers, half_life_ms: float, at_ms: int) -> Floats:
-    """Values of forward-decayed weights of one half-life at an instant."""
+def _decayed(weights: Floats, bases: Integers, half_life_ms: float, at_ms: int) -> Decayed:
+    """Weights of one half-life, to be read at an instant."""
     age = at_ms / half_life_ms
     whole = int(age)
-    fraction: float = 2.0 ** (whole - age)
-    return _scaled(weights, bases - whole) * fraction
+    return Decayed(weights, bases, whole, 2.0 ** (whole - age))
 
 
-def _largest(values: Floats, tie_keys: NDArray[np.uint64], n: int) -> Integers:
-    """Positions of the `n` largest positive values, largest first, ties by key."""
-    positive = np.flatnonzero(values > 0.0)
-    if len(positive) > n:
-        threshold = np.partition(values[positive], len(positive) - n)[-n]
-        positive = positive[values[positive] >= threshold]
-    order = np.lexsort((tie_keys[positive], -values[positive]))
-    return positive[order][:n]
+def _shares(relative: Floats) -> Floats:
+    """Shares of the sum, in place: they do not depend on the time."""
+    total = relative.sum()
+    if total > 0.0:
+        relative /= total
+    return relative
 
 
 def _rounded_up(n: int) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from streams.candidates import Candidates, UserEvidence
 from streams.events import WindowInfo
-from streams.kernels import blend_top
+from streams.kernels import blend_top, place_chosen
 from streams.kernels.pure_lists import Encoded, Others, Places, Pool
 from streams.lists import ListRequest, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
@@ -78,11 +78,8 @@ class Ranking(NamedTuple):
 
 def rank_by_prior(prepared: Prepared, size: int) -> Ranking:
     """Ranking of all users by graph, own history and popularity."""
-    positions = prepared.chosen[:, :size].copy()
-    items = prepared.candidates.items_at(positions)
-    scores = _prior_at(prepared, positions)
-    encoded = np.zeros(len(positions), dtype=np.bool_)
-    return Ranking(items, scores, positions, np.zeros(positions.shape), encoded)
+    places = place_chosen(_pool(prepared), size)
+    return Ranking(*places, np.zeros(len(places.items), dtype=np.bool_))
 
 
 def rank_with_encoder(
@@ -102,9 +99,11 @@ def rank_with_encoder(
     rows = prepared.scored_rows[known]
     if not len(rows) or prepared.encoder is None:
         return ranking
-    candidates, config = prepared.candidates, prepared.config
+    config = prepared.config
+    # As a rule all of them, and nothing is copied.
+    of_known = slice(None) if known.all() else known
     blend_top(
-        Pool(candidates.keys, candidates.items, prepared.prior, prepared.chosen),
+        _pool(prepared),
         Others(
             prepared.popular_score,
             prepared.repeated_keys,
@@ -115,9 +114,9 @@ def rank_with_encoder(
         ),
         Encoded(
             rows,
-            scores.candidate_log_probs[known],
-            prepared.encoder.numbers(scores.top_ids[known]),
-            scores.top_log_probs[known],
+            np.ascontiguousarray(scores.candidate_log_probs[of_known]),
+            prepared.encoder.numbers(scores.top_ids[of_known]),
+            np.ascontiguousarray(scores.top_log_probs[of_known]),
             config.weights.encoder,
             config.weights.unknown,
         ),
@@ -127,9 +126,6 @@ def rank_with_encoder(
     return ranking
 
 
-def _prior_at(prepared: Prepared, positions: Integers) -> Floats:
-    """Prior scores of candidates; -inf where the position is -1."""
-    prior = np.full(positions.shape, -np.inf)
-    present = positions >= 0
-    prior[present] = prepared.prior[positions[present]]
-    return prior
+def _pool(prepared: Prepared) -> Pool:
+    candidates = prepared.candidates
+    return Pool(candidates.keys, candidates.items, prepared.prior, prepared.chosen)

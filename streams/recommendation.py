@@ -35,7 +35,7 @@ class DegradedReason(StrEnum):
     DEADLINE = "deadline"
 
 
-class Reason(msgspec.Struct, omit_defaults=True):
+class Reason(msgspec.Struct, omit_defaults=True, gc=False):
     """One cause of one item's place.
 
     item_id: the window item that the cause starts from. weight: share in 0..1 of all that followed
@@ -50,7 +50,7 @@ class Reason(msgspec.Struct, omit_defaults=True):
     age_seconds: int | float | None = None
 
 
-class RecommendedItem(msgspec.Struct):
+class RecommendedItem(msgspec.Struct, gc=False):
     """One item of a list; rank starts at 1; title is "" where the catalogue has none."""
 
     item_id: str
@@ -60,7 +60,7 @@ class RecommendedItem(msgspec.Struct):
     reasons: list[Reason] = []
 
 
-class Trigger(msgspec.Struct):
+class Trigger(msgspec.Struct, gc=False):
     """The click that caused the list; consumers deduplicate by topic, partition and offset."""
 
     event_id: str | None
@@ -70,7 +70,7 @@ class Trigger(msgspec.Struct):
     event_time: str
 
 
-class ModelInfo(msgspec.Struct):
+class ModelInfo(msgspec.Struct, gc=False):
     """The model artefact that scored the list."""
 
     name: str
@@ -78,7 +78,7 @@ class ModelInfo(msgspec.Struct):
     variant: str = "A"
 
 
-class Latency(msgspec.Struct):
+class Latency(msgspec.Struct, gc=False):
     """Milliseconds: from record receipt to list, waiting for a batch, and inside the encoder."""
 
     total: float
@@ -86,7 +86,7 @@ class Latency(msgspec.Struct):
     inference: float = 0.0
 
 
-class WindowInfo(msgspec.Struct):
+class WindowInfo(msgspec.Struct, gc=False):
     """The window the list was made from; instants are ISO-8601 UTC, null for an empty window."""
 
     events: int
@@ -94,7 +94,7 @@ class WindowInfo(msgspec.Struct):
     newest: str | None = None
 
 
-class Recommendation(msgspec.Struct):
+class Recommendation(msgspec.Struct, gc=False):
     """The value of a record on the recommendations topic (JSON)."""
 
     recommendation_id: str

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.blend import BlendWeights, popularity_score, prior_score
-from streams.candidates import UserEvidence, gather, sorted_keys
+from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import select_top
+from streams.kernels import ascending_keys, hold_back, select_top, take
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
-from streams.popularity_table import PopularitySnapshot, take
+from streams.popularity_table import PopularitySnapshot
 from streams.ranking import Prepared, PreparedUser, Ranking, rank_by_prior, rank_with_encoder
 from streams.replica import GraphReplica
 from streams.scoring import EncoderIndex, Scorer
@@ -98,17 +98,22 @@ class Recommender:
             own_decay=config.weights.own_decay,
             terms=own_terms | {"graph_last"} if config.weights.graph_last else own_terms,
         )
-        excluded_keys = sorted_keys(user.excluded for user in users)
-        repeated_keys = sorted_keys(user.repeated for user in users)
+        excluded_keys = ascending_keys([user.excluded for user in users])
+        repeated_keys = ascending_keys([user.repeated for user in users])
         prior = prior_score(
             candidates.graph,
             candidates.terms,
             take(popular_score, candidates.items),
             config.weights,
         )
-        prior[candidates.find_present(repeated_keys)] -= config.repeat_penalty
-        prior[candidates.find_present(excluded_keys)] = -np.inf
-        prior[self._catalogue.unavailable_mask()[candidates.items]] = -np.inf
+        hold_back(
+            prior,
+            candidates.keys,
+            repeated_keys,
+            config.repeat_penalty,
+            excluded_keys,
+            self._catalogue.unavailable_mask(),
+        )
         size = max(config.rules.ranking_size(config.list_size), YARDSTICK_SIZE)
         columns = size if encoder is None else max(size, config.max_candidates)
         prepared = Prepared(
@@ -142,7 +147,7 @@ class Recommender:
         what scored; it is named on the lists that it had a say in.
         """
         ids = self._replica.ids
-        yardstick = rank_by_prior(prepared, YARDSTICK_SIZE).items
+        yardstick = prepared.candidates.items_at(prepared.chosen[:, :YARDSTICK_SIZE])
         ranking = self.rank(prepared, scores)
         if scores is not None:
             degraded_reason = DegradedReason.COLD_USER
@@ -168,7 +173,7 @@ class Recommender:
                     degraded_reason=reason,
                     model=model if encoded else None,
                     window=user.window,
-                    graph_ids=ids.item_ids(item for item in best if item >= 0),
+                    graph_ids=ids.ranked_ids(best),
                     popularity_ids=ids.item_ids(user.popular[:YARDSTICK_SIZE]),
                 )
             )
@@ -257,7 +262,8 @@ class Recommender:
             prepared.new_items = cold.numbers
         prepared.encoder = encoder
         prepared.scored_rows = np.array(rows, dtype=np.int64)
-        positions = prepared.chosen[prepared.scored_rows]
+        everybody = len(rows) == len(prepared.users)
+        positions = prepared.chosen if everybody else prepared.chosen[prepared.scored_rows]
         items = prepared.candidates.items_at(positions)
         histories = [History(*prepared.users[row].history) for row in rows]
         ids = encoder.encoder_ids(items)
@@ -287,9 +293,7 @@ _PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
 
 def _last_distinct(items: Sequence[str], n: int) -> list[str]:
     """The last `n` different items, newest first."""
-    found: dict[str, None] = {}
-    for item in reversed(items):
-        found[item] = None
-        if len(found) == n:
-            break
-    return list(found)
+    found = dict.fromkeys(items[: -2 * n - 1 : -1])  # mostly enough
+    if len(found) < n:
+        found = dict.fromkeys(reversed(items))
+    return list(found)[:n]

@@ -6,6 +6,7 @@ list first needs them and kept until the item changes.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,15 +127,28 @@ class GraphReplica:
 
     def packed_edges(self, item_id: str) -> bytes:
         """The same as `streams.kernels.join_edges` takes it; b"" if there are none."""
-        blob = self._blobs.get(item_id)
-        if blob is None:
-            return b""
-        cache = self._packed
-        before = cache.get(item_id)
-        if before is not None:
-            cache.move_to_end(item_id)
-            if before[0] is blob:
-                return before[1]
+        return self.packed_edges_of((item_id,))[0]
+
+    def packed_edges_of(self, item_ids: Sequence[str]) -> list[bytes]:
+        """The same of several items."""
+        blob_of, cache = self._blobs.get, self._packed
+        found = []
+        for item_id in item_ids:
+            blob = blob_of(item_id)
+            if blob is None:
+                found.append(b"")
+                continue
+            before = cache.get(item_id)
+            if before is not None:
+                cache.move_to_end(item_id)
+                if before[0] is blob:
+                    found.append(before[1])
+                    continue
+            found.append(self._unpacked(item_id, blob, before))
+        return found
+
+    def _unpacked(self, item_id: str, blob: bytes, before: tuple[bytes, bytes] | None) -> bytes:
+        """Read an item's blob anew; `before`: an older one and what it gave."""
         try:
             packed = decode_edges(
                 blob, self._event_types.positive_names, self.ids.index_all, before
@@ -142,9 +156,9 @@ class GraphReplica:
         except CodecError:
             self.damaged += 1
             return b""
-        cache[item_id] = (blob, packed)
-        if len(cache) > self._cached_items:
-            cache.popitem(last=False)
+        self._packed[item_id] = (blob, packed)
+        if len(self._packed) > self._cached_items:
+            self._packed.popitem(last=False)
         return packed
 
     def popularity(self, at_ms: int) -> PopularitySnapshot:

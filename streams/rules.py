@@ -39,6 +39,11 @@ class RulesConfig(msgspec.Struct, frozen=True):
             raise ValueError(f"pool_size must be at least 1, not {self.pool_size}")
 
     @property
+    def new_item_ms(self) -> float:
+        """`new_item_seconds` in milliseconds."""
+        return self.new_item_seconds * 1000.0
+
+    @property
     def reorders(self) -> bool:
         """Whether a ranking can come out of `arrange` other than it went in."""
         return self.category_cap > 0 or self.diversity > 0.0

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.item_index import ItemIndex
+from streams.kernels import pick
 
 if TYPE_CHECKING:
     # Types only: the module behind them loads the inference engine.
@@ -54,9 +55,8 @@ class EncoderIndex:
     def encoder_ids(self, items: Integers) -> Integers:
         """Encoder ids of item numbers; 0 for unknown items and for padding (-1)."""
         # An item that got its number later cannot be one of the encoder's.
-        known = (items >= 0) & (items < len(self._encoder_ids))
-        return np.where(known, self._encoder_ids[np.where(known, items, 0)], 0)
+        return pick(self._encoder_ids, items, 0)
 
     def numbers(self, encoder_ids: Integers) -> Integers:
         """Item numbers of encoder ids; -1 for 0."""
-        return self._numbers[encoder_ids]
+        return pick(self._numbers, encoder_ids, -1)

@@ -8,24 +8,31 @@ import os
 
 __all__ = [
     "COMPILED",
+    "ascending_keys",
     "blend_top",
     "columns_fit",
     "decay_terms",
     "encode_edges",
-    "find_ascending",
     "fold_items",
     "fold_plain",
-    "group_entries",
+    "give_reasons",
+    "group_keys",
+    "hold_back",
     "join_edges",
     "keep_edges",
     "keep_strongest",
+    "largest_positive",
     "link_clicks",
     "pack_columns",
+    "pick",
+    "place_chosen",
     "read_edges",
     "read_plain",
     "select_top",
     "strongest_paths",
+    "take",
     "unpack_columns",
+    "weigh_items",
 ]
 
 try:
@@ -33,8 +40,10 @@ try:
         raise ImportError("asked for")
     from streams.kernels.compiled import keep_edges, keep_strongest
     from streams.kernels.compiled_candidates import (
-        find_ascending,
-        group_entries,
+        ascending_keys,
+        group_keys,
+        hold_back,
+        pick,
         strongest_paths,
     )
     from streams.kernels.compiled_clicks import read_plain
@@ -43,13 +52,17 @@ try:
     from streams.kernels.compiled_folds import decay_terms, fold_items
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_links import link_clicks
-    from streams.kernels.compiled_lists import blend_top, select_top
+    from streams.kernels.compiled_lists import blend_top, place_chosen, select_top
+    from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
+    from streams.kernels.compiled_reasons import give_reasons
     from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure import keep_edges, keep_strongest
     from streams.kernels.pure_candidates import (
-        find_ascending,
-        group_entries,
+        ascending_keys,
+        group_keys,
+        hold_back,
+        pick,
         strongest_paths,
     )
     from streams.kernels.pure_clicks import read_plain
@@ -58,7 +71,9 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_folds import decay_terms, fold_items
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_links import link_clicks
-    from streams.kernels.pure_lists import blend_top, select_top
+    from streams.kernels.pure_lists import blend_top, place_chosen, select_top
+    from streams.kernels.pure_popularity import largest_positive, take, weigh_items
+    from streams.kernels.pure_reasons import give_reasons
     from streams.kernels.pure_windows import fold_plain
 
     COMPILED = False

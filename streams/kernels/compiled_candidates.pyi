@@ -1,3 +1,5 @@
-from streams.kernels.pure_candidates import find_ascending as find_ascending
-from streams.kernels.pure_candidates import group_entries as group_entries
+from streams.kernels.pure_candidates import ascending_keys as ascending_keys
+from streams.kernels.pure_candidates import group_keys as group_keys
+from streams.kernels.pure_candidates import hold_back as hold_back
+from streams.kernels.pure_candidates import pick as pick
 from streams.kernels.pure_candidates import strongest_paths as strongest_paths

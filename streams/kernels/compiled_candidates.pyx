@@ -4,53 +4,130 @@ says what that is. Sums are made in the same order, powers by the same function,
 fused with a sum (see the build). Indexes that come from outside are checked.
 """
 
+from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from streams.kernels.pure_candidates import Grouped
-
-cdef int ITEM_BITS = 32
+from streams.kernels.pure_candidates import Grouped, GroupedKeys
+from streams.kernels.pure_candidates import group_keys as pure_group_keys
 
 ctypedef long long integer
 
+cdef int ITEM_BITS = 32
+cdef integer ITEM_MASK = 0xFFFFFFFF
 
-def find_ascending(const integer[::1] ascending, const integer[::1] wanted):
-    cdef Py_ssize_t place = 0
+
+def ascending_keys(list per_user):
     cdef Py_ssize_t count = 0
-    cdef Py_ssize_t number
-    found = np.empty(wanted.shape[0], dtype=np.int64)
-    cdef integer[::1] positions = found
-    for number in range(wanted.shape[0]):
-        while place < ascending.shape[0] and ascending[place] < wanted[number]:
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t user
+    cdef integer item
+    for user in range(len(per_user)):
+        count += len(per_user[user])
+    made = np.empty(count, dtype=np.int64)
+    cdef integer[::1] keys = made
+    for user in range(len(per_user)):
+        for item in <set?>per_user[user]:
+            if place == count:
+                raise ValueError("a set that grows")
+            keys[place] = <integer>user << ITEM_BITS | item
             place += 1
-        if place == ascending.shape[0]:
-            break
-        if ascending[place] == wanted[number]:
-            positions[count] = place
-            count += 1
-    return found[:count]
+    if place != count:
+        raise ValueError("a set that shrinks")
+    made.sort()
+    return made
 
 
-def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, columns):
-    cdef Py_ssize_t count = sorted_keys.shape[0]
-    cdef Py_ssize_t groups = 0
-    cdef Py_ssize_t place, group, before
-    cdef integer number
-    if entries.shape[0] != count:
+def hold_back(
+    double[::1] prior,
+    const integer[::1] keys,
+    const integer[::1] repeated,
+    double penalty,
+    const integer[::1] excluded,
+    unavailable,
+):
+    cdef const unsigned char[::1] gone = unavailable.view(np.uint8)
+    cdef Py_ssize_t place
+    cdef Py_ssize_t next_repeated = 0
+    cdef Py_ssize_t next_excluded = 0
+    cdef integer key, item
+    if keys.shape[0] != prior.shape[0]:
         raise ValueError("columns of unequal length")
-    made_keys = np.empty(count, dtype=np.int64)
-    made_start = np.empty(count + 1, dtype=np.int64)
-    cdef integer[::1] keys = made_keys
-    cdef integer[::1] start = made_start
-    cdef const double[::1] values
-    cdef double[::1] sums
+    for place in range(prior.shape[0]):
+        key = keys[place]
+        item = key & ITEM_MASK
+        if item >= gone.shape[0]:
+            raise IndexError("an item without a number")
+        while next_repeated < repeated.shape[0] and repeated[next_repeated] < key:
+            next_repeated += 1
+        if next_repeated < repeated.shape[0] and repeated[next_repeated] == key:
+            prior[place] -= penalty
+        while next_excluded < excluded.shape[0] and excluded[next_excluded] < key:
+            next_excluded += 1
+        if next_excluded < excluded.shape[0] and excluded[next_excluded] == key:
+            prior[place] = -INFINITY
+        if gone[item]:
+            prior[place] = -INFINITY
+
+
+def pick(const integer[::1] values, places, integer missing):
+    cdef const integer[::1] wanted = places.ravel()
+    cdef Py_ssize_t number
+    made = np.empty(places.shape, dtype=np.int64)
+    cdef integer[::1] found = made.reshape(-1)
+    for number in range(wanted.shape[0]):
+        if 0 <= wanted[number] < values.shape[0]:
+            found[number] = values[wanted[number]]
+        else:
+            found[number] = missing
+    return made
+
+
+def group_keys(integer[::1] keys, Py_ssize_t users, columns):
+    cdef Py_ssize_t count = keys.shape[0]
+    cdef Py_ssize_t groups = 0
+    cdef Py_ssize_t user = 0
+    cdef Py_ssize_t place, group, before
+    cdef integer number, key
+    cdef integer last = -1
+    cdef int bits = max(1, count - 1).bit_length()
+    cdef integer mask = (<integer>1 << bits) - 1
+    packed = np.asarray(keys)
+    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
+        return pure_group_keys(packed, users, columns)
     for place in range(count):
-        if not place or sorted_keys[place] != sorted_keys[place - 1]:
-            keys[groups] = sorted_keys[place]
+        if not 0 <= keys[place] >> ITEM_BITS < users:
+            raise IndexError("an entry of nobody")
+        keys[place] = keys[place] << bits | place
+    packed.sort()
+    made_entries = np.empty(count, dtype=np.int64)
+    made_keys = np.empty(count, dtype=np.int64)
+    made_items = np.empty(count, dtype=np.int64)
+    made_start = np.empty(count + 1, dtype=np.int64)
+    made_user_start = np.empty(users + 1, dtype=np.int64)
+    cdef integer[::1] entries = made_entries
+    cdef integer[::1] group_key = made_keys
+    cdef integer[::1] items = made_items
+    cdef integer[::1] start = made_start
+    cdef integer[::1] user_start = made_user_start
+    for place in range(count):
+        entries[place] = keys[place] & mask
+        key = keys[place] >> bits
+        if key != last:
+            while user <= key >> ITEM_BITS:
+                user_start[user] = groups
+                user += 1
+            group_key[groups] = last = key
+            items[groups] = key & ITEM_MASK
             start[groups] = place
             groups += 1
+    while user <= users:
+        user_start[user] = groups
+        user += 1
     start[groups] = count
+    cdef const double[::1] values
+    cdef double[::1] sums
     made_sums = []
     for column, first in columns:
         values, before = column, first
@@ -62,7 +139,8 @@ def group_entries(const integer[::1] sorted_keys, const integer[::1] entries, co
                 if 0 <= number < values.shape[0]:
                     sums[group] += values[number]
         made_sums.append(of_groups)
-    return Grouped(made_keys[:groups], made_start[: groups + 1], np.asarray(entries), made_sums)
+    grouped = Grouped(made_keys[:groups], made_start[: groups + 1], made_entries, made_sums)
+    return GroupedKeys(grouped, made_user_start, made_items[:groups])
 
 
 def strongest_paths(

@@ -8,71 +8,10 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
+from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer
+from streams.kernels.pure_lists import Places
+
 cdef int ITEM_BITS = 32
-
-ctypedef long long integer
-ctypedef unsigned long long key64
-
-
-cdef struct Ranked:
-    double score
-    key64 tie
-    integer place
-
-
-cdef inline bint _worse(const Ranked* left, const Ranked* right) noexcept nogil:
-    if left.score != right.score:
-        return left.score < right.score
-    if left.tie != right.tie:
-        return left.tie > right.tie
-    return left.place > right.place
-
-
-cdef inline void _sink(Ranked* heap, Py_ssize_t count, Ranked value) noexcept nogil:
-    """Put a value at the root of a heap whose root is the worst, and let it sink."""
-    cdef Py_ssize_t place = 0
-    cdef Py_ssize_t child
-    while True:
-        child = 2 * place + 1
-        if child >= count:
-            break
-        if child + 1 < count and _worse(&heap[child + 1], &heap[child]):
-            child += 1
-        if not _worse(&heap[child], &value):
-            break
-        heap[place] = heap[child]
-        place = child
-    heap[place] = value
-
-
-cdef inline Py_ssize_t _offer(
-    Ranked* heap, Py_ssize_t count, Py_ssize_t bound, Ranked value
-) noexcept nogil:
-    """Keep the best `bound` values; returns how many there are now."""
-    cdef Py_ssize_t place, parent
-    if count == bound:
-        if _worse(&heap[0], &value):
-            _sink(heap, count, value)
-        return count
-    place = count
-    while place:
-        parent = (place - 1) // 2
-        if not _worse(&value, &heap[parent]):
-            break
-        heap[place] = heap[parent]
-        place = parent
-    heap[place] = value
-    return count + 1
-
-
-cdef inline void _best_first(Ranked* heap, Py_ssize_t count) noexcept nogil:
-    """Sort a heap whose root is the worst."""
-    cdef Ranked worst
-    while count > 1:
-        count -= 1
-        worst = heap[0]
-        _sink(heap, count, heap[count])
-        heap[count] = worst
 
 
 cdef inline Py_ssize_t _lower(
@@ -135,8 +74,8 @@ def select_top(
                     raise IndexError("an item without a number")
                 value.tie = tie_keys[items[place]]
                 value.place = place
-                count = _offer(heap, count, n, value)
-            _best_first(heap, count)
+                count = offer(heap, count, n, value)
+            best_first(heap, count)
             for place in range(count):
                 chosen[user, place] = heap[place].place
     finally:
@@ -160,7 +99,34 @@ cdef inline Py_ssize_t _consider(
     value.place = place
     if not value.score > -INFINITY:
         return count
-    return _offer(heap, count, size, value)
+    return offer(heap, count, size, value)
+
+
+def place_chosen(pool, Py_ssize_t size):
+    cdef const integer[::1] candidate_items = pool.items
+    cdef const double[::1] candidate_prior = pool.prior
+    cdef const integer[:, ::1] chosen = pool.chosen
+    cdef Py_ssize_t row, place
+    cdef integer position
+    size = max(0, min(size, chosen.shape[1]))
+    shape = (chosen.shape[0], size)
+    made = Places(
+        np.empty(shape, dtype=np.int64), np.empty(shape), np.empty(shape, dtype=np.int64),
+        np.zeros(shape),
+    )
+    cdef integer[:, ::1] items = made.items
+    cdef double[:, ::1] scores = made.scores
+    cdef integer[:, ::1] positions = made.positions
+    if candidate_items.shape[0] != candidate_prior.shape[0]:
+        raise ValueError("columns of unequal length")
+    for row in range(chosen.shape[0]):
+        for place in range(size):
+            position = positions[row, place] = chosen[row, place]
+            if position >= candidate_items.shape[0]:
+                raise IndexError("a position that is no candidate")
+            items[row, place] = candidate_items[position] if position >= 0 else -1
+            scores[row, place] = candidate_prior[position] if position >= 0 else -INFINITY
+    return made
 
 
 def blend_top(pool, others, encoded, places):
@@ -269,7 +235,7 @@ def blend_top(pool, others, encoded, places):
                 place = columns + column
                 entries[place] = Entry(prior, log_prob, position)
                 count = _consider(heap, count, size, &entries[place], weight, tie_keys[item], place)
-            _best_first(heap, count)
+            best_first(heap, count)
             for place in range(size):
                 if place >= count:
                     items[row, place], positions[row, place] = -1, -1

@@ -5,12 +5,13 @@ one user's entries in a fixed order, so a list does not depend on who else is in
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels.pure_edges import EdgeColumns
+from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,6 +28,42 @@ class Grouped(NamedTuple):
     """Numbers of the entries, group after group, ascending within each."""
     sums: list[Floats]
     """`[groups]` for each column: sums of the group's values."""
+
+
+class GroupedKeys(NamedTuple):
+    """Entries brought together by the user and item of their keys."""
+
+    grouped: Grouped
+    user_start: Integers
+    """`[users + 1]`: first of the user's groups."""
+    items: Integers
+    """`[groups]`: item number."""
+
+
+def group_keys(keys: Integers, users: int, columns: Sequence[tuple[Floats, int]]) -> GroupedKeys:
+    """Group entries by their keys, in any order; `keys` itself is used up. Columns: see
+    `group_entries`.
+    """
+    grouped = group_entries(*_sorted(keys, users), columns)
+    user_start = np.searchsorted(grouped.keys, np.arange(users + 1) << ITEM_BITS)
+    return GroupedKeys(grouped, user_start, grouped.keys & ((1 << ITEM_BITS) - 1))
+
+
+def _sorted(keys: Integers, users: int) -> tuple[Integers, Integers]:
+    """Ascending keys and the numbers of their entries, in a stable order.
+
+    Key and number packed into one number sort three times faster than an indirect sort.
+    """
+    bits = max(1, len(keys) - 1).bit_length()
+    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order
+    keys <<= bits
+    keys |= np.arange(len(keys))
+    keys.sort()
+    order = keys & ((1 << bits) - 1)
+    keys >>= bits
+    return keys, order
 
 
 def group_entries(
@@ -48,6 +85,38 @@ def group_entries(
         padded[before : before + len(values)] = values
         sums.append(np.bincount(group, padded[entries], len(keys)).astype(np.float64, copy=False))
     return Grouped(keys, start, entries, sums)
+
+
+def ascending_keys(per_user: Sequence[AbstractSet[int]]) -> Integers:
+    """Ascending keys of sets of item numbers, one set a user."""
+    keys = [user << ITEM_BITS | item for user, items in enumerate(per_user) for item in items]
+    array = np.array(keys, dtype=np.int64)
+    array.sort()
+    return array
+
+
+def hold_back(
+    prior: Floats,
+    keys: Integers,
+    repeated_keys: Integers,
+    repeat_penalty: float,
+    excluded_keys: Integers,
+    unavailable: NDArray[np.bool_],
+) -> None:
+    """Change the scores of candidates, whose keys ascend: less for those among `repeated_keys`,
+    -inf for those among `excluded_keys` and for items that are `unavailable`, by item number.
+    """
+    prior[find_ascending(keys, repeated_keys)] -= repeat_penalty
+    prior[find_ascending(keys, excluded_keys)] = -np.inf
+    prior[unavailable[keys & ((1 << ITEM_BITS) - 1)]] = -np.inf
+
+
+def pick(values: Integers, places: Integers, missing: int) -> Integers:
+    """Values at places of any shape; `missing` for those that are none."""
+    found = np.full(places.shape, missing, dtype=np.int64)
+    within = (places >= 0) & (places < len(values))
+    found[within] = values[places[within]]
+    return found
 
 
 def find_ascending(ascending: Integers, wanted: Integers) -> Integers:

@@ -103,6 +103,17 @@ def select_top(
     return chosen
 
 
+def place_chosen(pool: Pool, size: int) -> Places:
+    """A ranking of the first `size` chosen candidates of every user by their prior scores."""
+    positions = pool.chosen[:, :size].copy()
+    return Places(
+        _at(pool.items, positions, -1),
+        _at(pool.prior, positions, -np.inf),
+        positions,
+        np.zeros(positions.shape),
+    )
+
+
 def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> None:
     """Fill the places of the scored users with the best of their chosen candidates and the
     encoder's own best, as many as there are places.
@@ -173,8 +184,9 @@ def _order(rows: Integers, scores: Floats, ties: NDArray[np.uint64]) -> Integers
 
 def _lowest_finite(log_probs: Logs) -> Floats:
     """`[rows]`: the lowest finite value of each row; 0 where there is none."""
+    # From here on in 64 bits: products of 32 would be rounded sooner.
     lowest = np.where(np.isfinite(log_probs), log_probs, np.inf).min(axis=1, initial=np.inf)
-    return np.where(np.isfinite(lowest), lowest, 0.0)
+    return np.where(np.isfinite(lowest), lowest, 0.0).astype(np.float64)
 
 
 def _at(values: NDArray[Any], positions: Integers, missing: float) -> NDArray[Any]:

@@ -28,6 +28,7 @@ def test_the_latest_message_about_an_item_counts():
     catalogue.apply(Item("x", title="New", categories=["b"]))
     assert catalogue.available("x")
     assert catalogue.title("x") == "New"
+    assert catalogue.titles(["y", "x"]) == ["", "New"]
     assert catalogue.categories("x") == ["b"]
     assert len(catalogue) == 1
 

@@ -173,31 +173,6 @@ def test_the_encoders_best_obey_what_may_be_on_a_list(kernels: Any) -> None:
     assert found.scores.tolist() == [[0.0, -0.5, -1.5, -2.5, -3.5, -4.0]]
 
 
-@BOTH
-@given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
-def test_what_stands_in_both_of_two_ascending_arrays_is_found(
-    kernels: Any, one: list[int], other: list[int]
-) -> None:
-    ascending, wanted = np.unique(np.array(one, np.int64)), np.sort(np.array(other, np.int64))
-    found = kernels.find_ascending(ascending, wanted)
-    assert ascending[found].tolist() == sorted(item for item in other if item in one)
-
-
-@needs_compiled
-@given(SEEDS)
-def test_groups_are_the_same_bits(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    count = int(random.integers(0, 200))
-    keys = random.integers(0, 40, count)
-    order = np.argsort(keys, kind="stable")
-    first = int(random.integers(0, count + 1))
-    columns = [(random.random(first), 0), (random.random(count - first), first)]
-    same(
-        pure.group_entries(keys[order], order, columns),
-        compiled.group_entries(keys[order], order, columns),
-    )
-
-
 def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[np.int64]]:
     """Candidates of some users among 40 items, and where each user's begin."""
     per_user = [np.unique(random.integers(0, 40, random.integers(0, 30))) for _ in range(users)]
@@ -208,6 +183,14 @@ def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[
     prior[random.random(len(items)) < 0.2] = -np.inf
     ties = np.arange(50, dtype=np.uint64)
     return Pool(keys, items, prior, pure.select_top(prior, start, items, ties, 8)), start
+
+
+@needs_compiled
+@given(SEEDS, st.integers(0, 12))
+def test_rankings_by_prior_are_the_same_bits(seed: int, size: int) -> None:
+    random = np.random.default_rng(seed)
+    pool, _ = random_pool(random, int(random.integers(0, 6)))
+    same(pure.place_chosen(pool, size), compiled.place_chosen(pool, size))
 
 
 @needs_compiled
@@ -234,9 +217,8 @@ def test_blends_are_the_same_bits(seed: int) -> None:
         random.random(50) < 0.1,
         random.permutation(50).astype(np.uint64),
     )
-    encoded = Encoded(
-        rows, log_probs, best_items, best_log_probs, 0.5, float(random.choice([0, 0.3]))
-    )
+    weight, unknown = random.choice([0.5, 0.3136]), random.choice([0.0, 0.3])
+    encoded = Encoded(rows, log_probs, best_items, best_log_probs, float(weight), float(unknown))
     found = []
     for kernels in (pure, compiled):
         places = Places(
@@ -278,5 +260,5 @@ def test_what_would_be_read_beyond_its_end_is_refused() -> None:
         compiled.select_top(three, np.array([0, 4]), np.arange(3), np.zeros(9, np.uint64), 2)
     with pytest.raises(IndexError):
         compiled.select_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
-    with pytest.raises(ValueError, match="unequal"):
-        compiled.group_entries(np.arange(3), np.arange(2), [])
+    with pytest.raises(IndexError):
+        compiled.place_chosen(Pool(np.arange(3), np.arange(3), three, np.array([[3]])), 1)

@@ -245,6 +245,9 @@ def test_numbers_of_items_are_dense_and_stable():
     assert sorted(replica.index(f"i{number}") for number in range(3_000)) == list(range(3_000))
     assert all(replica.item_id(replica.index(f"i{n}")) == f"i{n}" for n in range(3_000))
     assert replica.ids.find("unknown") == -1
+    assert replica.ids.ranked_ids([2, 0, -1, -1]) == replica.ids.item_ids([2, 0])
+    assert replica.ids.ranked_ids([2, 0]) == replica.ids.item_ids([2, 0])
+    assert replica.ids.ranked_ids([-1]) == replica.ids.ranked_ids([]) == []
     assert len(replica.blobs()) == len(replica)
 
 
