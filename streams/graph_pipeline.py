@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from streams.codec import CodecError
+from streams.codec import CodecError, FormatError, is_intact
 from streams.effects import Record, Table
 from streams.graph import ItemState, fold_batch
 from streams.pipeline import PipelineConfig
@@ -37,7 +37,10 @@ class GraphPipeline:
         graph: Table[ItemState],
         received: ReceivedPositions,
     ) -> GraphEffects:
-        """Fold one batch of records of one graph partition, in offset order."""
+        """Fold one batch of records of one graph partition, in offset order.
+
+        Raises FormatError at a record of another version: passed over, it would be lost.
+        """
         effects = GraphEffects()
         for record in records:
             if record.value is None:
@@ -45,7 +48,9 @@ class GraphPipeline:
                 continue
             try:
                 batch = decode_transitions(record.value)
-            except CodecError:
+            except CodecError as error:
+                if isinstance(error, FormatError) and is_intact(record.value):
+                    raise
                 effects.damaged += 1
                 continue
             if received.accept(batch):

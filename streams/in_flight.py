@@ -35,5 +35,6 @@ class InFlight:
         """Clicks of a key under way."""
         return sum(counts.get(key, 0) for counts, _ in self._batches.values())
 
-    def __bool__(self) -> bool:
-        return bool(self._batches)
+    def __len__(self) -> int:
+        """Batches under way."""
+        return len(self._batches)

@@ -120,8 +120,7 @@ class BatchConsumer(driver.Consumer):
 
     @Service.task
     async def _commit_handler(self) -> None:
-        while not self.should_stop:
-            await self.wait(self._pace.due())
+        while not (await self.wait(self._pace.due())).stopped:
             await self.commit()
 
     def _new_offset(self, tp: TP) -> int | None:

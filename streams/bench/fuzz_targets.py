@@ -24,7 +24,7 @@ from model.artifact import (
     load_artifact,
 )
 from model.scorer import EncoderScorer
-from streams.codec import HEADER_BYTES, CodecError, frame
+from streams.codec import HEADER_BYTES, CodecError, FormatError, frame
 from streams.core import MemoryTable, StreamRecord
 from streams.events import Reject, decode_click, decode_item, decode_recommendation
 from streams.graph import ItemState, decode_item_state, encode_item
@@ -97,7 +97,29 @@ def _read_pipeline(data: bytes) -> bool:
     effects = ClickPipeline(_config()).process([record], windows, SentPositions(0), rekey=True)
     for batch in effects.transitions.values():
         decode_transitions(encode_transitions(batch))
+    _read_twice(value)
     return not effects.dead_letters
+
+
+def _read_twice(value: bytes) -> None:
+    """A value on its way through the kernels of plain clicks: two records of one batch, and the
+    same in Python.
+    """
+    config = Settings().pipeline_config(1)
+    click = decode_click(value, (), NOW_MS, config.limits)
+    user = b"u1" if isinstance(click, Reject) else click.user_id.encode()
+    records = [StreamRecord(offset, NOW_MS, user, value, ()) for offset in (7, 8)]
+    windows: MemoryTable[Window] = MemoryTable()
+    ClickPipeline(config).process(records, windows, SentPositions(0), rekey=True)
+    if isinstance(click, Reject):
+        return
+    expected: Window | None = None
+    for offset in (7, 8):
+        expected, _, _ = fold(expected, click, 0, offset, NOW_MS, config.window)
+    found = windows.get(click.user_id)
+    assert expected is not None
+    assert found is not None
+    assert encode_window(found) == encode_window(expected)
 
 
 def _pipeline_records() -> list[bytes]:
@@ -198,12 +220,17 @@ def _batch() -> TransitionBatch:
 
 
 def _read_transitions(data: bytes) -> bool:
-    """A batch on its way into the graph, with a checksum that fits; damaged ones are counted."""
+    """A batch on its way into the graph, with a checksum that fits; damaged ones are counted, another
+    version's refused.
+    """
     graph: MemoryTable[ItemState] = MemoryTable()
     accepted = False
     for blob in (data, frame(data[0] if data else 0, data[HEADER_BYTES:])):
         record = StreamRecord(0, NOW_MS, None, blob)
-        effects = GraphPipeline(_config()).process([record], graph, ReceivedPositions())
+        try:
+            effects = GraphPipeline(_config()).process([record], graph, ReceivedPositions())
+        except FormatError:
+            continue
         accepted = accepted or not effects.damaged
     for state in graph.values():
         encode_item(state)

@@ -7,10 +7,11 @@ import numpy as np
 from streams.blend import BlendWeights
 from streams.catalogue import Catalogue
 from streams.events import Click, Item, Trigger
-from streams.graph import GraphConfig, encode_item, fold_edge, fold_popularity, new_item_state
+from streams.graph import GraphConfig, encode_item, new_item_state
 from streams.recommender import ListRequest, Recommender, RecommenderConfig
 from streams.replica import GraphReplica
 from streams.window import WindowConfig, fold
+from tests.streams.item_folds import fold_edge, fold_popularity
 
 NOW_MS = 1_769_860_800_000
 SECOND_MS = 1_000

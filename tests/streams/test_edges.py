@@ -15,7 +15,6 @@ from streams.graph import (
     decode_edges,
     decode_item_state,
     encode_item,
-    fold_told,
     new_item_state,
     peek_item,
 )
@@ -23,6 +22,7 @@ from streams.instant import MAX_INSTANT_MS
 from streams.item_index import ItemIndex
 from streams.kernels import pure, pure_folds
 from streams.transitions import ToldClick
+from tests.streams.item_folds import fold_told
 
 T0 = 1_769_860_800_000
 HOUR_MS = 3_600_000
@@ -63,7 +63,6 @@ def fold(state: ItemState, rows: list[Row], first: int, now: GraphConfig) -> Non
         for offset, (time_ms, item, kind, distance) in enumerate(rows, first)
     ]
     fold_told(state, 0, told, now)
-    state.watermarks[0] = first + len(rows) - 1
 
 
 @given(ROWS, st.data())

@@ -12,22 +12,19 @@ from streams.edges import TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
     ITEM_FORMAT,
-    REPLAYED,
     GraphConfig,
     ItemState,
     decode_item_state,
     degree,
     edge_value,
     encode_item,
-    fold_edge,
-    fold_popularity,
-    fold_told,
     new_item_state,
     peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
 from streams.transitions import ToldClick
+from tests.streams.item_folds import REPLAYED, fold_edge, fold_popularity, fold_told
 
 T0 = 1_769_860_800_000
 DAY_MS = 86_400_000

@@ -25,7 +25,7 @@ def test_a_batch_fits_while_no_user_exceeds_the_limit(
         in_flight.end(batches[number])
     left = [batch for number, batch in enumerate(batches) if number not in ended]
     under_way: Counter[bytes | None] = sum(left, Counter())
-    assert bool(in_flight) == bool(left)
+    assert len(in_flight) == len(left)
     assert all(in_flight.of(key) == under_way[key] for key in (b"u1", b"u2", b"u3", None))
     most = max((under_way + keys)[key] for key in keys)
     assert in_flight.fits(keys, limit) == (most <= limit)

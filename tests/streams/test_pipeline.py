@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.codec import HEADER_BYTES, FormatError, frame
 from streams.effects import Rekeyed
 from streams.events import RejectReason
 from streams.graph import ItemState
 from streams.graph_pipeline import GraphPipeline
 from streams.pipeline import ClickPipeline, PipelineConfig
+from streams.transition_batch import BATCH_FORMAT
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
+    encode_transitions,
     owner_of,
 )
 from streams.window import Window
@@ -265,3 +268,22 @@ def test_damaged_transition_records_are_counted_and_skipped() -> None:
     effects = GraphPipeline(CONFIG).process(records, graph, ReceivedPositions())  # type: ignore[arg-type]
     assert effects.damaged == 2
     assert graph == {}
+
+
+def test_transitions_of_another_version_end_the_fold_and_foreign_bytes_are_passed_over() -> None:
+    world = World()
+    number, batch = next(
+        iter(world.run([a_click(0, "u1", "i1")], SentPositions(0), lose=True).transitions.items())
+    )
+    blob = encode_transitions(batch)
+    other_version = frame(BATCH_FORMAT + 1, blob[HEADER_BYTES:])
+    foreign = bytes([BATCH_FORMAT + 1]) + b"no frame of ours"
+
+    def fold(value: bytes) -> int:
+        record = FakeRecord(0, NOW_MS, None, value)
+        pipeline = GraphPipeline(CONFIG)
+        return pipeline.process([record], world.graph[number], ReceivedPositions()).damaged
+
+    assert (fold(blob), fold(foreign), fold(blob[:-1])) == (0, 1, 1)
+    with pytest.raises(FormatError, match=f"this version reads format {BATCH_FORMAT}"):
+        fold(other_version)

@@ -3,9 +3,10 @@ import pytest
 
 from streams.codec import frame
 from streams.event_types import EventType, EventTypes
-from streams.graph import GraphConfig, encode_item, fold_edge, fold_popularity, new_item_state
+from streams.graph import GraphConfig, encode_item, new_item_state
 from streams.popularity import popularity_at, trending_at
 from streams.replica import GraphReplica
+from tests.streams.item_folds import fold_edge, fold_popularity
 from tests.streams.list_world import NOW_MS, World
 
 HOUR_MS = 3_600_000

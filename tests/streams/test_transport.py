@@ -8,6 +8,7 @@ import pytest
 from faust.types import TP
 
 from streams import transport
+from streams.commit_pace import CommitPace
 from streams.offsets import OffsetTracker
 from streams.transport import BatchConsumer
 
@@ -98,3 +99,20 @@ async def test_a_batch_of_an_assignment_that_has_ended_gives_no_room_back() -> N
     consumer._waiting_bytes = 0
     delivering.batches[0].take()
     assert consumer._waiting_bytes == 0
+
+
+async def test_a_consumer_commits_whenever_it_is_due_and_not_once_it_is_stopped() -> None:
+    consumer: Any = object.__new__(BatchConsumer)
+    stopped = iter([False, False, True])
+    commits: list[None] = []
+
+    async def wait(due: Any) -> Any:
+        await due
+        return SimpleNamespace(stopped=next(stopped))
+
+    async def commit() -> None:
+        commits.append(None)
+
+    vars(consumer).update(_pace=CommitPace(0.001), wait=wait, commit=commit)
+    await asyncio.wait_for(consumer._commit_handler(consumer), 5.0)
+    assert len(commits) == 2

@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.codec import CodecError, FormatError, frame
-from streams.graph import (
-    GraphConfig,
-    decode_item_state,
-    encode_item,
-    fold_edge,
-    fold_popularity,
-    new_item_state,
-)
+from streams.graph import GraphConfig, decode_item_state, encode_item, new_item_state
 from streams.watermarks import item_watermarks, window_watermarks
 from streams.window import Window, decode_window, encode_window
+from tests.streams.item_folds import fold_edge, fold_popularity
 from tests.streams.window_model import T0, Record, click_at, fold_all, streams_of_records, window_of
 
 

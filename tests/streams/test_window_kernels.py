@@ -118,6 +118,12 @@ ODD: dict[str, Record] = {
 }
 
 
+@pytest.mark.skipif(not COMPILED, reason="in Python every click is left to the fold")
+def test_the_click_that_the_odd_ones_differ_from_is_applied() -> None:
+    window = fold_all([(Click("u", "a", "click", T0, "e1"), 0, 6, T0)])
+    assert applied_by_kernel(window, [PLAIN], CONFIG, 0)[0] == 1
+
+
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_an_odd_click_changes_nothing_and_ends_the_run(odd: Record) -> None:
     window = fold_all([(Click("u", "a", "click", T0, "e1"), 0, 6, T0)])

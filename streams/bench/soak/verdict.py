@@ -19,7 +19,7 @@ ENCODER_AGE_DEADLINES = 3
 taken, one in which the engine must get free, one in which it must answer."""
 RECOVERED_SHARE = 0.9
 LAG_SECONDS = 1.0
-"""Clicks of so much base load count as no lag: offsets are committed twice a second."""
+"""Clicks of so much base load count as no lag: offsets may be committed half a second late."""
 
 
 class Sample(msgspec.Struct):
