@@ -220,7 +220,7 @@ def _batch() -> TransitionBatch:
 
 
 def _read_transitions(data: bytes) -> bool:
-    """A batch on its way into the graph, with a checksum that fits; damaged ones are counted, another
+    """A batch on its way into the graph, its checksum right; damaged ones are counted, another
     version's refused.
     """
     graph: MemoryTable[ItemState] = MemoryTable()
