@@ -16,12 +16,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _MODULES = tuple(
     f"streams.kernels.{name}"
     for name in (
-        "compiled",
         "compiled_candidates",
         "compiled_clicks",
         "compiled_columns",
         "compiled_edges",
         "compiled_folds",
+        "compiled_forgetting",
         "compiled_items",
         "compiled_links",
         "compiled_lists",

@@ -38,7 +38,6 @@ __all__ = [
 try:
     if os.environ.get("FRESHREC_PURE_PYTHON") == "1":
         raise ImportError("asked for")
-    from streams.kernels.compiled import keep_edges, keep_strongest
     from streams.kernels.compiled_candidates import (
         ascending_keys,
         group_keys,
@@ -50,6 +49,7 @@ try:
     from streams.kernels.compiled_columns import columns_fit, pack_columns, unpack_columns
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_folds import decay_terms, fold_items
+    from streams.kernels.compiled_forgetting import keep_edges, keep_strongest
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_links import link_clicks
     from streams.kernels.compiled_lists import blend_top, place_chosen, select_top
@@ -57,7 +57,6 @@ try:
     from streams.kernels.compiled_reasons import give_reasons
     from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
-    from streams.kernels.pure import keep_edges, keep_strongest
     from streams.kernels.pure_candidates import (
         ascending_keys,
         group_keys,
@@ -69,6 +68,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_columns import columns_fit, pack_columns, unpack_columns
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_folds import decay_terms, fold_items
+    from streams.kernels.pure_forgetting import keep_edges, keep_strongest
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_links import link_clicks
     from streams.kernels.pure_lists import blend_top, place_chosen, select_top

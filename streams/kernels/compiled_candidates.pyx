@@ -1,20 +1,19 @@
 # cython: language_level=3, binding=False, boundscheck=False, wraparound=False, cdivision=True
 """The kernels of candidates compiled: to the bit what `streams.kernels.pure_candidates` does, which
-says what that is. Sums are made in the same order, powers by the same function, and no product is
-fused with a sum (see the build). Indexes that come from outside are checked.
+says what that is. Sums are made in the same order, and no product is fused with a sum (see the build). Indexes that come from outside are checked.
 """
 
 from libc.math cimport INFINITY
 from libc.stdlib cimport free, malloc
+
+from streams.kernels.integers cimport ITEM_BITS, integer
 
 import numpy as np
 
 from streams.kernels.pure_candidates import Grouped, GroupedKeys
 from streams.kernels.pure_candidates import group_keys as pure_group_keys
 
-ctypedef long long integer
 
-cdef int ITEM_BITS = 32
 cdef integer ITEM_MASK = 0xFFFFFFFF
 
 

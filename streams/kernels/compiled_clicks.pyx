@@ -12,13 +12,14 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_GET_LENGTH
 from libc.string cimport memcmp
 
+from streams.kernels.integers cimport integer
+from streams.kernels.utf8 cimport PyUnicode_AsUTF8AndSize
+
 from sys import intern
 
-ctypedef long long integer
 ctypedef const unsigned char* text
 
 cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     integer PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
 
 cdef enum:

@@ -7,7 +7,7 @@ from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from streams.kernels.msgpack_reader cimport integer, key64
+from streams.kernels.integers cimport integer, key64
 
 from streams.kernels.pure_columns import LATEST_MS, OFFSET_LIMIT, Columns
 

@@ -10,6 +10,7 @@ from libc.string cimport memcmp, memcpy
 
 import numpy as np
 
+from streams.kernels.integers cimport ITEM_BITS, integer, key64
 from streams.kernels.msgpack_reader cimport (
     Reader,
     bytes_size,
@@ -18,11 +19,8 @@ from streams.kernels.msgpack_reader cimport (
     container_size,
     skip_bytes,
     text_size,
-    integer,
-    key64,
 )
 
-cdef int ITEM_BITS = 32
 cdef int MAX_TYPES = 64  # an item with edges of more event types is read otherwise
 
 cdef struct Span:

@@ -10,10 +10,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from streams.kernels.msgpack_reader cimport integer, key64
-
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+from streams.kernels.integers cimport integer, key64
+from streams.kernels.utf8 cimport PyUnicode_AsUTF8AndSize
 
 
 cdef inline char* _copy(char* at, const void* data, Py_ssize_t size) noexcept nogil:

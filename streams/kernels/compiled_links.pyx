@@ -6,7 +6,7 @@ from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
-from streams.kernels.msgpack_reader cimport integer
+from streams.kernels.integers cimport integer
 
 from streams.kernels.pure_columns import Columns
 from streams.kernels.pure_links import Telling

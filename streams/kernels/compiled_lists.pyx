@@ -9,9 +9,8 @@ from libc.stdlib cimport free, malloc
 import numpy as np
 
 from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer
+from streams.kernels.integers cimport ITEM_BITS
 from streams.kernels.pure_lists import Places
-
-cdef int ITEM_BITS = 32
 
 
 cdef inline Py_ssize_t _lower(

@@ -5,13 +5,13 @@ what that is. Shares are rounded as NumPy rounds. Indexes that come from outside
 
 from libc.math cimport rint
 
+from streams.kernels.integers cimport integer, key64
+
 import numpy as np
 
 from streams.kernels.pure_reasons import DIGITS, TREND_THRESHOLD
 from streams.recommendation import Reason, ReasonCode
 
-ctypedef long long integer
-ctypedef unsigned long long key64
 
 cdef object _reason = Reason
 cdef object CO_CLICKED = ReasonCode.CO_CLICKED

@@ -12,9 +12,10 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
+from streams.kernels.integers cimport integer
+
 from xxhash import xxh64_digest
 
-ctypedef long long integer
 
 cdef extern from "Python.h":
     bint PyUnicode_CHECK_INTERNED(PyObject* text)

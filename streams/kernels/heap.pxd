@@ -1,8 +1,7 @@
 # cython: language_level=3, cdivision=True
 """The best of many: a heap whose root is the worst of those that are kept."""
 
-ctypedef long long integer
-ctypedef unsigned long long key64
+from streams.kernels.integers cimport integer, key64
 
 
 cdef struct Ranked:

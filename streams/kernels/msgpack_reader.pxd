@@ -1,8 +1,7 @@
 # cython: language_level=3, cdivision=True
 """Reads MessagePack in place, and never beyond its end: what it cannot read sets `failed`."""
 
-ctypedef long long integer
-ctypedef unsigned long long key64
+from streams.kernels.integers cimport integer, key64
 
 
 cdef struct Reader:

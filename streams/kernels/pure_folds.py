@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import floor, ldexp
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from streams.kernels.pure import Edges
+from streams.kernels.pure_forgetting import Edges
 from streams.popularity import Popularity, add
 
 E = TypeVar("E", bound=Edges)

@@ -20,7 +20,7 @@ from streams.graph import (
 )
 from streams.instant import MAX_INSTANT_MS
 from streams.item_index import ItemIndex
-from streams.kernels import pure, pure_folds
+from streams.kernels import pure_folds, pure_forgetting
 from streams.transitions import ToldClick
 from tests.streams.item_folds import fold_told
 
@@ -74,7 +74,7 @@ def test_neither_cuts_nor_storing_in_between_change_a_byte(
     whole, cut = new_item_state(), new_item_state()
     with pytest.MonkeyPatch.context() as patch:  # in Python, too
         patch.setattr("streams.graph.fold_items", pure_folds.fold_items)
-        patch.setattr("streams.graph.keep_strongest", pure.keep_strongest)
+        patch.setattr("streams.graph.keep_strongest", pure_forgetting.keep_strongest)
         fold(whole, rows[:half], 0, config())
         fold(whole, rows[half:], half, other)
     for place, row in enumerate(rows):

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from streams.edges import EDGE_REBASE_HALF_LIVES, TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import ItemState, following_clicks, new_item_state
-from streams.kernels import COMPILED, pure, pure_folds
+from streams.kernels import COMPILED, pure_folds, pure_forgetting
 from streams.kernels.pure_folds import Bounds, FollowingClicks
 from streams.popularity import add
 from streams.transitions import ToldClick, TransitionBatch
 
 
 def kernels_of(kind: str) -> Any:
-    """The kernels of folds and edges, `pure` or `compiled`."""
+    """The kernels of folds and of forgetting, `pure` or `compiled`."""
     found: dict[str, Any] = {}
-    for module in (kind, f"{kind}_folds"):
+    for module in (f"{kind}_forgetting", f"{kind}_folds"):
         found |= vars(importlib.import_module(f"streams.kernels.{module}"))
     return SimpleNamespace(**found)
 
@@ -119,7 +119,7 @@ def following(rows: list[tuple[int, str, str]], links: list[tuple[int, int]]) ->
 def forgetting(groups: dict[str, TypeEdges], max_edges: int) -> int:
     """Forgets the oldest edge of every type, and types that have none left."""
     for event_type, edges in list(groups.items()):
-        pure.keep_edges(edges, [place > 0 for place in range(len(edges))])
+        pure_forgetting.keep_edges(edges, [place > 0 for place in range(len(edges))])
         if not len(edges):
             del groups[event_type]
     return max_edges
@@ -205,14 +205,14 @@ def test_the_same_edges_are_kept(
     edges = states["this"].edges["click"]
     wanted = data.draw(st.lists(st.booleans(), min_size=len(edges), max_size=len(edges)))
     others = copy.deepcopy(edges)
-    pure.keep_edges(others, wanted)
+    pure_forgetting.keep_edges(others, wanted)
     again = copy.deepcopy(edges)
     compiled.keep_edges(again, wanted)
     assert again == others
     assert list(again) == [item for item, stays in zip(edges, wanted, strict=True) if stays]
     if kept < len(edges):
         strongest, others = copy.deepcopy(edges), copy.deepcopy(edges)
-        pure.keep_strongest(strongest, kept)
+        pure_forgetting.keep_strongest(strongest, kept)
         compiled.keep_strongest(others, kept)
         assert others == strongest
         assert len(others) == kept

@@ -1,5 +1,6 @@
 # cython: language_level=3, binding=False
-"""The kernels compiled: to the bit what `streams.kernels.pure` does, which says what that is."""
+"""Forgetting compiled: to the bit what `streams.kernels.pure_forgetting` does, which says what that is.
+"""
 
 from cpython cimport array
 from libc.stdlib cimport qsort

@@ -1,4 +1,4 @@
-"""The kernels in Python: what they mean, and what runs where nothing was compiled."""
+"""Forgetting: which edges of an item stay when there are too many, or a type loses some."""
 
 from array import array
 from itertools import compress, count
