@@ -18,13 +18,13 @@ from faust.transport import drivers
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import ConsumerMessage
 from mode import Service
 
 from streams.commit_pace import CommitPace
 from streams.consumer_thread import BatchConsumerThread
 from streams.lease import HandoverError
-from streams.offsets import Delivery, OffsetTracker
+from streams.offsets import OffsetTracker
+from streams.record_batch import RecordBatch
 
 SCHEME = "freshrec"
 """URL scheme under which the transport is registered with Faust."""
@@ -37,29 +37,6 @@ _MOST_WAITING_BYTES = 64 * 1024 * 1024
 """Of records that wait for the agents; the fetch waits above that."""
 _RECORD_BYTES = 256
 """What a record takes beside its value."""
-
-
-class RecordBatch(ConsumerMessage):
-    """Consecutive records of one partition, and the delivery to finish when done.
-
-    While no agent has taken it, later fetches of the partition are added: whatever keeps the
-    agents busy makes the next batches larger and so cheaper.
-    """
-
-    __slots__ = ("delivery", "on_take", "read_to_end_ms", "records", "size_bytes", "taken")
-
-    records: list[Any]
-    size_bytes: int
-    delivery: Delivery
-    read_to_end_ms: int | None
-    """When this partition was last known to hold nothing unread, before these records."""
-    taken: bool
-    on_take: Callable[["RecordBatch"], None]
-
-    def take(self) -> None:
-        """Called by the agent before it looks at the records: nothing is added any more."""
-        self.taken = True
-        self.on_take(self)
 
 
 class Lifecycle(Protocol):

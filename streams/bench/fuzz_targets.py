@@ -24,28 +24,26 @@ from model.artifact import (
     load_artifact,
 )
 from model.scorer import EncoderScorer
+from streams.bench import fuzz_messages
+from streams.bench.fuzz_messages import NOW_MS
 from streams.codec import HEADER_BYTES, CodecError, FormatError, frame
 from streams.core import MemoryTable, StreamRecord
-from streams.events import Reject, decode_click, decode_item, decode_recommendation
 from streams.graph import ItemState, decode_item_state, encode_item
 from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
 from streams.metrics import Metrics
 from streams.partition import LastList, decode_last_list, encode_last_list
-from streams.pipeline import ClickPipeline, PipelineConfig
+from streams.pipeline import ClickPipeline
 from streams.serving import Answers, Handler
-from streams.settings import Settings
 from streams.transitions import (
     ReceivedPositions,
     SentPositions,
     ToldClick,
     TransitionBatch,
-    decode_transitions,
     encode_transitions,
 )
-from streams.window import Window, decode_window, encode_window, fold, history
+from streams.window import Window, decode_window, encode_window, history
 
-NOW_MS = 1_770_000_000_000
 _TOKEN = "t0ken"  # noqa: S105 (of a server that answers nobody)
 
 
@@ -56,108 +54,6 @@ class Target(NamedTuple):
     examples: Callable[[], list[bytes]]
     share: float
     """Of all cases; slow targets get less."""
-
-
-@cache
-def _config() -> PipelineConfig:
-    return Settings(max_clicks_per_second=1000.0).pipeline_config(1)
-
-
-def _clicks() -> list[bytes]:
-    full = {
-        "event_id": "e1", "event_type": "purchase", "user_id": "u1", "session_id": "s1",
-        "item_id": "i1", "timestamp": NOW_MS, "value": 2.5, "recommendation_id": "rec-1",
-        "position": 3, "place": {"lat": 40.7, "lon": -74.0}, "context": {"surface": "home"},
-        "properties": {"a": [1, None, {"b": True}]},
-    }  # fmt: skip
-    least = {"user_id": "ünïcode", "item_id": "i2", "timestamp": "2026-02-02T02:40:00.5+01:00"}
-    session = {"session_id": "s", "item_id": "i3", "timestamp": str(NOW_MS), "event_type": "view"}
-    return [msgspec.json.encode(each) for each in (full, least, session)]
-
-
-def _read_click(data: bytes) -> bool:
-    """The value of a click, and what follows a click that is accepted."""
-    config = _config()
-    click = decode_click(data, (), NOW_MS, config.limits)
-    if isinstance(click, Reject):
-        assert len(click.detail) <= 300
-        return False
-    window, _, _ = fold(None, click, 0, 0, NOW_MS, config.window)
-    assert decode_window(encode_window(window)).items == window.items
-    return True
-
-
-def _read_pipeline(data: bytes) -> bool:
-    """Value, key and headers of a record through the whole pipeline, erasures included."""
-    value, _, rest = data.partition(b"\x1e")
-    key, _, header = rest.partition(b"\x1e")
-    headers = [("ce_id", header), ("ce_time", header[:40]), ("ce_type", header[-20:]), ("x", b"")]
-    record = StreamRecord(7, NOW_MS, key or None, value or None, headers)
-    windows: MemoryTable[Window] = MemoryTable()
-    effects = ClickPipeline(_config()).process([record], windows, SentPositions(0), rekey=True)
-    for batch in effects.transitions.values():
-        decode_transitions(encode_transitions(batch))
-    _read_twice(value)
-    return not effects.dead_letters
-
-
-def _read_twice(value: bytes) -> None:
-    """A value on its way through the kernels of plain clicks: two records of one batch, and the
-    same in Python.
-    """
-    config = Settings().pipeline_config(1)
-    click = decode_click(value, (), NOW_MS, config.limits)
-    user = b"u1" if isinstance(click, Reject) else click.user_id.encode()
-    records = [StreamRecord(offset, NOW_MS, user, value, ()) for offset in (7, 8)]
-    windows: MemoryTable[Window] = MemoryTable()
-    ClickPipeline(config).process(records, windows, SentPositions(0), rekey=True)
-    if isinstance(click, Reject):
-        return
-    expected: Window | None = None
-    for offset in (7, 8):
-        expected, _, _ = fold(expected, click, 0, offset, NOW_MS, config.window)
-    found = windows.get(click.user_id)
-    assert expected is not None
-    assert found is not None
-    assert encode_window(found) == encode_window(expected)
-
-
-def _pipeline_records() -> list[bytes]:
-    keyed = [(b"u1", b"u1/7"), (b"\xff", b"purchase"), (b"", b"2026-02-02T02:40:00Z")]
-    return [b"\x1e".join((click, *rest)) for click in (*_clicks(), b"") for rest in keyed]
-
-
-def _read_item(data: bytes) -> bool:
-    return not isinstance(decode_item(data, data[-8:], _config().limits), Reject)
-
-
-def _items() -> list[bytes]:
-    item = {
-        "item_id": "i1", "title": "Oak desk", "categories": ["office"], "available": True,
-        "price": 9.5, "timestamp": NOW_MS, "properties": {"a": 1},
-    }  # fmt: skip
-    return [msgspec.json.encode(item), b'{"item_id":"i2"}']
-
-
-def _read_recommendation(data: bytes) -> bool:
-    try:
-        decode_recommendation(data)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _recommendations() -> list[bytes]:
-    return [
-        (
-            b'{"recommendation_id":"r","user_id":"u","generated_at":"2026-01-31T12:00:00Z","trigger":'
-            b'{"event_id":null,"topic":"clicks","partition":3,"offset":9,"event_time":"2026-01-31T12:00'
-            b':00Z"},"model":{"name":"bert","version":"1","variant":"A"},"served_by":"graph",'
-            b'"degraded_reason":null,"latency_ms":{"total":1.5,"queue":1,"inference":0},"items":[{'
-            b'"item_id":"i","rank":1,"score":0.5,"title":"T","reasons":[{"code":"POPULAR"}]}],'
-            b'"window":{"events":1,"oldest":null,"newest":null}}'
-        )
-    ]
 
 
 def _stored(
@@ -181,13 +77,13 @@ def _stored(
 
 def _use_window(window: Window) -> None:
     assert encode_window(decode_window(encode_window(window))) == encode_window(window)
-    history(window, _config().window)
+    history(window, fuzz_messages.pipeline_config().window)
     _ = window.oldest_ms, window.watermarks
 
 
 def _windows() -> list[bytes]:
     windows: MemoryTable[Window] = MemoryTable()
-    pipeline = ClickPipeline(_config())
+    pipeline = ClickPipeline(fuzz_messages.pipeline_config())
     kinds = ("click", "purchase", "view", "dislike")
     blobs = []
     for number in range(6):
@@ -228,7 +124,9 @@ def _read_transitions(data: bytes) -> bool:
     for blob in (data, frame(data[0] if data else 0, data[HEADER_BYTES:])):
         record = StreamRecord(0, NOW_MS, None, blob)
         try:
-            effects = GraphPipeline(_config()).process([record], graph, ReceivedPositions())
+            effects = GraphPipeline(fuzz_messages.pipeline_config()).process(
+                [record], graph, ReceivedPositions()
+            )
         except FormatError:
             continue
         accepted = accepted or not effects.damaged
@@ -240,7 +138,7 @@ def _read_transitions(data: bytes) -> bool:
 def _item_states() -> list[bytes]:
     graph: MemoryTable[ItemState] = MemoryTable()
     record = StreamRecord(0, NOW_MS, None, encode_transitions(_batch()))
-    GraphPipeline(_config()).process([record], graph, ReceivedPositions())
+    GraphPipeline(fuzz_messages.pipeline_config()).process([record], graph, ReceivedPositions())
     return [encode_item(state) for state in graph.values()]
 
 
@@ -400,10 +298,10 @@ def _file(name: str) -> Callable[[], list[bytes]]:
 
 
 TARGETS: dict[str, Target] = {
-    "click": Target(_read_click, _clicks, 0.3),
-    "pipeline": Target(_read_pipeline, _pipeline_records, 0.15),
-    "item": Target(_read_item, _items, 0.1),
-    "recommendation": Target(_read_recommendation, _recommendations, 0.1),
+    "click": Target(fuzz_messages.read_click, fuzz_messages.clicks, 0.3),
+    "pipeline": Target(fuzz_messages.read_pipeline, fuzz_messages.pipeline_records, 0.15),
+    "item": Target(fuzz_messages.read_item, fuzz_messages.items, 0.1),
+    "recommendation": Target(fuzz_messages.read_recommendation, fuzz_messages.recommendations, 0.1),
     "window": Target(_stored(decode_window, _use_window), _windows, 0.1),
     "item state": Target(_stored(decode_item_state, encode_item), _item_states, 0.08),
     "transitions": Target(

@@ -5,7 +5,6 @@ import importlib
 import math
 import os
 from array import array
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -20,17 +19,9 @@ from streams.kernels import COMPILED, pure_folds, pure_forgetting
 from streams.kernels.pure_folds import Bounds, FollowingClicks
 from streams.popularity import add
 from streams.transitions import ToldClick, TransitionBatch
+from tests.streams.kernel_modules import kernels_of
 
-
-def kernels_of(kind: str) -> Any:
-    """The kernels of folds and of forgetting, `pure` or `compiled`."""
-    found: dict[str, Any] = {}
-    for module in (f"{kind}_forgetting", f"{kind}_folds"):
-        found |= vars(importlib.import_module(f"streams.kernels.{module}"))
-    return SimpleNamespace(**found)
-
-
-compiled = kernels_of("compiled" if COMPILED else "pure")
+compiled = kernels_of("compiled" if COMPILED else "pure", "forgetting", "folds")
 
 TYPES = EventTypes(
     [

@@ -2,9 +2,7 @@
 what is there.
 """
 
-import importlib
 from array import array
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,19 +12,11 @@ from hypothesis import strategies as st
 from streams.click import Click
 from streams.kernels import COMPILED
 from streams.kernels.pure_columns import LATEST_MS, OFFSET_LIMIT, Columns
+from tests.streams.kernel_modules import kernels_of
 from tests.streams.transition_samples import batches
 
-
-def kernels_of(kind: str) -> Any:
-    """All kernels of transitions on their way, `pure` or `compiled`."""
-    found: dict[str, Any] = {}
-    for part in ("links", "columns"):
-        found |= vars(importlib.import_module(f"streams.kernels.{kind}_{part}"))
-    return SimpleNamespace(**found)
-
-
-pure = kernels_of("pure")
-compiled = kernels_of("compiled") if COMPILED else pure
+pure = kernels_of("pure", "links", "columns")
+compiled = kernels_of("compiled", "links", "columns") if COMPILED else pure
 BOTH = pytest.mark.parametrize("kernels", [pure, compiled], ids=["python", "compiled"])
 NOTHING = Columns(*(array("q") for _ in Columns._fields))
 PARTITIONS = 3

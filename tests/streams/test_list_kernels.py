@@ -1,7 +1,5 @@
 """The kernels of lists, in NumPy and compiled: one meaning, the same bits."""
 
-import importlib
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,18 +11,10 @@ from numpy.typing import NDArray
 from streams.kernels import COMPILED
 from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 from streams.kernels.pure_lists import Encoded, Others, Places, Pool
+from tests.streams.kernel_modules import kernels_of
 
-
-def kernels_of(kind: str) -> Any:
-    """All kernels of lists, `pure` or `compiled`."""
-    found: dict[str, Any] = {}
-    for part in ("candidates", "lists"):
-        found |= vars(importlib.import_module(f"streams.kernels.{kind}_{part}"))
-    return SimpleNamespace(**found)
-
-
-pure = kernels_of("pure")
-compiled = kernels_of("compiled") if COMPILED else None
+pure = kernels_of("pure", "candidates", "lists")
+compiled = kernels_of("compiled", "candidates", "lists") if COMPILED else None
 BOTH = pytest.mark.parametrize(
     "kernels",
     [pure, *([compiled] if COMPILED else [])],
