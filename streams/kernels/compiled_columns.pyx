@@ -9,9 +9,10 @@ from libc.string cimport memcpy
 
 from streams.kernels.integers cimport integer, key64
 
-from streams.kernels.pure_columns import LATEST_MS, OFFSET_LIMIT, Columns
+from streams.instant import MAX_INSTANT_MS
+from streams.kernels.pure_columns import OFFSET_LIMIT, Columns
 
-cdef integer latest_ms = LATEST_MS
+cdef integer latest_ms = MAX_INSTANT_MS
 cdef integer offset_limit = OFFSET_LIMIT
 cdef array.array LONG = array.array("q")
 cdef int COLUMNS = 7

@@ -14,8 +14,8 @@ from itertools import compress, count
 from operator import ge
 from typing import NamedTuple
 
-LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999: no click is later."""
+from streams.instant import MAX_INSTANT_MS
+
 OFFSET_LIMIT = 1 << 62
 
 _BASED = 2
@@ -156,7 +156,7 @@ def columns_fit(columns: Columns, item_ids: int, event_types: int) -> bool:
     if size and not (
         offsets == sorted(offsets)
         and 0 <= offsets[0] <= offsets[-1] < OFFSET_LIMIT
-        and 0 <= min(times_ms) <= max(times_ms) <= LATEST_MS
+        and 0 <= min(times_ms) <= max(times_ms) <= MAX_INSTANT_MS
         and 0 <= min(items) <= max(items) < item_ids
         and 0 <= min(kinds) <= max(kinds) < event_types
     ):

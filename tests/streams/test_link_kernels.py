@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.click import Click
+from streams.instant import MAX_INSTANT_MS
 from streams.kernels import COMPILED
-from streams.kernels.pure_columns import LATEST_MS, OFFSET_LIMIT, Columns
+from streams.kernels.pure_columns import OFFSET_LIMIT, Columns
 from tests.streams.kernel_modules import kernels_of
 from tests.streams.transition_samples import batches
 
@@ -97,7 +98,7 @@ def test_columns_that_were_changed_are_judged_alike(batch: Any, data: st.DataObj
     column = getattr(batch.columns, name)[:]
     if column:
         column[data.draw(st.integers(0, len(column) - 1))] = data.draw(
-            st.integers(-1, 9) | st.sampled_from([LATEST_MS, LATEST_MS + 1, OFFSET_LIMIT])
+            st.integers(-1, 9) | st.sampled_from([MAX_INSTANT_MS, MAX_INSTANT_MS + 1, OFFSET_LIMIT])
         )
     changed = batch.columns._replace(**{name: column})
     fits = pure.columns_fit(changed, *sizes)
