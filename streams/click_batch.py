@@ -20,9 +20,9 @@ class ClickBatch:
     """
 
     __slots__ = (
-        "_is_pseudonymous",
         "clicks",
         "effects",
+        "is_pseudonymous",
         "offsets",
         "predecessors",
         "pseudonyms",
@@ -47,7 +47,8 @@ class ClickBatch:
         self.records = records
         self.source = source
         self.windows = windows
-        self._is_pseudonymous = pseudonyms is not None
+        self.is_pseudonymous = pseudonyms is not None
+        """Whether nothing that may lead to a user is to leave."""
         self.pseudonyms = pseudonyms if is_keyed else None
         self.offsets = [record.offset for record in records]
         self.times_ms = [record.timestamp for record in records]
@@ -55,20 +56,15 @@ class ClickBatch:
         self.predecessors: list[list[str | None] | None] = [None] * len(records)
         self.effects = ClickEffects({}, {}, {}, [], [], [], Counter())
 
-    @property
-    def is_pseudonymous(self) -> bool:
-        """Whether nothing that may lead to a user is to leave."""
-        return self._is_pseudonymous
-
     def refuse(self, record: Record, reject: Reject) -> None:
         """A dead letter of the record as it came; where users have pseudonyms, only where it stands
         and the reason: it is not known what in such a record names the user.
         """
-        letter = DeadLetter(record.offset, record.key, record.value, record.headers, reject)
-        if self._is_pseudonymous:
-            key = record.key
+        key = record.key
+        if not self.is_pseudonymous:
+            letter = DeadLetter(record.offset, key, record.value, record.headers, reject)
+        else:
             if key and self.pseudonyms is not None:
                 key = self.pseudonyms.of_bytes(key).encode()
-            reason = Reject(reject.reason, _PSEUDONYMOUS)
-            letter = DeadLetter(record.offset, key, None, (), reason)
+            letter = DeadLetter(record.offset, key, None, (), Reject(reject.reason, _PSEUDONYMOUS))
         self.effects.dead_letters.append(letter)
