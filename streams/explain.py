@@ -42,7 +42,7 @@ def reasons_of(
         ),
         Known(popularity.shares, popularity.trends, catalogue.announced_ms(), candidates.own),
         [
-            reader(user, of_user, with_times=candidates.own is not None)
+            _reader(user, of_user, with_times=candidates.own is not None)
             for user, of_user in zip(prepared.users, names, strict=True)
         ],
         prepared.config.rules.new_item_ms,
@@ -54,10 +54,10 @@ def reasons_to_explore(
 ) -> list[Reason]:
     """The reasons of an item that nothing but its being new has put on the list."""
     facts = ItemFacts(item_id, -1, 0.0, 0, 0.0, 0.0, 0.0, 0.0, announced_ms, explored=True)
-    return reasons_for(facts, reader(user, [item_id], with_times=False), new_item_ms)
+    return reasons_for(facts, _reader(user, [item_id], with_times=False), new_item_ms)
 
 
-def reader(user: PreparedUser, names: list[str], *, with_times: bool) -> Reader:
+def _reader(user: PreparedUser, names: list[str], *, with_times: bool) -> Reader:
     """Who a list with these items is for; `with_times`: their own history is told with its age."""
     view = user.history
     return Reader(
