@@ -39,5 +39,5 @@ async def test_a_rest_asks_for_one_commit() -> None:
 
 async def test_without_a_rest_commits_are_an_interval_apart() -> None:
     began = time.monotonic()
-    await CommitPace(0.1).due()
+    await asyncio.wait_for(CommitPace(0.1).due(), 5.0)
     assert time.monotonic() - began >= 0.1 * 0.99
