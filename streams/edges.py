@@ -89,16 +89,26 @@ class TypeEdges:
 
     base: whole half-lives since 1970. half_life_ms: the one the weights were accumulated with,
     which may differ from the configured one until the next transition of this type. slots:
-    destination to its place in the columns, in their order. weights: float32, so one that is 2^24
-    times what a transition adds grows no more, and one 149 half-lives before the base is 0.
+    destination to its place in the columns, in their order; only ever added to, or replaced.
+    weights: float32, so one that is 2^24 times what a transition adds grows no more, and one 149
+    half-lives before the base is 0. packed_names: what encoding keeps of its last time.
     """
 
-    __slots__ = ("base", "counts", "half_life_ms", "last_seconds", "slots", "weights")
+    __slots__ = (
+        "base",
+        "counts",
+        "half_life_ms",
+        "last_seconds",
+        "packed_names",
+        "slots",
+        "weights",
+    )
 
     def __init__(self, base: int, half_life_ms: float) -> None:
         self.base = base
         self.half_life_ms = half_life_ms
         self.slots: dict[str, int] = {}
+        self.packed_names: tuple[dict[str, int], int, bytes] | None = None
         self.weights: array[float] = array("f")
         self.last_seconds: array[int] = array("q")
         self.counts: array[int] = array("Q")

@@ -7,6 +7,8 @@ each of its event types costs as much as all of its edges here.
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Next
+from cpython.object cimport PyObject
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -114,12 +116,59 @@ cdef char* _ages(char* at, const integer* seconds, Py_ssize_t size) noexcept nog
     return at
 
 
-cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
-    """Most bytes that the edges take, and how many there are. Raises ValueError for misfits."""
+cdef tuple _pack_names(dict slots, Py_ssize_t known, bytes before):
+    """Append names from the place `known` on to those that are packed: (slots, how many, bytes)."""
+    cdef PyObject* name
+    cdef PyObject* slot
+    cdef Py_ssize_t length
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(before)
+    cdef Py_ssize_t bound = size
+    cdef Py_ssize_t place = known
+    cdef Py_ssize_t position = known
+    # Nothing is ever taken out of the dictionary, so the names stand at their slots.
+    while PyDict_Next(slots, &position, &name, &slot):
+        if <Py_ssize_t><object>slot != place:
+            raise ValueError("slots out of order")
+        PyUnicode_AsUTF8AndSize(<object>name, &length)
+        bound += length + 5
+        place += 1
+    if place != len(slots):
+        raise ValueError("slots out of order")
+    packed = PyBytes_FromStringAndSize(NULL, bound)
+    cdef char* begin = PyBytes_AS_STRING(packed)
+    cdef char* at = _copy(begin, PyBytes_AS_STRING(before), size)
+    cdef const char* text
+    position = known
+    while PyDict_Next(slots, &position, &name, &slot):
+        text = PyUnicode_AsUTF8AndSize(<object>name, &length)
+        at = _text(at, text, length)
+    return slots, place, packed[: at - begin]
+
+
+cdef bytes _names(edges):
+    """The names of edges in MessagePack. They are kept, because an item is stored again for every
+    edge that changes, and its names lie all over the memory.
+    """
+    cdef dict slots = edges.slots
+    cdef tuple packed = edges.packed_names
+    if packed is None or packed[0] is not slots:
+        packed = (slots, 0, b"")
+    if <Py_ssize_t>packed[1] != len(slots):
+        packed = _pack_names(slots, packed[1], packed[2])
+        edges.packed_names = packed
+    return packed[2]
+
+
+cdef Py_ssize_t _bound(dict edges, list names, unsigned int* degree) except -1:
+    """Most bytes that the edges take, and how many there are. Raises ValueError for misfits.
+
+    names: gets those of each event type.
+    """
     cdef Py_ssize_t size, length
     cdef Py_ssize_t bound = 0
     cdef Py_ssize_t count = 0
     cdef array.array weights, last_seconds, counts
+    cdef bytes of_group
     for event_type, group in edges.items():
         weights, last_seconds, counts = group.weights, group.last_seconds, group.counts
         size = len(weights)
@@ -130,10 +179,9 @@ cdef Py_ssize_t _bound(dict edges, unsigned int* degree) except -1:
         if counts.ob_descr.itemsize != 8:
             raise ValueError("columns of another type")
         PyUnicode_AsUTF8AndSize(event_type, &length)
-        bound += length + 64 + 21 * size
-        for item_id in <dict>group.slots:
-            PyUnicode_AsUTF8AndSize(item_id, &length)
-            bound += length + 5
+        of_group = _names(group)
+        names.append(of_group)
+        bound += length + 64 + 21 * size + PyBytes_GET_SIZE(of_group)
         count += size
     degree[0] = <unsigned int>count
     return bound
@@ -147,7 +195,9 @@ def encode_edges(bytes head, dict watermarks, dict edges):
     cdef double half_life_ms
     cdef const char* text
     cdef char* at
-    size = _bound(edges, &degree) + PyBytes_GET_SIZE(head) + 16 + 18 * len(watermarks)
+    cdef bytes of_group
+    cdef list names = []
+    size = _bound(edges, names, &degree) + PyBytes_GET_SIZE(head) + 16 + 18 * len(watermarks)
     cdef char* data = <char*>malloc(size)
     if data is NULL:
         raise MemoryError
@@ -161,7 +211,7 @@ def encode_edges(bytes head, dict watermarks, dict edges):
         for source, offset in watermarks.items():
             at = _whole(_whole(at, source), offset)
         at = _sized(at, 0x80, 0x8F, 0xDE, len(edges))
-        for event_type, group in edges.items():
+        for (event_type, group), of_group in zip(edges.items(), names):
             text = PyUnicode_AsUTF8AndSize(event_type, &length)
             at = _sized(_text(at, text, length), 0x90, 0x9F, 0xDC, 7)
             half_life_ms = group.half_life_ms
@@ -170,9 +220,7 @@ def encode_edges(bytes head, dict watermarks, dict edges):
             weights, last_seconds, counts = group.weights, group.last_seconds, group.counts
             size = len(weights)
             at = _sized(at, 0x90, 0x9F, 0xDC, size)
-            for item_id in <dict>group.slots:
-                text = PyUnicode_AsUTF8AndSize(item_id, &length)
-                at = _text(at, text, length)
+            at = _copy(at, PyBytes_AS_STRING(of_group), PyBytes_GET_SIZE(of_group))
             at = _column(at, weights.data.as_voidptr, 4 * size)
             at = _ages(at, last_seconds.data.as_longlongs, size)
             at = _sized(at, 0x90, 0x9F, 0xDC, size)

@@ -8,7 +8,7 @@ from libc.stdlib cimport free, malloc
 
 import numpy as np
 
-from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer
+from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer, sort_best
 from streams.kernels.integers cimport ITEM_BITS
 from streams.kernels.pure_lists import Places
 
@@ -54,31 +54,36 @@ def select_top(
         return found
     cdef integer[:, ::1] chosen = found
     cdef Py_ssize_t user, place, count
-    cdef Ranked value
+    cdef Py_ssize_t most = 0
+    cdef Ranked* value
     if scores.shape[0] != items.shape[0]:
         raise ValueError("columns of unequal length")
-    cdef Ranked* heap = <Ranked*>malloc(n * sizeof(Ranked))
-    if heap is NULL:
+    for user in range(users):
+        if not 0 <= start[user] <= start[user + 1] <= scores.shape[0]:
+            raise IndexError("a user's candidates lie outside")
+        most = max(most, start[user + 1] - start[user])
+    cdef Ranked* ranked = <Ranked*>malloc(2 * most * sizeof(Ranked))
+    if ranked is NULL and most:
         raise MemoryError
+    cdef Ranked* best = ranked + most
     try:
         for user in range(users):
             count = 0
-            if not 0 <= start[user] <= start[user + 1] <= scores.shape[0]:
-                raise IndexError("a user's candidates lie outside")
             for place in range(start[user], start[user + 1]):
-                value.score = scores[place]
-                if not value.score > -INFINITY:
+                if not scores[place] > -INFINITY:
                     continue
                 if not 0 <= items[place] < tie_keys.shape[0]:
                     raise IndexError("an item without a number")
+                value = &ranked[count]
+                value.score = scores[place]
                 value.tie = tie_keys[items[place]]
                 value.place = place
-                count = offer(heap, count, n, value)
-            best_first(heap, count)
+                count += 1
+            count = sort_best(ranked, count, n, best)
             for place in range(count):
-                chosen[user, place] = heap[place].place
+                chosen[user, place] = best[place].place
     finally:
-        free(heap)
+        free(ranked)
     return found
 
 
