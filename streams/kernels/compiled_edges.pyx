@@ -34,6 +34,9 @@ cdef struct Span:
     integer newest_seconds
     Py_ssize_t ages
     int age_bytes
+    Py_ssize_t known
+    const integer* known_numbers
+    Py_ssize_t rest
 
 
 cdef struct Packed:
@@ -77,10 +80,45 @@ cdef Packed _packed(bytes pair) except *:
     return packed
 
 
+cdef void _find_known(
+    Reader* reader, bytes before, const Packed* packed, Span* span
+) noexcept:
+    """Pass over the names that a segment of an older state begins with too, and note their numbers.
+    """
+    cdef const integer* places = <const integer*>_column(packed, 3)
+    cdef const integer* numbers = <const integer*>_column(packed, 0)
+    cdef Py_ssize_t number, size, begin, end
+    span.known = 0
+    for number in range(packed.segments):
+        size = <Py_ssize_t>_segment(packed, number)[0]
+        begin, end = places[2 * number], places[2 * number + 1]
+        if (
+            size <= span.size
+            and 0 < begin < end <= PyBytes_GET_SIZE(before)
+            and end - begin <= reader.end - reader.at
+            and not memcmp(
+                reader.data + reader.at, PyBytes_AS_STRING(before) + begin, end - begin
+            )
+        ):
+            span.known, span.known_numbers = size, numbers
+            reader.at += end - begin
+            return
+        numbers += size
+
+
 cdef bint _find_spans(
-    bytes blob, Py_ssize_t start, wanted, Span* spans, Py_ssize_t* count
+    bytes blob,
+    Py_ssize_t start,
+    wanted,
+    bytes before,
+    const Packed* packed,
+    Span* spans,
+    Py_ssize_t* count,
 ) except *:
-    """Where edges of wanted types stand; False for what this version does not store like that."""
+    """Where edges of wanted types stand; False for what this version does not store like that.
+
+    before, packed: an older state, and its edges.
+    """
     cdef Reader reader
     cdef Py_ssize_t types, size, number, name
     cdef key64 bits
@@ -116,7 +154,9 @@ cdef bint _find_spans(
         memcpy(&span.half_life_ms, &bits, sizeof(double))
         span.size = container_size(&reader, 0x90, 0x9F, 0xDC)
         span.begin = reader.at
-        for number in range(span.size):
+        _find_known(&reader, before, packed, &span)
+        span.rest = reader.at
+        for number in range(span.known, span.size):
             if reader.failed:
                 return False
             skip_bytes(&reader, text_size(&reader))
@@ -172,47 +212,25 @@ cdef void _widen(
         last_ms[number] = <integer>(1000 * (<key64>span.newest_seconds - age))
 
 
-cdef Py_ssize_t _copy_known(
-    const char* names, Py_ssize_t length, bytes before, const Packed* packed, integer* numbers
-) except -1:
-    """Copy the numbers of a segment of an older state whose names `names` begin with; their count.
-    """
-    cdef const integer* places = <const integer*>_column(packed, 3)
-    cdef const integer* known = <const integer*>_column(packed, 0)
-    cdef Py_ssize_t number, size, begin, end
-    for number in range(packed.segments):
-        size = <Py_ssize_t>_segment(packed, number)[0]
-        begin, end = places[2 * number], places[2 * number + 1]
-        if (
-            0 < begin < end <= PyBytes_GET_SIZE(before)
-            and end - begin <= length
-            and not memcmp(names, PyBytes_AS_STRING(before) + begin, end - begin)
-        ):
-            memcpy(numbers, known, 8 * size)
-            return size
-        known += size
-    return 0
-
-
 def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
     cdef Span spans[64]
     cdef Reader reader
     cdef Packed made, older
-    cdef Py_ssize_t count, number, place, size, name
+    cdef Py_ssize_t count, number, place, size
     cdef Py_ssize_t done = 0
     cdef double* segment
     cdef integer* numbers
     cdef integer* places
     cdef char* data
     cdef bytes older_blob
-    if not _find_spans(blob, start, wanted, spans, &count):
-        return None
-    if not count:
-        return b""
     older_blob = b""
     older.data, older.segments, older.edges = NULL, 0, 0
     if before is not None and before[1]:
         older_blob, older = before[0], _packed(before[1])
+    if not _find_spans(blob, start, wanted, older_blob, &older, spans, &count):
+        return None
+    if not count:
+        return b""
     made.segments, made.edges = count, 0
     for number in range(count):
         made.edges += spans[number].size
@@ -235,25 +253,20 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
         )
         places[2 * number], places[2 * number + 1] = spans[number].begin, spans[number].end
         numbers = <integer*>_column(&made, 0) + done
-        place = _copy_known(
-            <const char*>reader.data + spans[number].begin,
-            spans[number].end - spans[number].begin,
-            older_blob,
-            &older,
-            numbers,
-        )
+        place = spans[number].known
+        if place:
+            memcpy(numbers, spans[number].known_numbers, 8 * place)
         done += size
         if place == size:
             continue
-        reader.at, reader.end, reader.failed = spans[number].begin, spans[number].end, False
+        reader.at, reader.end, reader.failed = spans[number].rest, spans[number].end, False
         names = []
-        for name in range(size):
+        while len(names) < size - place:
             begin = skip_bytes(&reader, text_size(&reader))
-            if name >= place:
-                try:
-                    names.append(blob[begin : reader.at].decode())
-                except UnicodeDecodeError:
-                    return None
+            try:
+                names.append(blob[begin : reader.at].decode())
+            except UnicodeDecodeError:
+                return None
         for found in index_all(names):
             numbers[place] = found
             place += 1

@@ -90,6 +90,31 @@ def test_selection_agrees_with_sorting_each_row(kernels: Any) -> None:
         assert chosen == expected
 
 
+SPREADS = {
+    "even": lambda random, size: random.random(size),
+    "all equal": lambda random, size: np.full(size, 0.25),
+    "a few values": lambda random, size: random.integers(0, 3, size) / 3,
+    "one far away": lambda random, size: np.append(random.random(size - 1), 1e300),
+    "two ends of the range": lambda random, size: random.choice([-1e308, 1e308, 0.5], size),
+    "infinite": lambda random, size: random.choice([np.inf, 1.0, 2.0], size),
+    "neighbours": lambda random, size: 1.0 + random.integers(0, 9, size) * 2.0**-52,
+    "tiny": lambda random, size: random.integers(0, 9, size) * 5e-324,
+}
+
+
+@BOTH
+@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
+@pytest.mark.parametrize(("size", "wanted"), [(300, 100), (300, 299), (40, 60), (1, 1)])
+def test_many_are_chosen_in_order_however_their_scores_are_spread(
+    kernels: Any, spread: Any, size: int, wanted: int
+) -> None:
+    random = np.random.default_rng(7)
+    scores = spread(random, size)
+    ties = random.permutation(size).tolist()
+    expected = sorted(range(size), key=lambda c: (-scores[c], ties[c]))[:wanted]
+    assert pick(kernels, [scores.tolist()], ties, wanted) == [expected]
+
+
 def blended(
     kernels: Any,
     log_probs: list[float],
