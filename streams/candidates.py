@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernels import group_keys, join_edges, pick
+from streams.kernels import group_keys, join_edges
 from streams.kernels.pure_candidates import find_sorted
 from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
 from streams.replica import GraphReplica
@@ -78,10 +78,6 @@ class Candidates(msgspec.Struct, frozen=True, gc=False):
     def find(self, keys: Integers) -> Integers:
         """Positions of candidates by key, -1 where there is none."""
         return find_sorted(self.keys, keys)
-
-    def items_at(self, positions: Integers) -> Integers:
-        """Item numbers of positions; -1 where the position is -1."""
-        return pick(self.items, positions, -1)
 
 
 def make_keys(rows: Integers, items: Integers) -> Integers:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from streams.candidates import Candidates, UserEvidence
 from streams.events import WindowInfo
-from streams.kernels import blend_top, place_chosen
-from streams.kernels.pure_lists import Encoded, Others, Places, Pool
+from streams.kernels import blend_top
+from streams.kernels.pure_lists import Chosen, Encoded, Others, Places, Pool
 from streams.lists import ListRequest, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
 from streams.scoring import EncoderIndex
@@ -46,8 +46,8 @@ class Prepared(msgspec.Struct, gc=False):
     candidates: Candidates
     prior: Floats
     """`[candidates]`: score without the encoder; -inf for what must not be on the list."""
-    chosen: Integers
-    """`[users, columns]`: positions of the best candidates by prior, best first; -1 = no more."""
+    chosen: Chosen
+    """The best candidates by prior."""
     popularity: PopularitySnapshot
     popular_score: Floats
     """By item number: what popularity adds to a score."""
@@ -78,8 +78,15 @@ class Ranking(NamedTuple):
 
 def rank_by_prior(prepared: Prepared, size: int) -> Ranking:
     """Ranking of all users by graph, own history and popularity."""
-    places = place_chosen(_pool(prepared), size)
-    return Ranking(*places, np.zeros(len(places.items), dtype=np.bool_))
+    chosen = prepared.chosen
+    items = chosen.items[:, :size].copy()
+    return Ranking(
+        items,
+        chosen.scores[:, :size].copy(),
+        chosen.positions[:, :size].copy(),
+        np.zeros(items.shape),
+        np.zeros(len(items), dtype=np.bool_),
+    )
 
 
 def rank_with_encoder(
@@ -128,4 +135,4 @@ def rank_with_encoder(
 
 def _pool(prepared: Prepared) -> Pool:
     candidates = prepared.candidates
-    return Pool(candidates.keys, candidates.items, prepared.prior, prepared.chosen)
+    return Pool(candidates.start, candidates.keys, prepared.prior, prepared.chosen)

@@ -23,7 +23,7 @@ from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import ascending_keys, hold_back, select_top, take
+from streams.kernels import ascending_keys, choose_top, hold_back, take
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
@@ -121,7 +121,7 @@ class Recommender:
             users=users,
             candidates=candidates,
             prior=prior,
-            chosen=select_top(
+            chosen=choose_top(
                 prior, candidates.start, candidates.items, self._replica.ids.tie_keys, columns
             ),
             popularity=popularity,
@@ -147,7 +147,7 @@ class Recommender:
         what scored; it is named on the lists that it had a say in.
         """
         ids = self._replica.ids
-        yardstick = prepared.candidates.items_at(prepared.chosen[:, :YARDSTICK_SIZE])
+        yardstick = prepared.chosen.items[:, :YARDSTICK_SIZE]
         ranking = self.rank(prepared, scores)
         if scores is not None:
             degraded_reason = DegradedReason.COLD_USER
@@ -263,8 +263,9 @@ class Recommender:
         prepared.encoder = encoder
         prepared.scored_rows = np.array(rows, dtype=np.int64)
         everybody = len(rows) == len(prepared.users)
-        positions = prepared.chosen if everybody else prepared.chosen[prepared.scored_rows]
-        items = prepared.candidates.items_at(positions)
+        items = prepared.chosen.items
+        if not everybody:
+            items = items[prepared.scored_rows]
         histories = [History(*prepared.users[row].history) for row in rows]
         ids = encoder.encoder_ids(items)
         if cold is None:

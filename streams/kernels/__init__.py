@@ -10,6 +10,7 @@ __all__ = [
     "COMPILED",
     "ascending_keys",
     "blend_top",
+    "choose_top",
     "columns_fit",
     "decay_terms",
     "encode_edges",
@@ -25,10 +26,8 @@ __all__ = [
     "link_clicks",
     "pack_columns",
     "pick",
-    "place_chosen",
     "read_edges",
     "read_plain",
-    "select_top",
     "strongest_paths",
     "take",
     "unpack_columns",
@@ -52,7 +51,7 @@ try:
     from streams.kernels.compiled_forgetting import keep_edges, keep_strongest
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_links import link_clicks
-    from streams.kernels.compiled_lists import blend_top, place_chosen, select_top
+    from streams.kernels.compiled_lists import blend_top, choose_top
     from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
     from streams.kernels.compiled_reasons import give_reasons
     from streams.kernels.compiled_windows import fold_plain
@@ -71,7 +70,7 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_forgetting import keep_edges, keep_strongest
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_links import link_clicks
-    from streams.kernels.pure_lists import blend_top, place_chosen, select_top
+    from streams.kernels.pure_lists import blend_top, choose_top
     from streams.kernels.pure_popularity import largest_positive, take, weigh_items
     from streams.kernels.pure_reasons import give_reasons
     from streams.kernels.pure_windows import fold_plain

@@ -1,3 +1,2 @@
 from streams.kernels.pure_lists import blend_top as blend_top
-from streams.kernels.pure_lists import place_chosen as place_chosen
-from streams.kernels.pure_lists import select_top as select_top
+from streams.kernels.pure_lists import choose_top as choose_top

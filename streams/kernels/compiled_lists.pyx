@@ -10,29 +10,22 @@ import numpy as np
 
 from streams.kernels.heap cimport Ranked, best_first, integer, key64, offer, sort_best
 from streams.kernels.integers cimport ITEM_BITS
-from streams.kernels.pure_lists import Places
-
-
-cdef inline Py_ssize_t _lower(
-    const integer[::1] keys, integer key, Py_ssize_t low, Py_ssize_t high
-) noexcept nogil:
-    """The first place in keys[low:high], which ascend, whose key is not below `key`."""
-    cdef Py_ssize_t middle
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+from streams.kernels.pure_lists import Chosen
 
 
 cdef inline Py_ssize_t _find(
     const integer[::1] keys, integer key, Py_ssize_t low, Py_ssize_t high
 ) noexcept nogil:
     """Where `key` stands in keys[low:high], which ascend; -1: nowhere."""
-    cdef Py_ssize_t place = _lower(keys, key, low, high)
-    return place if place < high and keys[place] == key else -1
+    cdef Py_ssize_t middle
+    cdef Py_ssize_t end = high
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and keys[low] == key else -1
 
 
 cdef struct Entry:
@@ -41,7 +34,7 @@ cdef struct Entry:
     integer position
 
 
-def select_top(
+def choose_top(
     const double[::1] scores,
     const integer[::1] start,
     const integer[::1] items,
@@ -49,10 +42,16 @@ def select_top(
     Py_ssize_t n,
 ):
     cdef Py_ssize_t users = start.shape[0] - 1
-    found = np.full((users, n), -1, dtype=np.int64)
+    shape = (users, n)
+    made = Chosen(
+        np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int64),
+        np.full(shape, -np.inf),
+    )
     if not users or not n:
-        return found
-    cdef integer[:, ::1] chosen = found
+        return made
+    cdef integer[:, ::1] positions = made.positions
+    cdef integer[:, ::1] chosen_items = made.items
+    cdef double[:, ::1] chosen_scores = made.scores
     cdef Py_ssize_t user, place, count
     cdef Py_ssize_t most = 0
     cdef Ranked* value
@@ -81,63 +80,28 @@ def select_top(
                 count += 1
             count = sort_best(ranked, count, n, best)
             for place in range(count):
-                chosen[user, place] = best[place].place
+                positions[user, place] = best[place].place
+                chosen_items[user, place] = items[best[place].place]
+                chosen_scores[user, place] = best[place].score
     finally:
         free(ranked)
-    return found
-
-
-cdef inline Py_ssize_t _consider(
-    Ranked* heap,
-    Py_ssize_t count,
-    Py_ssize_t size,
-    const Entry* entry,
-    double weight,
-    key64 tie,
-    integer place,
-) noexcept nogil:
-    """Rank one entry among the best `size`; returns how many there are now."""
-    cdef Ranked value
-    value.score = entry.prior + weight * entry.log_prob
-    value.tie = tie
-    value.place = place
-    if not value.score > -INFINITY:
-        return count
-    return offer(heap, count, size, value)
-
-
-def place_chosen(pool, Py_ssize_t size):
-    cdef const integer[::1] candidate_items = pool.items
-    cdef const double[::1] candidate_prior = pool.prior
-    cdef const integer[:, ::1] chosen = pool.chosen
-    cdef Py_ssize_t row, place
-    cdef integer position
-    size = max(0, min(size, chosen.shape[1]))
-    shape = (chosen.shape[0], size)
-    made = Places(
-        np.empty(shape, dtype=np.int64), np.empty(shape), np.empty(shape, dtype=np.int64),
-        np.zeros(shape),
-    )
-    cdef integer[:, ::1] items = made.items
-    cdef double[:, ::1] scores = made.scores
-    cdef integer[:, ::1] positions = made.positions
-    if candidate_items.shape[0] != candidate_prior.shape[0]:
-        raise ValueError("columns of unequal length")
-    for row in range(chosen.shape[0]):
-        for place in range(size):
-            position = positions[row, place] = chosen[row, place]
-            if position >= candidate_items.shape[0]:
-                raise IndexError("a position that is no candidate")
-            items[row, place] = candidate_items[position] if position >= 0 else -1
-            scores[row, place] = candidate_prior[position] if position >= 0 else -INFINITY
     return made
 
 
+cdef inline bint _is_of_use(
+    const Ranked* heap, Py_ssize_t count, Py_ssize_t size, double score
+) noexcept nogil:
+    """Whether a score can be among the best `size`, as far as `count` of them are known."""
+    return score > -INFINITY and (count < size or score >= heap[0].score)
+
+
 def blend_top(pool, others, encoded, places):
+    cdef const integer[::1] start = pool.start
     cdef const integer[::1] keys = pool.keys
-    cdef const integer[::1] candidate_items = pool.items
     cdef const double[::1] candidate_prior = pool.prior
-    cdef const integer[:, ::1] chosen = pool.chosen
+    cdef const integer[:, ::1] chosen = pool.chosen.positions
+    cdef const integer[:, ::1] chosen_items = pool.chosen.items
+    cdef const double[:, ::1] chosen_prior = pool.chosen.scores
     cdef const double[::1] popular = others.popular_score
     cdef const integer[::1] repeated = others.repeated_keys
     cdef const integer[::1] excluded = others.excluded_keys
@@ -161,11 +125,14 @@ def blend_top(pool, others, encoded, places):
     cdef Py_ssize_t scored, column, place, low, high, count
     cdef integer row, item, position, key
     cdef double floor, log_prob, prior, lift, whole
+    cdef Ranked value
     if not size:
         return
     if (
-        candidate_items.shape[0] != keys.shape[0]
-        or candidate_prior.shape[0] != keys.shape[0]
+        candidate_prior.shape[0] != keys.shape[0]
+        or start.shape[0] != chosen.shape[0] + 1
+        or not chosen.shape[0] == chosen_items.shape[0] == chosen_prior.shape[0]
+        or not columns == chosen_items.shape[1] == chosen_prior.shape[1]
         or log_probs.shape[0] != rows.shape[0]
         or log_probs.shape[1] != columns
         or best_items.shape[0] != rows.shape[0]
@@ -200,21 +167,23 @@ def blend_top(pool, others, encoded, places):
                 if position >= keys.shape[0]:
                     raise IndexError("a position that is no candidate")
                 is_base[position] = 1
-                item = candidate_items[position]
-                if not 0 <= item < tie_keys.shape[0]:
-                    raise IndexError("an item without a number")
-                prior = candidate_prior[position]
+                prior = chosen_prior[row, column]
                 log_prob = log_probs[scored, column]
                 if not isfinite(log_prob):
                     log_prob = floor
                     prior += unknown
+                value.score = prior + weight * log_prob
+                if not _is_of_use(heap, count, size, value.score):
+                    continue
+                item = chosen_items[row, column]
+                if not 0 <= item < tie_keys.shape[0]:
+                    raise IndexError("an item without a number")
+                value.tie, value.place = tie_keys[item], column
                 entries[column] = Entry(prior, log_prob, position)
-                count = _consider(
-                    heap, count, size, &entries[column], weight, tie_keys[item], column
-                )
-            # The candidates of this user stand together.
-            low = _lower(keys, row << ITEM_BITS, 0, keys.shape[0])
-            high = _lower(keys, (row + 1) << ITEM_BITS, low, keys.shape[0])
+                count = offer(heap, count, size, value)
+            low, high = start[row], start[row + 1]
+            if not 0 <= low <= high <= keys.shape[0]:
+                raise IndexError("a user's candidates lie outside")
             for column in range(best):
                 item = best_items[scored, column]
                 if item < 0 or item >= tie_keys.shape[0]:
@@ -236,9 +205,12 @@ def blend_top(pool, others, encoded, places):
                 log_prob = best_log_probs[scored, column]
                 if not isfinite(log_prob):
                     log_prob = floor
-                place = columns + column
-                entries[place] = Entry(prior, log_prob, position)
-                count = _consider(heap, count, size, &entries[place], weight, tie_keys[item], place)
+                value.score = prior + weight * log_prob
+                if not _is_of_use(heap, count, size, value.score):
+                    continue
+                value.tie, value.place = tie_keys[item], columns + column
+                entries[value.place] = Entry(prior, log_prob, position)
+                count = offer(heap, count, size, value)
             best_first(heap, count)
             for place in range(size):
                 if place >= count:
@@ -247,7 +219,7 @@ def blend_top(pool, others, encoded, places):
                     continue
                 column = heap[place].place
                 if column < columns:
-                    items[row, place] = candidate_items[entries[column].position]
+                    items[row, place] = chosen_items[row, column]
                 else:
                     items[row, place] = best_items[scored, column - columns]
                 scores[row, place] = heap[place].score

@@ -16,17 +16,28 @@ Integers = NDArray[np.int64]
 Logs = NDArray[np.float32]
 
 
+class Chosen(NamedTuple):
+    """The best candidates of every user by one score, `[users, columns]`, best first."""
+
+    positions: Integers
+    """Among the candidates of the batch; -1 = no more."""
+    items: Integers
+    """Item numbers; -1 = no more."""
+    scores: Floats
+    """-inf = no more."""
+
+
 class Pool(NamedTuple):
     """What a blend reads of a batch's candidates."""
 
+    start: Integers
+    """`[users + 1]`: the candidates of user `u` are `start[u]` up to `start[u + 1]`."""
     keys: Integers
     """`[candidates]`, ascending."""
-    items: Integers
-    """`[candidates]`: item numbers."""
     prior: Floats
     """`[candidates]`: scores without the encoder; -inf for what must not be on a list."""
-    chosen: Integers
-    """`[users, columns]`: candidates that the encoder was asked about; -1 = no more."""
+    chosen: Chosen
+    """Those that the encoder was asked about, by `prior`."""
 
 
 class Others(NamedTuple):
@@ -69,49 +80,18 @@ class Places(NamedTuple):
     sequence: Floats
 
 
-def select_top(
+def choose_top(
     scores: Floats, start: Integers, items: Integers, tie_keys: NDArray[np.uint64], n: int
-) -> Integers:
-    """Positions of the `n` best scores of every user, best first, `[users, n]`; -1 = no more.
+) -> Chosen:
+    """The candidates with the `n` best scores of every user.
 
     `scores` and `items` (numbers, the index into `tie_keys`) are flat, the users one after the
     other; those of user `u` are `start[u]` up to `start[u + 1]`. Equal scores are ordered by tie
     key, so the choice depends on the items alone and never on their order in the array. -inf and
     what is no number is not chosen.
     """
-    users = len(start) - 1
-    chosen = np.full((users, n), -1, dtype=np.int64)
-    sizes = np.diff(start)
-    width = int(sizes.max(initial=0))
-    if not width or not n:
-        return chosen
-    table = np.full((users, width), -np.inf)
-    table[np.arange(width) < sizes[:, None]] = scores
-    keep = table > -np.inf
-    if width > n:
-        table[~keep] = -np.inf
-        threshold = np.partition(table, width - n, axis=1)[:, width - n]
-        keep &= table >= threshold[:, None]
-    row, column = np.nonzero(keep)
-    kept = start[row] + column
-    order = _order(row, scores[kept], tie_keys[items[kept]])
-    kept = kept[order]
-    row = row[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    within = rank < n
-    chosen[row[within], rank[within]] = kept[within]
-    return chosen
-
-
-def place_chosen(pool: Pool, size: int) -> Places:
-    """A ranking of the first `size` chosen candidates of every user by their prior scores."""
-    positions = pool.chosen[:, :size].copy()
-    return Places(
-        _at(pool.items, positions, -1),
-        _at(pool.prior, positions, -np.inf),
-        positions,
-        np.zeros(positions.shape),
-    )
+    positions = _select_top(scores, start, items, tie_keys, n)
+    return Chosen(positions, _at(items, positions, -1), _at(scores, positions, -np.inf))
 
 
 def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> None:
@@ -122,10 +102,8 @@ def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> N
     """
     rows, weight = encoded.rows, encoded.weight
     floor = _lowest_finite(encoded.best_log_probs)
-    positions = pool.chosen[rows]
+    positions, base_items, base_prior = (column[rows] for column in pool.chosen)
     present = positions >= 0
-    base_items = _at(pool.items, positions, -1)
-    base_prior = _at(pool.prior, positions, -np.inf)
     known = np.isfinite(encoded.log_probs)
     base_log_probs = np.where(known, encoded.log_probs, floor[:, None])
     base_prior += np.where(known, 0.0, encoded.unknown)
@@ -148,7 +126,7 @@ def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> N
     blended = prior + weight * log_probs
     start = np.arange(len(rows) + 1) * items.shape[1]
     size = places.items.shape[1]
-    top = select_top(blended.ravel(), start, items.ravel(), others.tie_keys, size)
+    top = _select_top(blended.ravel(), start, items.ravel(), others.tie_keys, size)
     found = top >= 0
 
     def pick(values: NDArray[Any], missing: float) -> NDArray[Any]:
@@ -160,6 +138,34 @@ def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> N
     places.scores[rows] = pick(blended, -np.inf)
     places.positions[rows] = pick(all_positions, -1)
     places.sequence[rows] = _share(pick(lift, 0.0), pick(prior, 0.0))
+
+
+def _select_top(
+    scores: Floats, start: Integers, items: Integers, tie_keys: NDArray[np.uint64], n: int
+) -> Integers:
+    """The positions of `choose_top`."""
+    users = len(start) - 1
+    chosen = np.full((users, n), -1, dtype=np.int64)
+    sizes = np.diff(start)
+    width = int(sizes.max(initial=0))
+    if not width or not n:
+        return chosen
+    table = np.full((users, width), -np.inf)
+    table[np.arange(width) < sizes[:, None]] = scores
+    keep = table > -np.inf
+    if width > n:
+        table[~keep] = -np.inf
+        threshold = np.partition(table, width - n, axis=1)[:, width - n]
+        keep &= table >= threshold[:, None]
+    row, column = np.nonzero(keep)
+    kept = start[row] + column
+    order = _order(row, scores[kept], tie_keys[items[kept]])
+    kept = kept[order]
+    row = row[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    within = rank < n
+    chosen[row[within], rank[within]] = kept[within]
+    return chosen
 
 
 def _order(rows: Integers, scores: Floats, ties: NDArray[np.uint64]) -> Integers:

@@ -137,7 +137,7 @@ def test_candidates_are_found_by_user_and_item():
     keys = make_keys(np.array([0, 1, 1, 7]), np.array([b, b, c, b]))
     positions = candidates.find(keys)
     assert (positions >= 0).tolist() == [True, False, True, False]
-    assert candidates.items_at(positions).tolist() == [b, -1, c, -1]
+    assert candidates.items[positions[[0, 2]]].tolist() == [b, c]
     assert find_sorted(np.empty(0, dtype=np.int64), keys).tolist() == [-1] * 4
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from streams.kernels import COMPILED
 from streams.kernels.pure_edges import ITEM_BITS, EdgeColumns
-from streams.kernels.pure_lists import Encoded, Others, Places, Pool
+from streams.kernels.pure_lists import Chosen, Encoded, Others, Places, Pool
 from tests.streams.kernel_modules import kernels_of
 
 pure = kernels_of("pure", "candidates", "lists")
@@ -41,9 +40,15 @@ def pick(kernels: Any, rows: list[list[float]], ties: list[int], n: int) -> list
     start = np.cumsum([0, *map(len, rows)])
     scores = np.array([score for row in rows for score in row], dtype=float)
     tie_keys = np.array(ties, dtype=np.uint64)
-    chosen = kernels.select_top(scores, start, np.arange(len(scores)), tie_keys, n)
-    assert chosen.shape == (len(rows), n)
-    return [[c - start[r] for c in row if c >= 0] for r, row in enumerate(chosen)]
+    items = np.arange(len(scores))[::-1].copy()
+    chosen = kernels.choose_top(scores, start, items, tie_keys[::-1].copy(), n)
+    assert [column.shape for column in chosen] == [(len(rows), n)] * 3
+    present = chosen.positions >= 0
+    same(chosen.items[present], items[chosen.positions[present]])
+    same(chosen.scores[present], scores[chosen.positions[present]])
+    assert (chosen.items[~present] == -1).all()
+    assert (chosen.scores[~present] == -np.inf).all()
+    return [[c - start[r] for c in row if c >= 0] for r, row in enumerate(chosen.positions)]
 
 
 @BOTH
@@ -129,9 +134,13 @@ def blended(
         np.full((1, size), -1), np.full((1, size), -np.inf), np.full((1, size), -1),
         np.zeros((1, size)),
     )  # fmt: skip
-    items = np.array([10, 11, 12])
+    chosen = Chosen(
+        np.array([[2, 1, 0, -1]]),
+        np.array([[12, 11, 10, -1]]),
+        np.array([[3.0, 2.0, 1.0, -np.inf]]),
+    )
     kernels.blend_top(
-        Pool(items, items, np.array([1.0, 2.0, 3.0]), np.array([[2, 1, 0, -1]])),
+        Pool(np.array([0, 3]), np.array([10, 11, 12]), np.array([1.0, 2.0, 3.0]), chosen),
         Others(
             **{
                 "popular_score": np.full(25, 0.5),
@@ -188,8 +197,8 @@ def test_the_encoders_best_obey_what_may_be_on_a_list(kernels: Any) -> None:
     assert found.scores.tolist() == [[0.0, -0.5, -1.5, -2.5, -3.5, -4.0]]
 
 
-def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[np.int64]]:
-    """Candidates of some users among 40 items, and where each user's begin."""
+def random_pool(random: np.random.Generator, users: int) -> Pool:
+    """Candidates of some users among 40 items."""
     per_user = [np.unique(random.integers(0, 40, random.integers(0, 30))) for _ in range(users)]
     start = np.cumsum([0, *map(len, per_user)])
     items = np.concatenate([*per_user, NOTHING])
@@ -197,15 +206,7 @@ def random_pool(random: np.random.Generator, users: int) -> tuple[Pool, NDArray[
     prior = random.integers(0, 6, len(items)) / 4
     prior[random.random(len(items)) < 0.2] = -np.inf
     ties = np.arange(50, dtype=np.uint64)
-    return Pool(keys, items, prior, pure.select_top(prior, start, items, ties, 8)), start
-
-
-@needs_compiled
-@given(SEEDS, st.integers(0, 12))
-def test_rankings_by_prior_are_the_same_bits(seed: int, size: int) -> None:
-    random = np.random.default_rng(seed)
-    pool, _ = random_pool(random, int(random.integers(0, 6)))
-    same(pure.place_chosen(pool, size), compiled.place_chosen(pool, size))
+    return Pool(start, keys, prior, pure.choose_top(prior, start, items, ties, 8))
 
 
 @needs_compiled
@@ -213,7 +214,7 @@ def test_rankings_by_prior_are_the_same_bits(seed: int, size: int) -> None:
 def test_blends_are_the_same_bits(seed: int) -> None:
     random = np.random.default_rng(seed)
     users = int(random.integers(1, 6))
-    pool, _ = random_pool(random, users)
+    pool = random_pool(random, users)
     rows = np.flatnonzero(random.random(users) < 0.7)
     # Numbers of one octave, so that equal scores are common.
     log_probs = -random.integers(1, 9, (len(rows), 8)).astype(np.float32)
@@ -272,8 +273,6 @@ def test_paths_are_the_same_bits(seed: int) -> None:
 def test_what_would_be_read_beyond_its_end_is_refused() -> None:
     three = np.zeros(3)
     with pytest.raises(IndexError, match="outside"):
-        compiled.select_top(three, np.array([0, 4]), np.arange(3), np.zeros(9, np.uint64), 2)
+        compiled.choose_top(three, np.array([0, 4]), np.arange(3), np.zeros(9, np.uint64), 2)
     with pytest.raises(IndexError):
-        compiled.select_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
-    with pytest.raises(IndexError):
-        compiled.place_chosen(Pool(np.arange(3), np.arange(3), three, np.array([[3]])), 1)
+        compiled.choose_top(three, np.array([0, 3]), np.arange(3), np.zeros(2, np.uint64), 2)
