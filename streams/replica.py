@@ -36,7 +36,7 @@ class GraphReplica:
         self, config: GraphConfig, *, refresh_ms: int = 1_000, cached_items: int = 20_000
     ) -> None:
         """`refresh_ms`: age at which a popularity snapshot that misses changes is made anew.
-        `cached_items`: most items kept unpacked, about 4 KB each with 100 neighbours.
+        `cached_items`: most items kept unpacked, about 3 KB each with 100 neighbours.
         """
         self.ids = ItemIndex()
         self.damaged = 0

@@ -35,7 +35,7 @@ cdef struct Span:
     Py_ssize_t ages
     int age_bytes
     Py_ssize_t known
-    const integer* known_numbers
+    const unsigned int* known_numbers
     Py_ssize_t rest
 
 
@@ -49,9 +49,21 @@ cdef inline const double* _segment(const Packed* packed, Py_ssize_t number) noex
     return <const double*>(packed.data + 16) + 4 * number
 
 
-cdef inline const char* _column(const Packed* packed, Py_ssize_t number) noexcept nogil:
-    """Where destinations (0), weights (1), times (2) and places of names (3) begin."""
-    return packed.data + 16 + 32 * packed.segments + 8 * number * packed.edges
+cdef inline integer* _times(const Packed* packed) noexcept nogil:
+    return <integer*>(packed.data + 16 + 32 * packed.segments)
+
+
+cdef inline float* _weights(const Packed* packed) noexcept nogil:
+    return <float*>(_times(packed) + packed.edges)
+
+
+cdef inline unsigned int* _numbers(const Packed* packed) noexcept nogil:
+    return <unsigned int*>(_weights(packed) + packed.edges)
+
+
+cdef inline integer* _places(const Packed* packed) noexcept nogil:
+    """Where the names of each segment begin and end in the item."""
+    return <integer*>(_numbers(packed) + packed.edges)
 
 
 cdef Packed _packed(bytes pair) except *:
@@ -68,7 +80,7 @@ cdef Packed _packed(bytes pair) except *:
     if not (
         0 < packed.segments <= size
         and 0 < packed.edges <= size
-        and size == 16 + 48 * packed.segments + 24 * packed.edges
+        and size == 16 + 48 * packed.segments + 16 * packed.edges
     ):
         raise ValueError("no packed edges")
     for number in range(packed.segments):
@@ -85,8 +97,8 @@ cdef void _find_known(
 ) noexcept:
     """Pass over the names that a segment of an older state begins with too, and note their numbers.
     """
-    cdef const integer* places = <const integer*>_column(packed, 3)
-    cdef const integer* numbers = <const integer*>_column(packed, 0)
+    cdef const integer* places = _places(packed)
+    cdef const unsigned int* numbers = _numbers(packed)
     cdef Py_ssize_t number, size, begin, end
     span.known = 0
     for number in range(packed.segments):
@@ -193,18 +205,12 @@ cdef bint _find_spans(
     return not reader.failed and reader.at == reader.end
 
 
-cdef void _widen(
-    const unsigned char* data, const Span* span, double* weights, integer* last_ms
-) noexcept nogil:
-    """Write the weights and times of a segment as they are packed."""
+cdef void _read_times(const unsigned char* data, const Span* span, integer* last_ms) noexcept nogil:
     cdef Py_ssize_t number
     cdef int byte
-    cdef float weight
     cdef key64 age
     cdef const unsigned char* at = data + span.ages
     for number in range(span.size):
-        memcpy(&weight, data + span.weights + 4 * number, sizeof(float))
-        weights[number] = weight
         age = 0
         for byte in range(span.age_bytes):  # little-endian
             age |= <key64>at[byte] << (8 * byte)
@@ -219,7 +225,7 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
     cdef Py_ssize_t count, number, place, size
     cdef Py_ssize_t done = 0
     cdef double* segment
-    cdef integer* numbers
+    cdef unsigned int* numbers
     cdef integer* places
     cdef char* data
     cdef bytes older_blob
@@ -234,28 +240,24 @@ def read_edges(bytes blob, Py_ssize_t start, wanted, index_all, before):
     made.segments, made.edges = count, 0
     for number in range(count):
         made.edges += spans[number].size
-    packed = PyBytes_FromStringAndSize(NULL, 16 + 48 * made.segments + 24 * made.edges)
+    packed = PyBytes_FromStringAndSize(NULL, 16 + 48 * made.segments + 16 * made.edges)
     data = PyBytes_AS_STRING(packed)
     made.data = data
     (<integer*>data)[0], (<integer*>data)[1] = made.segments, made.edges
-    places = <integer*>_column(&made, 3)
+    places = _places(&made)
     reader.data = <const unsigned char*>PyBytes_AS_STRING(blob)
     for number in range(count):
         size = spans[number].size
         segment = <double*>_segment(&made, number)
         segment[0], segment[1] = <double>size, spans[number].base
         segment[2], segment[3] = spans[number].half_life_ms, spans[number].total
-        _widen(
-            reader.data,
-            &spans[number],
-            <double*>_column(&made, 1) + done,
-            <integer*>_column(&made, 2) + done,
-        )
+        _read_times(reader.data, &spans[number], _times(&made) + done)
+        memcpy(_weights(&made) + done, reader.data + spans[number].weights, 4 * size)
         places[2 * number], places[2 * number + 1] = spans[number].begin, spans[number].end
-        numbers = <integer*>_column(&made, 0) + done
+        numbers = _numbers(&made) + done
         place = spans[number].known
         if place:
-            memcpy(numbers, spans[number].known_numbers, 8 * place)
+            memcpy(numbers, spans[number].known_numbers, 4 * place)
         done += size
         if place == size:
             continue
@@ -285,8 +287,8 @@ def join_edges(
     cdef Py_ssize_t pair, number, first, end, place
     cdef Packed packed
     cdef const double* segment
-    cdef const double* weights
-    cdef const integer* numbers
+    cdef const float* weights
+    cdef const unsigned int* numbers
     cdef double largest, total, scale
     cdef integer row
     if rows.shape[0] != count or importance.shape[0] != count:
@@ -328,15 +330,15 @@ def join_edges(
         total = 0.0
         for number in range(packed.segments):
             total += scales[first + number] * _segment(&packed, number)[3]
-        memcpy(&last_ms[edge], _column(&packed, 2), 8 * packed.edges)
-        numbers = <const integer*>_column(&packed, 0)
-        weights = <const double*>_column(&packed, 1)
+        memcpy(&last_ms[edge], _times(&packed), 8 * packed.edges)
+        numbers = _numbers(&packed)
+        weights = _weights(&packed)
         place = 0
         for number in range(packed.segments):
             scale = scales[first + number] * (importance[pair] / total)
             end = place + <Py_ssize_t>_segment(&packed, number)[0]
             while place < end:
-                keys[edge + place] = numbers[place] | row
+                keys[edge + place] = <integer>numbers[place] | row
                 contributions[edge + place] = weights[place] * scale
                 place += 1
         edge += packed.edges

@@ -2,7 +2,8 @@
 
 The out-edges of one item are read once and kept as one `bytes` until the item changes, in the
 order of this machine: how many segments and edges, then the columns of `Neighbours` one after the
-other, and `[segments, 2]` where the names of a segment's destinations begin and end in the item.
+other, and `[segments, 2]` where the names of a segment's destinations begin and end in the item. A
+list reads thousands of edges all over the memory, so they are no wider than they are stored.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -19,7 +20,6 @@ ITEM_BITS = 32
 
 _HEAD_BYTES = 16
 _SEGMENT_BYTES = 4 * 8
-_EDGE_BYTES = 3 * 8
 
 
 class Neighbours(NamedTuple):
@@ -27,12 +27,12 @@ class Neighbours(NamedTuple):
 
     segments: Floats
     """`[segments, 4]`: edges, base, half-life in ms, sum of the weights in their order."""
-    destinations: Integers
-    """Item numbers `[edges]`; an item occurs at most once a segment."""
-    weights: Floats
-    """Forward-decayed weights `[edges]`, relative to the base of their segment."""
     last_ms: Integers
-    """When each edge was last strengthened, to the second."""
+    """`[edges]`: when each was last strengthened, to the second."""
+    weights: NDArray[np.float32]
+    """`[edges]`: forward-decayed, relative to the base of their segment."""
+    destinations: NDArray[np.uint32]
+    """`[edges]`: item numbers; an item occurs at most once a segment."""
 
 
 class Segment(NamedTuple):
@@ -95,9 +95,9 @@ def pack_edges(segments: Sequence[Segment]) -> bytes:
         (
             np.array([len(rows), sum(row[0] for row in rows)], np.int64).tobytes(),
             np.array(rows, np.float64).tobytes(),
-            *(np.array(segment.destinations, np.int64).tobytes() for segment in kept),
-            *(segment.weights.astype(np.float64).tobytes() for segment in kept),
             *(segment.last_ms.astype(np.int64).tobytes() for segment in kept),
+            *(segment.weights.astype(np.float32).tobytes() for segment in kept),
+            *(np.array(segment.destinations, np.uint32).tobytes() for segment in kept),
             np.zeros((len(rows), 2), np.int64).tobytes(),
         )
     )
@@ -110,8 +110,8 @@ def unpack_edges(packed: bytes) -> Neighbours:
     return Neighbours(
         np.frombuffer(packed, np.float64, 4 * segments, _HEAD_BYTES).reshape(-1, 4),
         np.frombuffer(packed, np.int64, edges, at),
-        np.frombuffer(packed, np.float64, edges, at + 8 * edges),
-        np.frombuffer(packed, np.int64, edges, at + 16 * edges),
+        np.frombuffer(packed, np.float32, edges, at + 8 * edges),
+        np.frombuffer(packed, np.uint32, edges, at + 12 * edges),
     )
 
 
@@ -135,8 +135,9 @@ def join_edges(
     totals = np.bincount(of_pair, scales * segments[:, 3], len(pairs))
     scales *= (importance / totals)[of_pair]
     degrees = np.array([len(pair.destinations) for pair in found])
-    keys = np.concatenate([pair.destinations for pair in found])
+    keys = np.concatenate([pair.destinations for pair in found]).astype(np.int64)
     keys |= np.repeat(rows[of_pair] << ITEM_BITS, sizes)
-    contributions = np.concatenate([pair.weights for pair in found]) * np.repeat(scales, sizes)
+    weights = np.concatenate([pair.weights for pair in found]).astype(np.float64)
+    contributions = weights * np.repeat(scales, sizes)
     last_ms = np.concatenate([pair.last_ms for pair in found])
     return keys, contributions, last_ms, np.cumsum(degrees) - degrees
