@@ -102,7 +102,9 @@ def blend_top(pool: Pool, others: Others, encoded: Encoded, places: Places) -> N
     """
     rows, weight = encoded.rows, encoded.weight
     floor = _lowest_finite(encoded.best_log_probs)
-    positions, base_items, base_prior = (column[rows] for column in pool.chosen)
+    positions = pool.chosen.positions[rows]
+    base_items = pool.chosen.items[rows]
+    base_prior = pool.chosen.scores[rows]
     present = positions >= 0
     known = np.isfinite(encoded.log_probs)
     base_log_probs = np.where(known, encoded.log_probs, floor[:, None])

@@ -106,6 +106,29 @@ def test_an_item_is_stored_in_the_same_bytes(
 
 
 @needs_compiled
+@given(st.lists(NAMES | st.lists(st.booleans(), min_size=1), min_size=1, max_size=8))
+def test_an_item_that_is_stored_again_and_again_is_stored_as_for_the_first_time(
+    steps: list[list[Any]],
+) -> None:
+    """A step adds edges, or forgets some: True stays."""
+    state = decode_item_state(stored_item(["a", "b"], ["click"]))
+    edges = state.edges["click"]
+    for step in steps:
+        if step and isinstance(step[0], bool):
+            edges.keep((step * len(edges))[: len(edges)])
+        for name in step:
+            if isinstance(name, str) and name not in edges:
+                edges.slots[name] = len(edges)
+                edges.weights.append(1.0)
+                edges.last_seconds.append(0)
+                edges.counts.append(1)
+        stored = encode_item(state)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("streams.graph.encode_edges", lambda *_: None)
+            assert encode_item(state) == stored
+
+
+@needs_compiled
 def test_columns_that_do_not_fit_together_are_not_stored() -> None:
     state = decode_item_state(stored_item(["a", "b"], ["click"]))
     state.edges["click"].weights.pop()
