@@ -28,9 +28,10 @@ from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.partition import Partition
 from streams.pipeline import ClickPipeline
-from streams.publisher import Header, Publisher, Sent
+from streams.publisher import Header, Publisher
 from streams.quality import NextClick
 from streams.receipt import Receipt, encode_receipt
+from streams.sent import Sent
 from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic
@@ -350,7 +351,8 @@ async def _succeeded(previous: asyncio.Task[None] | None) -> bool:
     """Wait for the batch before; False when it failed, and so must not be passed over."""
     if previous is None:
         return True
-    await asyncio.wait([previous])
+    if not previous.done():
+        await asyncio.wait([previous])
     return not previous.cancelled() and previous.exception() is None
 
 

@@ -22,7 +22,7 @@ from streams.list_queue import ListQueue, Waiting
 from streams.lists import RankedList
 from streams.metrics import DEFAULT_VARIANT, NO_VARIANT, Metrics
 from streams.partition import LastList, Partition
-from streams.publisher import Header, Publisher, Sent
+from streams.publisher import Header, Publisher
 from streams.quality import NextClick
 from streams.ranking import Prepared
 from streams.recommendation import (
@@ -33,6 +33,7 @@ from streams.recommendation import (
     encode_recommendation,
 )
 from streams.recommender import Recommender
+from streams.sent import Sent
 from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.turns import Turns
@@ -203,7 +204,7 @@ class ListPublication:
         try:
             await sent.acknowledged()
             next_offset = await changelog.acknowledged()
-            if previous is not None:
+            if previous is not None and not previous.done():
                 await asyncio.wait([previous])
             if changes and not partition.closed:
                 partition.lists.acknowledge(changes, next_offset)
