@@ -119,7 +119,7 @@ class ListPublication:
 
     @property
     def oldest_unconfirmed_seconds(self) -> float:
-        """How long ago the oldest click came in whose list is made and not yet acknowledged."""
+        """How long ago the oldest click came in whose list is made and not yet confirmed."""
         oldest = min(
             (each.entry.since for lists in self._unconfirmed.values() for each in lists),
             default=None,
@@ -185,7 +185,8 @@ class ListPublication:
             self._settings.recommendations, number, records
         )
         changes = partition.lists.take_changes()
-        changelog = await self._publisher.send(self._changelog, number, changes)
+        # Nobody waits for what is remembered of a list, but the commit.
+        changelog = await self._publisher.send(self._changelog, number, changes, linger=True)
         partition.last_list_task = asyncio.create_task(
             self._confirm(partition, partition.last_list_task, sent, changelog, changes, lists)
         )
@@ -203,6 +204,7 @@ class ListPublication:
         """Step 4; a send that no broker takes fails the tickets and the worker."""
         try:
             await sent.acknowledged()
+            published_ms = self._now_ms()
             next_offset = await changelog.acknowledged()
             if previous is not None and not previous.done():
                 await asyncio.wait([previous])
@@ -219,14 +221,13 @@ class ListPublication:
             raise
         finally:
             self._unconfirmed.pop(id(lists), None)
-        now_ms = self._now_ms()
-        self._count(lists, now_ms)
+        self._count(lists, published_ms)
         for each in lists:
             if not each.entry.cancelled:  # else the user was erased since: nothing is remembered
                 self._remember(each.entry.user_id, each.chosen)
             each.entry.settle()
 
-    def _count(self, lists: Sequence[Made], now_ms: int) -> None:
+    def _count(self, lists: Sequence[Made], published_ms: int) -> None:
         metrics = self._metrics
         observe_seconds = metrics.event_to_recommendation_seconds.observe
         # Mostly all lists of a batch are alike, and finding a counter takes longer than counting.
@@ -240,7 +241,7 @@ class ListPublication:
             if degraded_reason is not None:
                 metrics.degraded_total.labels(degraded_reason).inc(count)
         for each in lists:
-            observe_seconds(max(0.0, (now_ms - each.entry.change.record_time_ms) / 1000.0))
+            observe_seconds(max(0.0, (published_ms - each.entry.change.record_time_ms) / 1000.0))
 
     def _remember(self, user_id: str, chosen: RankedList) -> None:
         """To judge the list by the user's next click."""
