@@ -25,6 +25,7 @@ from streams.fetching import (
 from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
 from streams.settings import Settings
+from streams.wire import plan_wire_formats
 
 
 def read_ends(assignment: Any) -> dict[TP, int]:
@@ -116,6 +117,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # topic with the same number of partitions on one member, which is what ours need.
         self._assignor = RangePartitionAssignor
         read_any_header_name()
+        plan_wire_formats()
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,

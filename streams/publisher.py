@@ -14,6 +14,7 @@ from streams.lease import Lease, send_only_with
 from streams.sent import Lane, Sent
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
+from streams.wire import plan_wire_formats
 
 Header = tuple[str, bytes]
 
@@ -31,6 +32,7 @@ class Publisher:
     def __init__(self, settings: Settings, lease: Lease | None = None) -> None:
         """`lease`: without it nothing is sent."""
         self._patience_seconds = settings.request_timeout_seconds
+        plan_wire_formats()
         self._producer = AIOKafkaProducer(
             **aiokafka_options(settings),
             client_id="freshrec",
