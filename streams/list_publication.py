@@ -12,7 +12,6 @@ in the order they were made, and none follows its tombstone.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +29,7 @@ from streams.recommendation import (
     Latency,
     ModelInfo,
     Recommendation,
+    ServedBy,
     encode_recommendation,
 )
 from streams.recommender import Recommender
@@ -231,10 +231,11 @@ class ListPublication:
         metrics = self._metrics
         observe_seconds = metrics.event_to_recommendation_seconds.observe
         # Mostly all lists of a batch are alike, and finding a counter takes longer than counting.
-        alike = Counter(
-            (each.chosen.served_by, each.chosen.model is None, each.chosen.degraded_reason)
-            for each in lists
-        )
+        alike: dict[tuple[ServedBy, bool, DegradedReason | None], int] = {}
+        for each in lists:
+            chosen = each.chosen
+            kind = (chosen.served_by, chosen.model is None, chosen.degraded_reason)
+            alike[kind] = alike.get(kind, 0) + 1
         for (served_by, no_model, degraded_reason), count in alike.items():
             variant = NO_VARIANT if no_model else DEFAULT_VARIANT
             metrics.recommendations_total.labels(served_by, variant).inc(count)
