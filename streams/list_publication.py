@@ -13,6 +13,7 @@ in the order they were made, and none follows its tombstone.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.instant import iso_utc
@@ -87,6 +88,8 @@ class ListPublication:
         self._publisher = publisher
         self._quality = quality
         self._metrics = metrics
+        # Prometheus takes longer to find a series than to count in it.
+        self._total_of = cache(metrics.recommendations_total.labels)
         self._turns = turns
         self._now_ms = now_ms
         self._fail = fail
@@ -147,12 +150,21 @@ class ListPublication:
             batch.prepared, batch.scores, degraded_reason=batch.degraded, model=batch.model
         )
         generated_ms = self._now_ms()
+        generated_at = iso_utc(generated_ms)
+        inference_ms = round(batch.inference_seconds * 1000.0, 3)
         by_partition: dict[Partition, list[Made]] = {}
         for entry, chosen in zip(batch.entries, ranked, strict=True):
             self._queue.supersede(entry)
             if not entry.wanted():
                 continue
-            message = self._message(entry, chosen, generated_ms, batch)
+            queue_seconds = batch.taken - entry.since
+            self._metrics.queue_seconds.observe(queue_seconds)
+            latency = Latency(
+                total=max(0, generated_ms - entry.change.record_time_ms),
+                queue=round(queue_seconds * 1000.0, 3),
+                inference=inference_ms,
+            )
+            message = self._message(entry.user_id, chosen, generated_at, latency)
             if self._settings.suppress_unchanged and _unchanged(entry, chosen):
                 self._metrics.unchanged_suppressed_total.inc()
                 entry.settle()
@@ -167,9 +179,7 @@ class ListPublication:
             )
             body = encode_recommendation(message)
             entry.partition.recent_lists.put(entry.user_id, body)
-            headers = self._headers.of(
-                message.recommendation_id, message.generated_at, entry.change.trace
-            )
+            headers = self._headers.of(message.recommendation_id, generated_at, entry.change.trace)
             by_partition.setdefault(entry.partition, []).append(Made(entry, chosen, body, headers))
         return by_partition
 
@@ -230,7 +240,7 @@ class ListPublication:
     def _count(self, lists: Sequence[Made], published_ms: int) -> None:
         metrics = self._metrics
         observe_seconds = metrics.event_to_recommendation_seconds.observe
-        # Mostly all lists of a batch are alike, and finding a counter takes longer than counting.
+        # Mostly all lists of a batch are alike.
         alike: dict[tuple[ServedBy, bool, DegradedReason | None], int] = {}
         for each in lists:
             chosen = each.chosen
@@ -238,7 +248,7 @@ class ListPublication:
             alike[kind] = alike.get(kind, 0) + 1
         for (served_by, no_model, degraded_reason), count in alike.items():
             variant = NO_VARIANT if no_model else DEFAULT_VARIANT
-            metrics.recommendations_total.labels(served_by, variant).inc(count)
+            self._total_of(served_by, variant).inc(count)
             if degraded_reason is not None:
                 metrics.degraded_total.labels(degraded_reason).inc(count)
         for each in lists:
@@ -255,24 +265,18 @@ class ListPublication:
         )
 
     def _message(
-        self, entry: Waiting, chosen: RankedList, generated_ms: int, batch: ScoredBatch
+        self, user_id: str, chosen: RankedList, generated_at: str, latency: Latency
     ) -> Recommendation:
         self._sequence += 1
-        queue_seconds = batch.taken - entry.since
-        self._metrics.queue_seconds.observe(queue_seconds)
         return Recommendation(
             recommendation_id=f"{self._id_prefix}{self._sequence:x}",
-            user_id=entry.user_id,
-            generated_at=iso_utc(generated_ms),
+            user_id=user_id,
+            generated_at=generated_at,
             trigger=chosen.request.trigger,
             model=chosen.model,
             served_by=chosen.served_by,
             degraded_reason=chosen.degraded_reason,
-            latency_ms=Latency(
-                total=round(max(0, generated_ms - entry.change.record_time_ms), 3),
-                queue=round(queue_seconds * 1000.0, 3),
-                inference=round(batch.inference_seconds * 1000.0, 3),
-            ),
+            latency_ms=latency,
             items=chosen.items,
             window=chosen.window,
         )
