@@ -23,6 +23,8 @@ _MAX_QUEUED_BYTES = 32 * 1024 * 1024
 # The client has one request under way to a broker: what nobody waits for but the commit leaves in
 # few and large ones, which cost broker and worker less and leave the way free for lists.
 _LINGER_SECONDS = 0.02
+_UNTIL_DEPARTURE_SECONDS = 3600.0
+"""For the client; the departure comes first."""
 _NO_HEADERS: list[Header] = []
 
 
@@ -170,14 +172,13 @@ class Publisher:
 
     def _linger(self, batch: Any, tp: TopicPartition) -> MessageBatch:
         """Queue a batch that leaves with all that linger. As `_append_batch`, but the client is not
-        woken for it.
+        woken for it, and sets no timer of its own for each.
         """
-        loop = asyncio.get_running_loop()
         if self._departure is None:
+            loop = asyncio.get_running_loop()
             self._departure = loop.call_later(_LINGER_SECONDS, self._depart)
         accumulator = self._producer._message_accumulator
-        left = max(0.0, self._departure.when() - loop.time())
-        queued = MessageBatch(tp, batch, accumulator._batch_ttl, left)
+        queued = MessageBatch(tp, batch, accumulator._batch_ttl, _UNTIL_DEPARTURE_SECONDS)
         accumulator._batches[tp].append(queued)
         return queued
 
@@ -187,7 +188,7 @@ class Publisher:
 
     def _depart(self) -> None:
         self._departure = None
-        self._wake()
+        self.hurry()
 
     def _wake(self) -> None:
         """Have the client look for what lingers no more."""
