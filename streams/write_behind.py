@@ -43,11 +43,16 @@ class WriteBehindStore:
         return self._store.get(key)
 
     def apply(self, changes: Iterable[Change], next_offset: int) -> None:
-        """Take changes and the offset they bring the store to; they are written together."""
-        self._waiting.update(changes)
+        """Take changes and the offset they bring the store to; they are written together.
+
+        What is deleted is so at once: an erased user's state on the disk must not wait for another
+        user's click.
+        """
+        newest = dict(changes)
+        self._waiting.update(newest)
         self.next_offset = next_offset
         late = self._clock() - self._written_at >= _SECONDS
-        if late or len(self._waiting) >= _MOST_CHANGES:
+        if late or len(self._waiting) >= _MOST_CHANGES or None in newest.values():
             self._write()
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
