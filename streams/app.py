@@ -23,7 +23,7 @@ from streams.event_loop import runner
 from streams.gauges import GroupError
 from streams.lease import HandoverError
 from streams.permissions import ensure_permitted
-from streams.publisher import PublishError
+from streams.sent import PublishError
 from streams.serving import ServingError
 from streams.settings import Settings, SettingsError
 from streams.stores import StoreError

@@ -21,10 +21,11 @@ from streams.list_queue import ListQueue, Ticket, Waiting
 from streams.lists import ListRequest
 from streams.metrics import DEFAULT_VARIANT, Metrics
 from streams.partition import Partition
-from streams.publisher import Publisher, Sent
+from streams.publisher import Publisher
 from streams.quality import NextClick
 from streams.recommendation import DegradedReason, ModelInfo, Trigger
 from streams.recommender import Recommender
+from streams.sent import Sent
 from streams.settings import Settings
 from streams.turns import Turns
 

@@ -6,7 +6,6 @@ keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `getmany
 `on_partitions_revoked` and `on_partitions_assigned`.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -24,7 +23,9 @@ from streams.fetching import (
 )
 from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
+from streams.other_loop import run_in
 from streams.settings import Settings
+from streams.wire import plan_wire_formats
 
 
 def read_ends(assignment: Any) -> dict[TP, int]:
@@ -59,6 +60,20 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, thread_loop=new_event_loop(), **kwargs)
         self._close_thread_loop_on_stop = True  # it is nobody else's, though it was given
 
+    def group_fault(self) -> BaseException | None:
+        """Why the group will not have this consumer any more, if so.
+
+        aiokafka keeps such a fault for the next read, and waits. Faust's reads never ask for it.
+        """
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        if coordinator is None:
+            return None
+        pending: BaseException | None = coordinator._pending_exception
+        task = coordinator._coordination_task
+        if pending is None and task.done() and not task.cancelled():
+            pending = task.exception()
+        return pending
+
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """Records of these partitions, waiting so many seconds for the first of them.
 
@@ -66,13 +81,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         through several tasks.
         """
         consumer = self._ensure_consumer()
-        fetch = self._fetch_records(
-            consumer,
-            active_partitions,
-            timeout=timeout,
-            max_records=cast("Any", consumer)._max_poll_records,
+        return await run_in(
+            self.thread_loop,
+            lambda: self._fetch_records(
+                consumer,
+                active_partitions,
+                timeout=timeout,
+                max_records=cast("Any", consumer)._max_poll_records,
+            ),
         )
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetch, self.thread_loop))
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -116,6 +133,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # topic with the same number of partitions on one member, which is what ours need.
         self._assignor = RangePartitionAssignor
         read_any_header_name()
+        plan_wire_formats()
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,

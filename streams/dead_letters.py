@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from streams.effects import DeadLetter
 from streams.partition import Partition
-from streams.publisher import Header, Publisher, Sent
+from streams.publisher import Header, Publisher
+from streams.sent import Sent
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)

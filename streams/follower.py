@@ -17,6 +17,7 @@ from streams.connection import raise_if_denied
 from streams.fetching import close_without_cancelling, hand_out_as_parsed
 from streams.header_names import read_any_header_name
 from streams.settings import Settings
+from streams.wire import plan_wire_formats
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _RECORDS_A_POLL_TO_END = 20_000
 
 def _consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
     read_any_header_name()
+    plan_wire_formats()
     return AIOKafkaConsumer(
         **aiokafka_options(settings),
         group_id=None,

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.metrics import Metrics
@@ -47,6 +48,9 @@ class Inference:
 
     def __init__(self, metrics: Metrics, deadline_seconds: float) -> None:
         self._metrics = metrics
+        # Prometheus takes longer to find a series than to count in it.
+        self._total_of = cache(metrics.inference_total.labels)
+        self._seconds_of = cache(metrics.inference_seconds.labels)
         self._deadline_seconds = deadline_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self.free = asyncio.Event()
@@ -166,8 +170,8 @@ class Inference:
         users: int,
     ) -> None:
         metrics = self._metrics
-        metrics.inference_total.labels(outcome).inc(users)
-        metrics.inference_seconds.labels(scorer.provider, str(batch.longest)).observe(seconds)
+        self._total_of(outcome).inc(users)
+        self._seconds_of(scorer.provider, str(batch.longest)).observe(seconds)
         metrics.padding_ratio.observe(batch.padding_ratio)
         metrics.unknown_items_total.inc(batch.unknown_events)
 

@@ -12,8 +12,8 @@ in the order they were made, and none follows its tombstone.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.instant import iso_utc
@@ -22,7 +22,7 @@ from streams.list_queue import ListQueue, Waiting
 from streams.lists import RankedList
 from streams.metrics import DEFAULT_VARIANT, NO_VARIANT, Metrics
 from streams.partition import LastList, Partition
-from streams.publisher import Header, Publisher, Sent
+from streams.publisher import Header, Publisher
 from streams.quality import NextClick
 from streams.ranking import Prepared
 from streams.recommendation import (
@@ -30,9 +30,11 @@ from streams.recommendation import (
     Latency,
     ModelInfo,
     Recommendation,
+    ServedBy,
     encode_recommendation,
 )
 from streams.recommender import Recommender
+from streams.sent import Sent
 from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.turns import Turns
@@ -86,6 +88,8 @@ class ListPublication:
         self._publisher = publisher
         self._quality = quality
         self._metrics = metrics
+        # Prometheus takes longer to find a series than to count in it.
+        self._total_of = cache(metrics.recommendations_total.labels)
         self._turns = turns
         self._now_ms = now_ms
         self._fail = fail
@@ -118,7 +122,7 @@ class ListPublication:
 
     @property
     def oldest_unconfirmed_seconds(self) -> float:
-        """How long ago the oldest click came in whose list is made and not yet acknowledged."""
+        """How long ago the oldest click came in whose list is made and not yet confirmed."""
         oldest = min(
             (each.entry.since for lists in self._unconfirmed.values() for each in lists),
             default=None,
@@ -146,12 +150,21 @@ class ListPublication:
             batch.prepared, batch.scores, degraded_reason=batch.degraded, model=batch.model
         )
         generated_ms = self._now_ms()
+        generated_at = iso_utc(generated_ms)
+        inference_ms = round(batch.inference_seconds * 1000.0, 3)
         by_partition: dict[Partition, list[Made]] = {}
         for entry, chosen in zip(batch.entries, ranked, strict=True):
             self._queue.supersede(entry)
             if not entry.wanted():
                 continue
-            message = self._message(entry, chosen, generated_ms, batch)
+            queue_seconds = batch.taken - entry.since
+            self._metrics.queue_seconds.observe(queue_seconds)
+            latency = Latency(
+                total=max(0, generated_ms - entry.change.record_time_ms),
+                queue=round(queue_seconds * 1000.0, 3),
+                inference=inference_ms,
+            )
+            message = self._message(entry.user_id, chosen, generated_at, latency)
             if self._settings.suppress_unchanged and _unchanged(entry, chosen):
                 self._metrics.unchanged_suppressed_total.inc()
                 entry.settle()
@@ -166,9 +179,7 @@ class ListPublication:
             )
             body = encode_recommendation(message)
             entry.partition.recent_lists.put(entry.user_id, body)
-            headers = self._headers.of(
-                message.recommendation_id, message.generated_at, entry.change.trace
-            )
+            headers = self._headers.of(message.recommendation_id, generated_at, entry.change.trace)
             by_partition.setdefault(entry.partition, []).append(Made(entry, chosen, body, headers))
         return by_partition
 
@@ -184,7 +195,8 @@ class ListPublication:
             self._settings.recommendations, number, records
         )
         changes = partition.lists.take_changes()
-        changelog = await self._publisher.send(self._changelog, number, changes)
+        # Nobody waits for what is remembered of a list, but the commit.
+        changelog = await self._publisher.send(self._changelog, number, changes, linger=True)
         partition.last_list_task = asyncio.create_task(
             self._confirm(partition, partition.last_list_task, sent, changelog, changes, lists)
         )
@@ -202,8 +214,9 @@ class ListPublication:
         """Step 4; a send that no broker takes fails the tickets and the worker."""
         try:
             await sent.acknowledged()
+            published_ms = self._now_ms()
             next_offset = await changelog.acknowledged()
-            if previous is not None:
+            if previous is not None and not previous.done():
                 await asyncio.wait([previous])
             if changes and not partition.closed:
                 partition.lists.acknowledge(changes, next_offset)
@@ -218,28 +231,28 @@ class ListPublication:
             raise
         finally:
             self._unconfirmed.pop(id(lists), None)
-        now_ms = self._now_ms()
-        self._count(lists, now_ms)
+        self._count(lists, published_ms)
         for each in lists:
             if not each.entry.cancelled:  # else the user was erased since: nothing is remembered
                 self._remember(each.entry.user_id, each.chosen)
             each.entry.settle()
 
-    def _count(self, lists: Sequence[Made], now_ms: int) -> None:
+    def _count(self, lists: Sequence[Made], published_ms: int) -> None:
         metrics = self._metrics
         observe_seconds = metrics.event_to_recommendation_seconds.observe
-        # Mostly all lists of a batch are alike, and finding a counter takes longer than counting.
-        alike = Counter(
-            (each.chosen.served_by, each.chosen.model is None, each.chosen.degraded_reason)
-            for each in lists
-        )
+        # Mostly all lists of a batch are alike.
+        alike: dict[tuple[ServedBy, bool, DegradedReason | None], int] = {}
+        for each in lists:
+            chosen = each.chosen
+            kind = (chosen.served_by, chosen.model is None, chosen.degraded_reason)
+            alike[kind] = alike.get(kind, 0) + 1
         for (served_by, no_model, degraded_reason), count in alike.items():
             variant = NO_VARIANT if no_model else DEFAULT_VARIANT
-            metrics.recommendations_total.labels(served_by, variant).inc(count)
+            self._total_of(served_by, variant).inc(count)
             if degraded_reason is not None:
                 metrics.degraded_total.labels(degraded_reason).inc(count)
         for each in lists:
-            observe_seconds(max(0.0, (now_ms - each.entry.change.record_time_ms) / 1000.0))
+            observe_seconds(max(0.0, (published_ms - each.entry.change.record_time_ms) / 1000.0))
 
     def _remember(self, user_id: str, chosen: RankedList) -> None:
         """To judge the list by the user's next click."""
@@ -252,24 +265,18 @@ class ListPublication:
         )
 
     def _message(
-        self, entry: Waiting, chosen: RankedList, generated_ms: int, batch: ScoredBatch
+        self, user_id: str, chosen: RankedList, generated_at: str, latency: Latency
     ) -> Recommendation:
         self._sequence += 1
-        queue_seconds = batch.taken - entry.since
-        self._metrics.queue_seconds.observe(queue_seconds)
         return Recommendation(
             recommendation_id=f"{self._id_prefix}{self._sequence:x}",
-            user_id=entry.user_id,
-            generated_at=iso_utc(generated_ms),
+            user_id=user_id,
+            generated_at=generated_at,
             trigger=chosen.request.trigger,
             model=chosen.model,
             served_by=chosen.served_by,
             degraded_reason=chosen.degraded_reason,
-            latency_ms=Latency(
-                total=round(max(0, generated_ms - entry.change.record_time_ms), 3),
-                queue=round(queue_seconds * 1000.0, 3),
-                inference=round(batch.inference_seconds * 1000.0, 3),
-            ),
+            latency_ms=latency,
             items=chosen.items,
             window=chosen.window,
         )

@@ -1,20 +1,20 @@
 """Publisher: packed batches to exact partitions, each with a future for its acknowledgement."""
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import MessageBatch
-from aiokafka.structs import RecordMetadata, TopicPartition
+from aiokafka.structs import TopicPartition
 
 from streams.client_options import aiokafka_options
-from streams.connection import raise_if_denied
 from streams.lease import Lease, send_only_with
+from streams.sent import Lane, Sent
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
+from streams.wire import plan_wire_formats
 
 Header = tuple[str, bytes]
 
@@ -23,79 +23,9 @@ _MAX_QUEUED_BYTES = 32 * 1024 * 1024
 # The client has one request under way to a broker: what nobody waits for but the commit leaves in
 # few and large ones, which cost broker and worker less and leave the way free for lists.
 _LINGER_SECONDS = 0.02
+_UNTIL_DEPARTURE_SECONDS = 3600.0
+"""For the client; the departure comes first."""
 _NO_HEADERS: list[Header] = []
-
-
-class PublishError(RuntimeError):
-    """A send that was given up; nothing after it may be committed."""
-
-
-class Lane:
-    """The way to one partition: batches leave one after the other, each once the one before is
-    acknowledged.
-    """
-
-    __slots__ = ("acknowledged_at",)
-
-    def __init__(self) -> None:
-        self.acknowledged_at = -math.inf
-        """Monotonic seconds of the last acknowledgement."""
-
-
-class Sent:
-    """What one call sent: acknowledged when every batch of it is."""
-
-    __slots__ = ("_futures", "_lane", "_patience_seconds")
-
-    def __init__(
-        self,
-        futures: list[tuple[asyncio.Future[RecordMetadata], int]],
-        patience_seconds: float = math.inf,
-        lane: Lane | None = None,
-    ) -> None:
-        """`futures`: of batches in order, and up to which record of each this call filled it.
-
-        `patience_seconds`: how long the broker may be silent while it is waited for, where the
-        client has no limit. What stands before it on its lane and is acknowledged is no silence.
-        """
-        self._futures = futures
-        self._patience_seconds = patience_seconds
-        self._lane = Lane() if lane is None else lane
-
-    async def acknowledged(self) -> int:
-        """Wait for the broker; returns the offset after the last record (-1 if none was sent).
-
-        Raises `PublishError` when the client gave up or the broker is silent for too long,
-        `NotPermittedError` when it may not send.
-        """
-        next_offset = -1
-        for future, end in self._futures:
-            await self._settled(future)
-            try:
-                metadata = await future
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                raise_if_denied(error, "a send")
-                raise PublishError(
-                    f"the broker did not acknowledge a send: {error!r}; nothing unacknowledged "
-                    "is committed, a restart replays it"
-                ) from error
-            next_offset = metadata.offset + end
-        return next_offset
-
-    async def _settled(self, future: asyncio.Future[RecordMetadata]) -> None:
-        since = time.monotonic()
-        while not future.done():
-            since = max(since, self._lane.acknowledged_at)
-            left = since + self._patience_seconds - time.monotonic()
-            if left <= 0:
-                raise PublishError(
-                    f"the broker did not acknowledge a send within {self._patience_seconds:g} s "
-                    "(request_timeout_seconds); nothing unacknowledged is committed, a restart "
-                    "replays it"
-                )
-            await asyncio.wait([future], timeout=None if left == math.inf else left)
 
 
 class Publisher:
@@ -104,6 +34,7 @@ class Publisher:
     def __init__(self, settings: Settings, lease: Lease | None = None) -> None:
         """`lease`: without it nothing is sent."""
         self._patience_seconds = settings.request_timeout_seconds
+        plan_wire_formats()
         self._producer = AIOKafkaProducer(
             **aiokafka_options(settings),
             client_id="freshrec",
@@ -116,7 +47,7 @@ class Publisher:
         )
         if lease is not None:
             send_only_with(lease, self._producer.client)
-        self._lanes: dict[tuple[str, int | None], Lane] = {}
+        self._lanes: dict[TopicPartition, Lane] = {}
         self._departure: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._acknowledged = asyncio.Event()
@@ -185,21 +116,23 @@ class Publisher:
         """They go into the batch that waits for the partition, if one does: the client sends one
         batch of a partition at a time, so many small ones would wait for each other.
         """
+        tp = TopicPartition(topic, partition)
+        lane = self._lane(tp)
         futures: list[tuple[asyncio.Future[Any], int]] = []
-        waiting = self._waiting(TopicPartition(topic, partition))
+        waiting = self._waiting(tp)
         batch = self._producer.create_batch() if waiting is None else waiting._builder
         first, size = batch.record_count(), batch.size()
         for key, value, headers in records:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 if batch.record_count() > first:
-                    futures.append(await self._queue(batch, size, topic, partition, linger))
+                    futures.append(await self._queue(batch, size, tp, lane, linger=linger))
                 batch = self._producer.create_batch()
                 first, size = 0, batch.size()
                 # The first record of a batch is taken whatever its size.
                 batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch.record_count() > first:
-            futures.append(await self._queue(batch, size, topic, partition, linger))
-        return Sent(futures, self._patience_seconds, self._lane(topic, partition))
+            futures.append(await self._queue(batch, size, tp, lane, linger=linger))
+        return Sent(futures, self._patience_seconds, lane)
 
     def _waiting(self, tp: TopicPartition) -> Any:
         """The client's batch that would leave last for a partition, if none has taken it up yet."""
@@ -208,7 +141,7 @@ class Publisher:
         return batches[-1] if batches and not batches[-1].retry_count else None
 
     async def _queue(
-        self, batch: Any, size_before: int, topic: str, partition: int, linger: bool
+        self, batch: Any, size_before: int, tp: TopicPartition, lane: Lane, *, linger: bool
     ) -> tuple[asyncio.Future[Any], int]:
         """Queue a batch behind those of its partition, unless it stands there already.
 
@@ -218,34 +151,34 @@ class Publisher:
         end, size = batch.record_count(), batch.size() - size_before
         accumulator = self._producer._message_accumulator
         is_open = not accumulator._closed and not accumulator._exception
-        tp = TopicPartition(topic, partition)
         before = self._waiting(tp)
         is_queued = before is not None and before._builder is batch
         if before is not None and not (is_queued and linger):
             before._linger_time = 0.0
             self._wake()
+        future: asyncio.Future[Any]
         if is_queued:
-            future = asyncio.shield(before.future)
+            future = before.future
         elif is_open and accumulator._batches.get(tp):
-            future = asyncio.shield(accumulator._append_batch(batch, tp).future)
-        elif is_open and linger and self._has_leader(tp):
-            future = asyncio.shield(self._linger(batch, tp).future)
+            future = accumulator._append_batch(batch, tp).future
+        elif is_open and self._has_leader(tp):
+            alone = self._linger if linger else accumulator._append_batch
+            future = alone(batch, tp).future
         else:
             # This is also what makes a topic known to the client.
-            future = await self._producer.send_batch(batch, topic, partition=partition)
-        self._watch(future, self._lane(topic, partition), size)
+            future = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+        self._watch(future, lane, size)
         return future, end
 
     def _linger(self, batch: Any, tp: TopicPartition) -> MessageBatch:
         """Queue a batch that leaves with all that linger. As `_append_batch`, but the client is not
-        woken for it.
+        woken for it, and sets no timer of its own for each.
         """
-        loop = asyncio.get_running_loop()
         if self._departure is None:
+            loop = asyncio.get_running_loop()
             self._departure = loop.call_later(_LINGER_SECONDS, self._depart)
         accumulator = self._producer._message_accumulator
-        left = max(0.0, self._departure.when() - loop.time())
-        queued = MessageBatch(tp, batch, accumulator._batch_ttl, left)
+        queued = MessageBatch(tp, batch, accumulator._batch_ttl, _UNTIL_DEPARTURE_SECONDS)
         accumulator._batches[tp].append(queued)
         return queued
 
@@ -255,7 +188,7 @@ class Publisher:
 
     def _depart(self) -> None:
         self._departure = None
-        self._wake()
+        self.hurry()
 
     def _wake(self) -> None:
         """Have the client look for what lingers no more."""
@@ -263,11 +196,16 @@ class Publisher:
         if not waiter.done():
             waiter.set_result(None)
 
-    def _lane(self, topic: str, partition: int | None) -> Lane:
-        return self._lanes.setdefault((topic, partition), Lane())
+    def _lane(self, tp: TopicPartition) -> Lane:
+        lane = self._lanes.get(tp)
+        if lane is None:
+            lane = self._lanes[tp] = Lane()
+        return lane
 
     def _watch(self, future: asyncio.Future[Any], lane: Lane, size: int) -> None:
-        """Note when a batch has left the queue, whatever becomes of it."""
+        """Note when a batch has left the queue, whatever becomes of it. A failure is thereby looked
+        at, even where nobody waits for it any more.
+        """
         self._queued_bytes += size
 
         def left(done: asyncio.Future[Any]) -> None:
@@ -291,6 +229,6 @@ class Publisher:
         future = await self._producer.send(
             topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
         )
-        lane = self._lane(topic, partition)
+        lane = self._lane(TopicPartition(topic, partition))
         self._watch(future, lane, 0)
         return Sent([(future, 1)], self._patience_seconds, lane)

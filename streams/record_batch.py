@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.offsets import Delivery
@@ -24,6 +25,41 @@ class RecordBatch(ConsumerMessage):
     """When this partition was last known to hold nothing unread, before these records."""
     taken: bool
     on_take: Callable[["RecordBatch"], None]
+
+    @classmethod
+    def of(
+        cls,
+        tp: TP,
+        records: list[Any],
+        size_bytes: int,
+        *,
+        generation_id: int,
+        read_to_end_ms: int | None,
+        on_take: Callable[["RecordBatch"], None],
+    ) -> "RecordBatch":
+        """A batch that no agent has taken, with no delivery yet."""
+        last = records[-1]
+        batch = cls(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            0,
+            [],
+            b"",
+            None,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation_id,
+        )
+        batch.records = records
+        batch.size_bytes = size_bytes
+        batch.read_to_end_ms = read_to_end_ms
+        batch.taken = False
+        batch.on_take = on_take
+        return batch
 
     def take(self) -> None:
         """Called by the agent before it looks at the records: nothing is added any more."""

@@ -5,13 +5,13 @@ corner cases. This transport hands every agent the raw records of one (fetch, pa
 one event, decodes nothing, and commits only what `OffsetTracker` reports.
 
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
-`_commit_handler`, `_drain_messages`, `_wait_next_records`, `_new_offset`,
+`_commit_handler`, `_commit_offsets`, `_drain_messages`, `_wait_next_records`, `_new_offset`,
 `_filter_tps_with_pending_acks`, `wait_empty`, `on_partitions_revoked` and
 `on_partitions_assigned`. `streams.consumer_thread` overrides those of the thread.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
 from faust.transport import drivers
@@ -68,23 +68,15 @@ class BatchConsumer(driver.Consumer):
         """Of all of them."""
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
+        # To ask Faust's settings for something takes longer than most of what is done with it.
+        self._most_records: int = self.app.conf.broker_max_poll_records
+        self._event_type: Any = self.app.conf.Event
         self._pace = CommitPace(self.commit_interval)
         self.tracker = OffsetTracker(self._pace.rest)
 
     def group_fault(self) -> BaseException | None:
-        """Why the group will not have this consumer any more, if so.
-
-        aiokafka keeps such a fault for the next read, and waits. Faust's reads never ask for it.
-        """
-        consumer = self._thread._consumer
-        coordinator = getattr(consumer, "_coordinator", None)
-        if coordinator is None:
-            return None
-        pending: BaseException | None = coordinator._pending_exception
-        task = coordinator._coordination_task
-        if pending is None and task.done() and not task.cancelled():
-            pending = task.exception()
-        return pending
+        """Why the group will not have this consumer any more, if so."""
+        return self._thread.group_fault()
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -99,6 +91,22 @@ class BatchConsumer(driver.Consumer):
     async def _commit_handler(self) -> None:
         while not (await self.wait(self._pace.due())).stopped:
             await self.commit()
+
+    async def _commit_offsets(
+        self,
+        offsets: Mapping[TP, int],
+        start_new_transaction: bool = True,  # noqa: ARG002  (Faust's)
+    ) -> bool:
+        """As Faust's, which draws a table of the offsets for a log that nobody keeps, and has
+        tables, transactions and a producer of its own to think of.
+        """
+        assignment = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assignment}
+        if not ours:
+            return False
+        did_commit: bool = await self._commit(ours)
+        self._committed_offset.update(ours)
+        return did_commit
 
     def _new_offset(self, tp: TP) -> int | None:
         return self.tracker.committable(tp)
@@ -221,7 +229,7 @@ class BatchConsumer(driver.Consumer):
         if (
             untaken is not None
             and not untaken.taken
-            and len(untaken.records) + len(records) <= self.app.conf.broker_max_poll_records
+            and len(untaken.records) + len(records) <= self._most_records
             and self._has_room()
         ):
             untaken.records.extend(records)
@@ -230,26 +238,14 @@ class BatchConsumer(driver.Consumer):
             self._waiting_bytes += size_bytes
             self._read_offset[tp] = last.offset + 1
             return
-        message = RecordBatch(
-            tp.topic,
-            tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            0,
-            [],
-            b"",
-            None,
-            None,
-            0,
-            0,
+        message = RecordBatch.of(
             tp,
+            records,
+            size_bytes,
             generation_id=self.app.consumer_generation_id,
+            read_to_end_ms=read_to_end_ms,
+            on_take=self._on_take,
         )
-        message.records = records
-        message.size_bytes = size_bytes
-        message.read_to_end_ms = read_to_end_ms
-        message.taken = False
-        message.on_take = self._on_take
         channels = cast("Any", self.app.topics)._tp_index[tp]
         await self.app.flow_control.acquire()
         # Wait here and not in the queue: a rebalance clears the queues and cancels whoever waits
@@ -266,7 +262,7 @@ class BatchConsumer(driver.Consumer):
         self._waiting.add(id(message))
         self._waiting_bytes += size_bytes
         for channel in channels:
-            channel.queue.put_nowait(self.app.create_event(None, records, None, message))
+            channel.queue.put_nowait(self._event_type(self.app, None, records, None, message))
 
     def _has_room(self) -> bool:
         return self._waiting_bytes < _MOST_WAITING_BYTES

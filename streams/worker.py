@@ -50,6 +50,7 @@ from streams.stores import MemoryStores, RocksStores, StoreError, StoreFactory
 from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
 from streams.turns import Turns
+from streams.write_behind import WriteBehindStores
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,9 @@ class Worker(Lifecycle):
         )
         self.model = ModelWatch(settings, self.batcher, self.metrics, self._on_model)
         self.stores: StoreFactory = (
-            MemoryStores() if settings.store == "memory" else RocksStores(settings.state_dir)
+            MemoryStores()
+            if settings.store == "memory"
+            else WriteBehindStores(RocksStores(settings.state_dir))
         )
         self.owned: dict[int, Partition] = {}
         self.app: WorkerApp = faust_app(settings, self, self.lease)

@@ -12,9 +12,9 @@ from streams.batcher import Batcher
 from streams.lists import ListRequest, RankedList
 from streams.metrics import Metrics
 from streams.partition import Partition
-from streams.publisher import PublishError
 from streams.quality import NextClick
 from streams.recommendation import RecommendedItem, ServedBy, WindowInfo
+from streams.sent import PublishError
 from streams.settings import Settings
 from streams.stores import MemoryStores
 from streams.turns import Turns

@@ -122,8 +122,13 @@ async def test_batches_are_finished_in_order_though_acknowledged_in_reverse() ->
 async def test_what_nobody_waits_for_but_the_commit_lingers_and_lists_do_not() -> None:
     bench = Bench()
     await bench.handle(*MIXED)
-    await until(lambda: bench.publisher.sent[LISTS])
-    assert bench.publisher.lingering == {WINDOWS, "freshrec-transitions"}
+    await until(lambda: bench.publisher.sent["freshrec-lists-changelog"])
+    assert bench.publisher.sent[LISTS]
+    assert bench.publisher.lingering == {
+        WINDOWS,
+        "freshrec-transitions",
+        "freshrec-lists-changelog",
+    }
     await bench.stop()
 
 

@@ -141,6 +141,20 @@ async def test_a_click_is_pending_until_its_list_is_acknowledged(bench: Bench) -
     assert bench.batcher.oldest_pending_seconds == 0
 
 
+async def test_how_late_a_list_came_leaves_out_what_is_remembered_of_it(bench: Bench) -> None:
+    bench.publisher.generous = False
+    ticket = bench.clicks(ann=1)
+    bench.start()
+    await until(lambda: bench.publisher.sent["freshrec-lists-changelog"])
+    publication = bench.batcher._publication
+    for topic, seconds in ((bench.settings.recommendations, 2), ("freshrec-lists-changelog", 3)):
+        publication._now_ms = lambda seconds=seconds: NOW_MS + 1_000 * seconds  # type: ignore[misc]
+        bench.publisher.acknowledge(topic)
+        await settle_down()
+    await ticket.published()
+    assert publication._metrics.event_to_recommendation_seconds._sum.get() == 2.0
+
+
 async def test_an_engine_that_fails_degrades_its_lists_and_not_the_worker(bench: Bench) -> None:
     bench.scorer.error = RuntimeError("out of memory")
     bench.start(with_model=True)

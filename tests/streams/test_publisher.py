@@ -1,14 +1,14 @@
-"""An acknowledgement is waited for, but not for ever."""
+"""Records leave packed, in the order sent, at once or with others that linger."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from streams.publisher import Lane, Publisher, PublishError, Sent
+from streams.publisher import Publisher
+from streams.sent import Lane
 from streams.settings import Settings
 
 TP = TopicPartition("t", 0)
@@ -16,62 +16,6 @@ TP = TopicPartition("t", 0)
 
 def metadata(offset: int) -> RecordMetadata:
     return RecordMetadata("t", 0, TP, offset, 0, 0, 0)
-
-
-async def test_the_offset_after_the_last_record_is_told() -> None:
-    loop = asyncio.get_running_loop()
-    futures = [loop.create_future(), loop.create_future()]
-    waiting = asyncio.ensure_future(Sent([(futures[0], 3), (futures[1], 2)], 10.0).acknowledged())
-    futures[1].set_result(metadata(8))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    futures[0].set_result(metadata(5))
-    assert await waiting == 10
-
-
-async def test_nothing_sent_is_acknowledged_at_once() -> None:
-    assert await Sent([], 10.0).acknowledged() == -1
-
-
-async def test_what_the_client_gave_up_is_an_error_that_says_what_follows() -> None:
-    future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-    future.set_exception(RuntimeError("too large"))
-    with pytest.raises(PublishError, match="too large.*a restart replays it"):
-        await Sent([(future, 1)], 10.0).acknowledged()
-
-
-async def test_a_silent_broker_is_given_up_after_the_time_set() -> None:
-    future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-    with pytest.raises(PublishError, match=r"within 0\.05 s \(request_timeout_seconds\)"):
-        await Sent([(future, 1)], 0.05).acknowledged()
-
-
-async def test_a_queue_that_the_broker_works_off_is_waited_for_however_long_it_is() -> None:
-    futures: list[asyncio.Future[RecordMetadata]] = [
-        asyncio.get_running_loop().create_future() for _ in range(6)
-    ]
-    lane = Lane()
-    sent = Sent([(futures[-1], 1)], 0.2, lane)
-
-    async def broker() -> None:
-        for number, future in enumerate(futures):
-            await asyncio.sleep(0.1)  # half the patience each, three times the patience together
-            lane.acknowledged_at = time.monotonic()
-            future.set_result(metadata(number))
-
-    working = asyncio.ensure_future(broker())
-    assert await sent.acknowledged() == len(futures)
-    await working
-
-
-async def test_an_acknowledgement_of_before_the_wait_does_not_shorten_it() -> None:
-    future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-    lane = Lane()
-    lane.acknowledged_at = time.monotonic() - 10.0
-    waiting = asyncio.ensure_future(Sent([(future, 1)], 5.0, lane).acknowledged())
-    await asyncio.sleep(0)
-    future.set_result(metadata(4))
-    assert await waiting == 5
 
 
 async def test_nothing_more_is_taken_while_too_much_is_queued() -> None:
@@ -118,6 +62,7 @@ async def test_what_is_sent_while_a_batch_waits_leaves_with_it() -> None:
     assert await one.acknowledged() == 103
     assert await other.acknowledged() == 105
     assert await nothing.acknowledged() == -1
+    await asyncio.sleep(0)
     assert publisher.queued_bytes == 0
     await publisher._producer.stop()
 
@@ -181,12 +126,9 @@ async def test_what_lingers_leaves_in_one_request(publisher: Publisher) -> None:
     await publisher.send("t", 0, [(b"c", b"1")], linger=True)
     assert not accumulator.waiter().done()
     assert not taken_by_the_client(publisher)
-    taken: dict[int, int] = {}
-    # A timer may fire a little early; the client then waits for the rest by itself.
-    while not taken:
-        await asyncio.wait_for(asyncio.shield(accumulator.waiter()), 5.0)
-        taken = taken_by_the_client(publisher)
-    assert taken == {0: 2, 1: 1}
+    await asyncio.wait_for(asyncio.shield(accumulator.waiter()), 5.0)
+    # Also where the timer fired a little early.
+    assert taken_by_the_client(publisher) == {0: 2, 1: 1}
 
 
 async def test_the_client_is_woken_when_what_lingers_is_due(publisher: Publisher) -> None:

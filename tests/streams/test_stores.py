@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from streams.stores import MemoryStore, MemoryStores, RocksStores, Store, StoreError, StoreFactory
+from streams.write_behind import WriteBehindStores
 
 Factory = Callable[[], StoreFactory]
 
 
-@pytest.fixture(params=["memory", "rocksdb"])
+@pytest.fixture(params=["memory", "rocksdb", "rocksdb written behind"])
 def factory(request: pytest.FixtureRequest, tmp_path: Path) -> Factory:
     """Makes the factory of a process; a second call is the process after a restart."""
     if request.param == "rocksdb":
         return lambda: RocksStores(tmp_path, cache_bytes=1024 * 1024)
+    if request.param == "rocksdb written behind":
+        return lambda: WriteBehindStores(RocksStores(tmp_path, cache_bytes=1024 * 1024))
     stores = MemoryStores()
     return lambda: stores
 

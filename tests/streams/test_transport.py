@@ -36,14 +36,14 @@ class Delivering:
             tracker=OffsetTracker(),
             flow_active=True,
             app=SimpleNamespace(
-                conf=SimpleNamespace(broker_max_poll_records=20_000),
                 consumer_generation_id=0,
                 topics=SimpleNamespace(
                     _tp_index={tp: [SimpleNamespace(queue=queue)] for tp in (CLICKS, OTHERS)}
                 ),
                 flow_control=SimpleNamespace(acquire=acquire),
-                create_event=lambda _key, _records, _headers, message: message,
             ),
+            _most_records=20_000,
+            _event_type=lambda _app, _key, _records, _headers, message: message,
             _thread=SimpleNamespace(assignment_token=1),
             _read_offset={CLICKS: None, OTHERS: None},
             _untaken={},
@@ -116,3 +116,18 @@ async def test_a_consumer_commits_whenever_it_is_due_and_not_once_it_is_stopped(
     vars(consumer).update(_pace=CommitPace(0.001), wait=wait, commit=commit)
     await asyncio.wait_for(consumer._commit_handler(consumer), 5.0)
     assert len(commits) == 2
+
+
+async def test_offsets_of_partitions_that_are_not_ours_any_more_are_not_committed() -> None:
+    consumer: Any = object.__new__(BatchConsumer)
+    committed: list[dict[TP, int]] = []
+
+    async def commit(offsets: dict[TP, int]) -> bool:
+        committed.append(offsets)
+        return True
+
+    vars(consumer).update(_commit=commit, assignment=lambda: {CLICKS}, _committed_offset={})
+    assert await consumer._commit_offsets({CLICKS: 7, OTHERS: 9})
+    assert not await consumer._commit_offsets({OTHERS: 9})
+    assert committed == [{CLICKS: 7}]
+    assert consumer._committed_offset == {CLICKS: 7}
