@@ -6,6 +6,7 @@ length keeps a long window from making every short one as expensive.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 LENGTH_STEPS = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -63,8 +64,14 @@ class Buckets(NamedTuple):
         so many parts.
         """
         by_length: dict[int, list[int]] = {}
+        longest, length_for = self.lengths[-1], _length_table(self.lengths)
         for row, events in enumerate(lengths):
-            by_length.setdefault(self.length_for(events), []).append(row)
+            length = length_for[events] if events < longest else longest
+            rows_of_length = by_length.get(length)
+            if rows_of_length is None:
+                by_length[length] = [row]
+            else:
+                rows_of_length.append(row)
         if len(by_length) == 1:
             ((length, all_rows),) = by_length.items()
             return self._cut(all_rows, length, side_by_side, pad_batch=pad_batch)
@@ -98,8 +105,17 @@ class Buckets(NamedTuple):
         worth_a_call = -(-CALL_COST_EVENTS // length)
         part = max(-(-len(rows) // side_by_side), worth_a_call)
         limit = min(part, self.batches[-1])
-        parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
+        if len(rows) <= limit:
+            parts = [rows]
+        else:
+            parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
         return [
             Group(part, length, self.batch_for(len(part)) if pad_batch else len(part))
             for part in parts
         ]
+
+
+@lru_cache(maxsize=16)
+def _length_table(lengths: tuple[int, ...]) -> list[int]:
+    """By number of events below the longest length, the smallest length that holds them."""
+    return [lengths[bisect_left(lengths, events)] for events in range(lengths[-1])]
