@@ -22,6 +22,7 @@ _OF_STREAMS = tuple(
         "compiled_edges",
         "compiled_folds",
         "compiled_forgetting",
+        "compiled_histories",
         "compiled_items",
         "compiled_links",
         "compiled_lists",

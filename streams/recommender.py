@@ -11,7 +11,6 @@ A list depends on its user's state, the replica and the catalogue, never on the 
 """
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,7 +22,14 @@ from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import ascending_keys, hold_back, select_top, take
+from streams.kernels import (
+    ascending_keys,
+    choose_popular,
+    hold_back,
+    last_distinct,
+    select_top,
+    take,
+)
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
@@ -196,16 +202,18 @@ class Recommender:
         whole = whole or config.repeat_policy != "allow"
         limit = None if whole else _EVENTS_A_SOURCE * wanted
         view = history(window, config.window, limit)
-        sources = _last_distinct(view.items, wanted)
+        sources = last_distinct(view.items, wanted)
         if len(sources) < wanted and limit is not None and len(view.items) == limit:
             view = history(window, config.window)
-            sources = _last_distinct(view.items, wanted)
-        excluded = find_all(negatives(window, config.window))
+            sources = last_distinct(view.items, wanted)
+        averse = negatives(window, config.window)
+        excluded: set[int] = find_all(averse) if averse else set()
         if request.hidden_items:
             excluded |= find_all(request.hidden_items)
         repeated: set[int] = set()
         if config.repeat_policy == "exclude":
-            excluded |= find_all(view.items)
+            seen = find_all(view.items)
+            excluded = seen | excluded if excluded else seen
         elif config.repeat_policy == "discount":
             repeated = find_all(view.items)
         return _Read(view, sources, excluded, repeated)
@@ -213,24 +221,23 @@ class Recommender:
     def _user(
         self, request: ListRequest, read: _Read, popular: list[int], *, own: bool
     ) -> PreparedUser:
-        window = request.window
+        window, view = request.window, read.history
         evidence = UserEvidence(
             now_ms=request.now_ms,
             sources=read.sources,
-            own_items=read.history.items[::-1] if own else [],
+            own_items=view.items[::-1] if own else [],
             fill_items=popular,
         )
         events = len(window)
         info = WindowInfo(0)
         if events:
-            info = WindowInfo(events, iso_utc(window.oldest_ms), iso_utc(window.newest_ms))
-        return PreparedUser(
-            request, read.history, evidence, read.excluded, read.repeated, popular, info
-        )
+            # As a rule all events were read, the oldest one first.
+            whole = len(view.items) == events
+            oldest_ms = view.times_ms[0] if whole else window.oldest_ms
+            info = WindowInfo(events, iso_utc(oldest_ms), iso_utc(window.newest_ms))
+        return PreparedUser(request, view, evidence, read.excluded, read.repeated, popular, info)
 
-    def _popular(
-        self, popularity: PopularitySnapshot, excluded: Sequence[set[int]]
-    ) -> list[list[int]]:
+    def _popular(self, popularity: PopularitySnapshot, excluded: list[set[int]]) -> list[list[int]]:
         """Per user, the most popular items that may be on the list."""
         size = max(self.config.rules.ranking_size(self.config.list_size), YARDSTICK_SIZE)
         unavailable = self._catalogue.unavailable_mask()
@@ -238,16 +245,10 @@ class Recommender:
         wanted = asked = size + most_excluded
         while True:
             top = popularity.top_popular(asked)
-            usable = top[~unavailable[top]].tolist()
-            if len(usable) >= wanted or len(top) < asked:
-                break
+            chosen, usable = choose_popular(top, unavailable, excluded, size)
+            if usable >= wanted or len(top) < asked:
+                return chosen
             asked *= 2
-        return [
-            list(islice((item for item in usable if item not in of_user), size))
-            if of_user
-            else usable[:size]
-            for of_user in excluded
-        ]
 
     def _prepare_scoring(self, prepared: Prepared, scorer: Scorer, encoder: EncoderIndex) -> None:
         # The scorer's module is loaded wherever there is a scorer.
@@ -289,11 +290,3 @@ class Recommender:
 
 
 _PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
-
-
-def _last_distinct(items: Sequence[str], n: int) -> list[str]:
-    """The last `n` different items, newest first."""
-    found = dict.fromkeys(items[: -2 * n - 1 : -1])  # mostly enough
-    if len(found) < n:
-        found = dict.fromkeys(reversed(items))
-    return list(found)[:n]
