@@ -11,7 +11,7 @@ A list depends on its user's state, the replica and the catalogue, never on the 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -39,7 +39,7 @@ from streams.scoring import EncoderIndex, Scorer
 from streams.window import HistoryView, history, negatives
 
 if TYPE_CHECKING:
-    from model.scorer import Scores
+    from model.scorer import History, Scores
 
 __all__ = ["ListRequest", "Prepared", "RankedList", "Recommender", "RecommenderConfig", "Scorer"]
 
@@ -251,9 +251,6 @@ class Recommender:
             asked *= 2
 
     def _prepare_scoring(self, prepared: Prepared, scorer: Scorer, encoder: EncoderIndex) -> None:
-        # The scorer's module is loaded wherever there is a scorer.
-        from model.scorer import History
-
         rows = [row for row, user in enumerate(prepared.users) if user.history.items]
         if not rows:
             return
@@ -266,7 +263,9 @@ class Recommender:
         everybody = len(rows) == len(prepared.users)
         positions = prepared.chosen if everybody else prepared.chosen[prepared.scored_rows]
         items = prepared.candidates.items_at(positions)
-        histories = [History(*prepared.users[row].history) for row in rows]
+        # A view has the four columns of a history: to make one of it would only cost time.
+        views = [prepared.users[row].history for row in rows]
+        histories = cast("list[History]", views)
         ids = encoder.encoder_ids(items)
         if cold is None:
             prepared.batch = scorer.prepare(histories, ids)

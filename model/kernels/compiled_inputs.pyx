@@ -216,9 +216,11 @@ def pad_windows(
         names.append("places")
     # One block for all of them: an array of NumPy's costs as much as a window of numbers.
     block = np.zeros((len(names), batch, length), np.int64)
-    made_lengths = np.ones(batch, np.int64)
+    made_lengths = np.empty(batch, np.int64)
     cdef integer[:, :, ::1] numbers = block
     cdef integer[::1] lengths = made_lengths
+    for at in range(batch):
+        lengths[at] = 1
     for at in range(len(rows)):
         wanted = rows[at]
         if not row <= wanted < len(counts):
