@@ -63,18 +63,16 @@ class Buckets(NamedTuple):
         its number of rows. side_by_side: calls that run at a time; what is worth it is cut into
         so many parts.
         """
-        by_length: dict[int, list[int]] = {}
         longest, length_for = self.lengths[-1], _length_table(self.lengths)
-        for row, events in enumerate(lengths):
-            length = length_for[events] if events < longest else longest
-            rows_of_length = by_length.get(length)
-            if rows_of_length is None:
-                by_length[length] = [row]
-            else:
-                rows_of_length.append(row)
-        if len(by_length) == 1:
-            ((length, all_rows),) = by_length.items()
+        padded = [length_for[events] if events < longest else longest for events in lengths]
+        # The longest one for all is dearer than each its own by less than one more call: as a rule.
+        length = max(padded, default=0)
+        if len(padded) * length - sum(padded) <= CALL_COST_EVENTS:
+            all_rows = list(range(len(padded)))
             return self._cut(all_rows, length, side_by_side, pad_batch=pad_batch)
+        by_length: dict[int, list[int]] = {}
+        for row, length in enumerate(padded):
+            by_length.setdefault(length, []).append(row)
         present = sorted(by_length)
         # best[i]: cheapest plan of the i shortest length buckets, and where its last group starts
         best: list[tuple[int, int]] = [(0, 0)]
@@ -102,6 +100,8 @@ class Buckets(NamedTuple):
     def _cut(
         self, rows: list[int], length: int, side_by_side: int, *, pad_batch: bool
     ) -> list[Group]:
+        if not rows:
+            return []
         worth_a_call = -(-CALL_COST_EVENTS // length)
         part = max(-(-len(rows) // side_by_side), worth_a_call)
         limit = min(part, self.batches[-1])
