@@ -229,12 +229,13 @@ class Recommender:
             fill_items=popular,
         )
         events = len(window)
-        info = WindowInfo(0)
         if events:
             # As a rule all events were read, the oldest one first.
             whole = len(view.items) == events
             oldest_ms = view.times_ms[0] if whole else window.oldest_ms
             info = WindowInfo(events, iso_utc(oldest_ms), iso_utc(window.newest_ms))
+        else:
+            info = WindowInfo(0)
         return PreparedUser(request, view, evidence, read.excluded, read.repeated, popular, info)
 
     def _popular(self, popularity: PopularitySnapshot, excluded: list[set[int]]) -> list[list[int]]:

@@ -198,12 +198,7 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
     # Columns are cut before they are read where arrival order is the order asked for.
     start = 0 if limit is None or some or window.late else max(0, count - limit)
     names = window.items[start:]
-    if kinds is None:
-        type_names = types * len(names)
-    elif isinstance(kinds, bytearray):
-        type_names = name_kinds(types, kinds, start)
-    else:
-        type_names = [types[kind] for kind in kinds[start:]]
+    type_names = types * len(names) if kinds is None else name_kinds(types, kinds, start)
     times = window.times_ms(start)
     places = None if extra is None or extra.places is None else extra.places[start:]
     if places is None:

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Packed arrivals of a window: little-endian times and offsets in turn, of 4 bytes or of 8."""
 
-from streams.kernels.integers cimport integer
+from streams.kernels.integers cimport integer, key64
 
 
 cdef inline integer narrow(const unsigned char* at) noexcept nogil:
@@ -9,4 +9,4 @@ cdef inline integer narrow(const unsigned char* at) noexcept nogil:
 
 
 cdef inline integer wide(const unsigned char* at) noexcept nogil:
-    return narrow(at) | narrow(at + 4) << 32
+    return narrow(at) | <integer>(<key64>narrow(at + 4) << 32)

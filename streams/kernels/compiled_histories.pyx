@@ -17,6 +17,8 @@ from streams.kernels.texts cimport same
 
 from array import array as make_array
 
+from streams.kernels import pure_histories
+
 cdef array.array _INTEGERS = make_array("q")
 
 
@@ -40,13 +42,16 @@ def read_times(bytearray arrivals, integer base_ms, Py_ssize_t start, *, bint wi
     return times
 
 
-def name_kinds(list types, bytearray kinds, Py_ssize_t start):
-    cdef const unsigned char* kind = <const unsigned char*>PyByteArray_AS_STRING(kinds)
-    cdef Py_ssize_t count = PyByteArray_GET_SIZE(kinds) - start
-    cdef Py_ssize_t entry
+def name_kinds(list types, kinds, Py_ssize_t start):
+    cdef const unsigned char* kind
+    cdef Py_ssize_t count, entry
     cdef list names
     if start < 0:
         raise IndexError("no such entry")
+    if not isinstance(kinds, bytearray):  # more than 256 of them
+        return pure_histories.name_kinds(types, kinds, start)
+    kind = <const unsigned char*>PyByteArray_AS_STRING(kinds)
+    count = PyByteArray_GET_SIZE(kinds) - start
     names = PyList_New(max(count, 0))
     for entry in range(count):
         if kind[start + entry] >= PyList_GET_SIZE(types):

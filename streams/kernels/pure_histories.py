@@ -15,7 +15,7 @@ def read_times(arrivals: bytearray, base_ms: int, start: int, *, wide: bool) -> 
     return array("q", (numbers[2 * start :: 2].astype(np.int64) + base_ms).tobytes())
 
 
-def name_kinds(types: list[str], kinds: bytearray, start: int) -> list[str]:
+def name_kinds(types: list[str], kinds: bytearray | list[int], start: int) -> list[str]:
     """Event types of the entries from `start` on; kinds are indexes into the types."""
     return [types[kind] for kind in kinds[start:]]
 

@@ -59,8 +59,9 @@ def test_only_items_that_have_a_number_are_found(kernels: Any, items: list[str])
 @given(st.lists(st.integers(0, 2), max_size=20), st.integers(0, 25))
 def test_kinds_are_named_from_any_entry_on(kernels: Any, kinds: list[int], start: int) -> None:
     types = ["click", "view", "buy"]
-    found = kernels.name_kinds(types, bytearray(kinds), start)
-    assert found == [types[kind] for kind in kinds[start:]]
+    for column in (bytearray(kinds), kinds):
+        found = kernels.name_kinds(types, column, start)
+        assert found == [types[kind] for kind in kinds[start:]]
 
 
 @needs_compiled
