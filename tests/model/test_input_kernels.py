@@ -25,7 +25,11 @@ needs_compiled = pytest.mark.skipif(not COMPILED, reason="the kernels were not c
 INDEX = {item: number + 1 for number, item in enumerate("abcdef")}
 TYPES = ("click", "purchase")
 NOTHING = array("q")
-TIMES_MS = st.integers(0, 253_402_300_799_999) | st.integers(-(1 << 63), (1 << 63) - 1)
+TIMES_MS = (
+    st.sampled_from([1_000 * seconds for seconds in range(32)])  # on the edges of buckets
+    | st.integers(0, 253_402_300_799_999)
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+)
 EVENTS = st.tuples(
     st.sampled_from("abcdefxyz"),
     st.sampled_from([*TYPES, "view"]),
