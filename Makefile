@@ -55,13 +55,13 @@ soak: $(FULL)  ## half an hour of load with bursts: memory, lag, and lists that 
 clean:  ## remove environments, caches and local state
 	rm -rf .venv .venv-demo build dist freshrec-state
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f streams/kernels/*.so
+	rm -f model/kernels/*.so streams/kernels/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments -----------------------------------------------------------------------------
 # uv where the machine has it, else the version that the lock names, fetched by pip.
 
-BUILD := hatch_build.py $(wildcard streams/kernels/*.p[yx][xd]) requirements/build.txt
+BUILD := hatch_build.py $(wildcard model/kernels/*.pyx streams/kernels/*.p[yx][xd]) requirements/build.txt
 
 $(FULL): requirements/all.txt pyproject.toml $(BUILD)
 	$(call create_environment,$(VENV))

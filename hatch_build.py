@@ -1,4 +1,4 @@
-"""Build hook: compiles the kernels (`streams/kernels/*.pyx`) where there is a C compiler.
+"""Build hook: compiles the kernels (`*/kernels/*.pyx`) where there is a C compiler.
 
 Without one the package is built as well, with the same kernels in Python: slower, with the same
 results. FRESHREC_PURE_PYTHON=1 asks for that.
@@ -13,7 +13,7 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_MODULES = tuple(
+_OF_STREAMS = tuple(
     f"streams.kernels.{name}"
     for name in (
         "compiled_candidates",
@@ -22,6 +22,7 @@ _MODULES = tuple(
         "compiled_edges",
         "compiled_folds",
         "compiled_forgetting",
+        "compiled_histories",
         "compiled_items",
         "compiled_links",
         "compiled_lists",
@@ -30,6 +31,7 @@ _MODULES = tuple(
         "compiled_windows",
     )
 )
+_MODULES = ("model.kernels.compiled_inputs", *_OF_STREAMS)
 # The same bits as in Python: no product fused with a sum, and libm's own pow.
 _FLAGS = [] if sys.platform == "win32" else ["-O2", "-ffp-contract=off", "-fno-builtin-pow"]
 

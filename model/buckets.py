@@ -6,6 +6,7 @@ length keeps a long window from making every short one as expensive.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 LENGTH_STEPS = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -62,12 +63,16 @@ class Buckets(NamedTuple):
         its number of rows. side_by_side: calls that run at a time; what is worth it is cut into
         so many parts.
         """
-        by_length: dict[int, list[int]] = {}
-        for row, events in enumerate(lengths):
-            by_length.setdefault(self.length_for(events), []).append(row)
-        if len(by_length) == 1:
-            ((length, all_rows),) = by_length.items()
+        longest, length_for = self.lengths[-1], _length_table(self.lengths)
+        padded = [length_for[events] if events < longest else longest for events in lengths]
+        # The longest one for all is dearer than each its own by less than one more call: as a rule.
+        length = max(padded, default=0)
+        if len(padded) * length - sum(padded) <= CALL_COST_EVENTS:
+            all_rows = list(range(len(padded)))
             return self._cut(all_rows, length, side_by_side, pad_batch=pad_batch)
+        by_length: dict[int, list[int]] = {}
+        for row, length in enumerate(padded):
+            by_length.setdefault(length, []).append(row)
         present = sorted(by_length)
         # best[i]: cheapest plan of the i shortest length buckets, and where its last group starts
         best: list[tuple[int, int]] = [(0, 0)]
@@ -95,11 +100,22 @@ class Buckets(NamedTuple):
     def _cut(
         self, rows: list[int], length: int, side_by_side: int, *, pad_batch: bool
     ) -> list[Group]:
+        if not rows:
+            return []
         worth_a_call = -(-CALL_COST_EVENTS // length)
         part = max(-(-len(rows) // side_by_side), worth_a_call)
         limit = min(part, self.batches[-1])
-        parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
+        if len(rows) <= limit:
+            parts = [rows]
+        else:
+            parts = [rows[start : start + limit] for start in range(0, len(rows), limit)]
         return [
             Group(part, length, self.batch_for(len(part)) if pad_batch else len(part))
             for part in parts
         ]
+
+
+@lru_cache(maxsize=16)
+def _length_table(lengths: tuple[int, ...]) -> list[int]:
+    """By number of events below the longest length, the smallest length that holds them."""
+    return [lengths[bisect_left(lengths, events)] for events in range(lengths[-1])]

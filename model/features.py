@@ -40,6 +40,21 @@ class FeatureSpec(NamedTuple):
     place_buckets: int  # size of the hashed place vocabulary, 0 without the place feature
     max_length: int  # events
 
+    @property
+    def reads_types(self) -> bool:
+        """Whether any feature is told from event types."""
+        return "event_type" in self.features
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether any feature is told from event times."""
+        return "time_gap" in self.features or "hour_of_week" in self.features
+
+    @property
+    def reads_places(self) -> bool:
+        """Whether any feature is told from places."""
+        return any(feature in OF_PLACES for feature in self.features)
+
     def vocabulary_sizes(self) -> dict[str, int]:
         """Number of ids, padding included, of each feature that is on."""
         sizes = {

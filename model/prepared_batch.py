@@ -1,7 +1,6 @@
 """Histories to the inputs of an engine: their last known events, grouped by length and padded."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,28 +8,13 @@ from numpy.typing import NDArray
 
 from model.buckets import Group
 from model.cold_items import ItemVectors
-from model.features import OF_PLACES, FeatureSpec, event_type_ids, window_inputs
+from model.features import FeatureSpec, event_type_ids
+from model.kernels import find_known, pad_windows
+from model.kernels.pure_inputs import History, KnownEvents
+
+__all__ = ["History", "KnownEvents", "PreparedBatch", "WindowReader"]
 
 IntArray = NDArray[np.int64]
-
-
-class History(NamedTuple):
-    """A user's events sorted by event time, oldest first; the four have one length."""
-
-    items: Sequence[str]
-    event_types: Sequence[str]
-    times_ms: Sequence[int]
-    place_cells: Sequence[int]  # 0: no place
-
-
-class ServedWindow(NamedTuple):
-    """The events of a history that the encoder sees; a column that no feature reads is empty."""
-
-    ids: list[int]  # encoder ids, none 0
-    event_types: Sequence[str]
-    times_ms: Sequence[int]
-    place_cells: Sequence[int]
-    unknown: int  # that stand among these, and were left out
 
 
 class PreparedBatch(NamedTuple):
@@ -65,82 +49,29 @@ class PreparedBatch(NamedTuple):
 class WindowReader:
     """The windows of histories, as one artefact's encoder sees them."""
 
-    def __init__(self, spec: FeatureSpec, item_index: Mapping[str, int]) -> None:
+    def __init__(self, spec: FeatureSpec, item_index: dict[str, int]) -> None:
         self._spec = spec
         self._item_index = item_index
         self._type_ids = event_type_ids(spec.event_types)
-        features = spec.features
-        self._reads_types = "event_type" in features
-        self._reads_times = "time_gap" in features or "hour_of_week" in features
-        self._reads_places = any(feature in OF_PLACES for feature in features)
 
-    def window(self, history: History) -> ServedWindow:
-        """The events of a history that the encoder sees."""
-        index = self._item_index
-        items, event_types, times_ms, place_cells = history
-        longest = self._spec.max_length
-        # Mostly the newest events are all known, and no older one is looked at.
-        ids = list(map(index.get, items[-longest:], repeat(0)))
-        if 0 not in ids:
-            return ServedWindow(
-                ids,
-                event_types[-longest:] if self._reads_types else (),
-                times_ms[-longest:] if self._reads_times else (),
-                place_cells[-longest:] if self._reads_places else (),
-                0,
-            )
-        ids = list(map(index.get, items, repeat(0)))
-        kept = [position for position, item in enumerate(ids) if item][-longest:]
-        first = kept[0] if len(kept) == longest else 0
-        return ServedWindow(
-            [ids[position] for position in kept],
-            [event_types[position] for position in kept] if self._reads_types else (),
-            [times_ms[position] for position in kept] if self._reads_times else (),
-            [place_cells[position] for position in kept] if self._reads_places else (),
-            ids[first:].count(0),
-        )
+    def known(self, histories: Sequence[History]) -> KnownEvents:
+        """The events of histories that the encoder sees."""
+        return find_known(histories, self._item_index, self._spec.max_length)
 
     def inputs(
-        self, group: Group, windows: Sequence[ServedWindow], candidates: IntArray
+        self,
+        group: Group,
+        histories: Sequence[History],
+        known: KnownEvents,
+        candidates: IntArray,
     ) -> dict[str, IntArray]:
-        """What the engine takes for the windows of one group; candidates: (B, C) of all rows."""
+        """What the engine takes for the histories of one group; candidates: (B, C) of all rows."""
         rows, size = group.rows, group.batch
-        whole = len(rows) == len(windows)  # and in their order, as in any group
-        chosen = windows if whole else [windows[row] for row in rows]
-        counts = [len(window.ids) for window in chosen]
-        lengths = np.zeros(size, np.int64)
-        lengths[: len(chosen)] = counts
-        events = sum(counts)
-        unread = _NOTHING if events <= len(_NOTHING) else np.zeros(events, np.int64)
-
-        def flat(columns: Iterable[Sequence[int]], *, read: bool = True) -> IntArray:
-            if not read:
-                return unread[:events]
-            return np.fromiter(chain.from_iterable(columns), np.int64, events)
-
-        type_id = self._type_ids.get
-        inputs = window_inputs(
-            self._spec,
-            lengths,
-            flat([window.ids for window in chosen]),
-            flat(
-                ([type_id(name, 1) for name in window.event_types] for window in chosen),
-                read=self._reads_types,
-            ),
-            flat((window.times_ms for window in chosen), read=self._reads_times),
-            flat((window.place_cells for window in chosen), read=self._reads_places),
-            group.length,
-        )
-        # An empty row still needs one position to attend to; its scores are thrown away.
-        inputs["lengths"] = np.maximum(lengths, 1)
-        if whole and len(rows) == size and candidates.shape[1]:
-            inputs["candidates"] = candidates
+        inputs = pad_windows(self._spec, self._type_ids, histories, known, rows, size, group.length)
+        if len(rows) == len(histories) == size and candidates.shape[1]:
+            inputs["candidates"] = candidates  # all of them, in their order as in any group
             return inputs
         padded = np.zeros((size, max(candidates.shape[1], 1)), np.int64)
-        padded[: len(chosen), : candidates.shape[1]] = candidates[rows]
+        padded[: len(rows), : candidates.shape[1]] = candidates[rows]
         inputs["candidates"] = padded
         return inputs
-
-
-_NOTHING = np.zeros(4096, np.int64)
-_NOTHING.flags.writeable = False

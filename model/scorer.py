@@ -28,6 +28,7 @@ from model.engine import (
     open_session,
 )
 from model.graph_bounds import MEMORY_SHARE, stop_after
+from model.kernels import are_ids
 from model.prepared_batch import History, PreparedBatch, WindowReader
 from model.scores import Scores, States, with_new_items
 
@@ -52,6 +53,9 @@ Result = TypeVar("Result")
 TEXT_TOLERANCE = 0.02
 # A few windows; a graph that takes longer is nothing to serve with.
 SMOKE_SECONDS = 30.0
+# Of the columns of Scores, and then of States.
+_KINDS = (np.int64, np.float32, np.float32, np.float32, np.float32)
+_UNKNOWN = (0, -np.inf, -np.inf)  # what stands there for a history of unknown items only
 
 
 class EncoderScorer:
@@ -181,7 +185,7 @@ class EncoderScorer:
             raise ValueError(message)
         known_items = len(self.items)
         ids = known_items + (0 if new_items is None else len(new_items.biases))
-        if candidates.size and not 0 <= candidates.min() <= candidates.max() <= ids:
+        if not are_ids(candidates, ids):
             message = f"a candidate is not an encoder id in 0..{ids}"
             raise ValueError(message)
         if new_items is not None and self.manifest.text is None:
@@ -191,22 +195,20 @@ class EncoderScorer:
         if new_items is not None:
             candidate_ids = candidates
             candidates = np.where(candidates > known_items, 0, candidates)
-        windows = [self._windows.window(history) for history in histories]
-        lengths = [len(window.ids) for window in windows]
-        known = np.array(lengths, dtype=np.int64) > 0
+        seen = self._windows.known(histories)
         calls = [
-            (group, self._windows.inputs(group, windows, candidates))
+            (group, self._windows.inputs(group, histories, seen, candidates))
             for group in self.buckets.plan(
-                lengths, pad_batch=self._pad_batch, side_by_side=self._side_by_side
+                seen.lengths, pad_batch=self._pad_batch, side_by_side=self._side_by_side
             )
         ]
         return PreparedBatch(
             len(histories),
             candidates.shape[1],
             calls,
-            known,
-            sum(lengths),
-            sum(window.unknown for window in windows),
+            np.array(seen.lengths, dtype=np.bool_),
+            len(seen.ids),
+            seen.unknown,
             candidate_ids,
             new_items,
         )
@@ -214,10 +216,11 @@ class EncoderScorer:
     def run(self, prepared: PreparedBatch) -> Scores:
         """Scores of a prepared batch; the engine computes without the GIL."""
         new_items, candidate_ids = prepared.new_items, prepared.candidate_ids
-        scores, states = self._run(prepared, with_states=new_items is not None)
+        columns = self._run(prepared, with_states=new_items is not None)
+        scores = Scores(*columns[:3])
         if new_items is None or candidate_ids is None:
             return scores
-        log_probs = new_items.log_probs(*states)
+        log_probs = new_items.log_probs(*columns[3:])
         log_probs[~prepared.known] = -np.inf
         return with_new_items(scores, log_probs, candidate_ids, len(self.items))
 
@@ -227,35 +230,39 @@ class EncoderScorer:
         Only of artefacts with item text.
         """
         candidates = np.zeros((len(histories), 0), np.int64)
-        return self._run(self.prepare(histories, candidates), with_states=True)[1]
+        return States(*self._run(self.prepare(histories, candidates), with_states=True)[3:])
 
-    def _run(self, prepared: PreparedBatch, *, with_states: bool) -> tuple[Scores, States]:
-        top_k = self.manifest.top_k
-        top_ids = np.zeros((prepared.rows, top_k), np.int64)
-        top_log_probs = np.full((prepared.rows, top_k), -np.inf, np.float32)
-        candidate_log_probs = np.full((prepared.rows, prepared.candidates), -np.inf, np.float32)
-        rows_of_states = prepared.rows if with_states else 0
-        hidden = np.zeros((rows_of_states, self.manifest.dim), np.float32)
-        log_normalizers = np.zeros(rows_of_states, np.float32)
+    def _run(self, prepared: PreparedBatch, *, with_states: bool) -> list[NDArray[Any]]:
+        """The columns of `Scores` and, where they are asked for, those of `States`."""
         outputs = OUTPUTS + STATE_OUTPUTS if with_states else OUTPUTS
         results = self._results(outputs, [inputs for _, inputs in prepared.calls])
-        for (group, _), (ids, log_probs, of_candidates, *state) in zip(
-            prepared.calls, results, strict=True
-        ):
-            rows, size = group.rows, len(group.rows)
-            if with_states:
-                hidden[rows], log_normalizers[rows] = state[0][:size], state[1][:size]
-            top_ids[rows] = ids[:size]
-            top_log_probs[rows] = log_probs[:size]
-            if prepared.candidates:
-                candidate_log_probs[rows] = of_candidates[:size]
-        unknown = ~prepared.known
-        if unknown.any():
-            top_ids[unknown] = 0
-            top_log_probs[unknown] = -np.inf
-            candidate_log_probs[unknown] = -np.inf
-        scores = Scores(top_ids, top_log_probs, candidate_log_probs)
-        return scores, States(hidden, log_normalizers)
+        if len(prepared.calls) == 1:  # of all rows, in their order
+            (found,) = results
+            columns = [
+                column[: prepared.rows].astype(kind, copy=False)
+                for column, kind in zip(found, _KINDS, strict=False)
+            ]
+            columns[2] = columns[2][:, : prepared.candidates]
+        else:
+            columns = self._empty(prepared, with_states=with_states)
+            for (group, _), found in zip(prepared.calls, results, strict=True):
+                rows = np.array(group.rows, np.int64)
+                found[2] = found[2][:, : prepared.candidates]
+                for into, column in zip(columns, found, strict=True):
+                    into[rows] = column[: len(rows)]
+        if not prepared.known.all():
+            unknown = ~prepared.known
+            for column, nothing in zip(columns[:3], _UNKNOWN, strict=True):
+                column[unknown] = nothing
+        return columns
+
+    def _empty(self, prepared: PreparedBatch, *, with_states: bool) -> list[NDArray[Any]]:
+        top_k = self.manifest.top_k
+        shapes = [(top_k,), (top_k,), (prepared.candidates,), (self.manifest.dim,), ()]
+        return [
+            np.empty((prepared.rows, *shape), kind)
+            for shape, kind in zip(shapes[: 5 if with_states else 3], _KINDS, strict=False)
+        ]
 
     def _results(
         self, outputs: Sequence[str], calls: Sequence[dict[str, IntArray]]

@@ -12,6 +12,7 @@ what it is on average when the same events are dealt out to both sessions at ran
 of such deals that give as much (a permutation test, never 0 by Phipson and Smyth, 2010).
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress, pairwise
@@ -102,7 +103,7 @@ def timeline(window: Window) -> HistoryView:
     return HistoryView(
         [window.items[entry] for entry in order],
         [types[0 if kinds is None else kinds[entry]] for entry in order],
-        [times[entry] for entry in order],
+        array("q", [times[entry] for entry in order]),
         [0 if places is None else places[entry] for entry in order],
     )
 

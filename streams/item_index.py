@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
+from streams.kernels import find_numbers
+
 _FIRST_CAPACITY = 1024
 
 Array = TypeVar("Array", bound=NDArray[Any])
@@ -49,11 +51,9 @@ class ItemIndex:
         """Number of an item, -1 if it has none."""
         return self._numbers.get(item_id, -1)
 
-    def find_all(self, item_ids: Iterable[str]) -> set[int]:
+    def find_all(self, item_ids: Collection[str]) -> set[int]:
         """Numbers of those items that have one."""
-        found: set[int | None] = set(map(self._numbers.get, item_ids))
-        found.discard(None)
-        return found  # type: ignore[return-value]
+        return find_numbers(self._numbers, item_ids)
 
     def item_id(self, index: int) -> str:
         """Id of a number that `index` gave."""

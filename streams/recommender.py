@@ -11,8 +11,7 @@ A list depends on its user's state, the replica and the catalogue, never on the 
 """
 
 from collections.abc import Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +22,14 @@ from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
 from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
-from streams.kernels import ascending_keys, choose_top, hold_back, take
+from streams.kernels import (
+    ascending_keys,
+    choose_popular,
+    choose_top,
+    hold_back,
+    last_distinct,
+    take,
+)
 from streams.list_writer import write_lists
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.popularity_table import PopularitySnapshot
@@ -33,7 +39,7 @@ from streams.scoring import EncoderIndex, Scorer
 from streams.window import HistoryView, history, negatives
 
 if TYPE_CHECKING:
-    from model.scorer import Scores
+    from model.scorer import History, Scores
 
 __all__ = ["ListRequest", "Prepared", "RankedList", "Recommender", "RecommenderConfig", "Scorer"]
 
@@ -196,16 +202,18 @@ class Recommender:
         whole = whole or config.repeat_policy != "allow"
         limit = None if whole else _EVENTS_A_SOURCE * wanted
         view = history(window, config.window, limit)
-        sources = _last_distinct(view.items, wanted)
+        sources = last_distinct(view.items, wanted)
         if len(sources) < wanted and limit is not None and len(view.items) == limit:
             view = history(window, config.window)
-            sources = _last_distinct(view.items, wanted)
-        excluded = find_all(negatives(window, config.window))
+            sources = last_distinct(view.items, wanted)
+        averse = negatives(window, config.window)
+        excluded: set[int] = find_all(averse) if averse else set()
         if request.hidden_items:
             excluded |= find_all(request.hidden_items)
         repeated: set[int] = set()
         if config.repeat_policy == "exclude":
-            excluded |= find_all(view.items)
+            seen = find_all(view.items)
+            excluded = seen | excluded if excluded else seen
         elif config.repeat_policy == "discount":
             repeated = find_all(view.items)
         return _Read(view, sources, excluded, repeated)
@@ -213,24 +221,24 @@ class Recommender:
     def _user(
         self, request: ListRequest, read: _Read, popular: list[int], *, own: bool
     ) -> PreparedUser:
-        window = request.window
+        window, view = request.window, read.history
         evidence = UserEvidence(
             now_ms=request.now_ms,
             sources=read.sources,
-            own_items=read.history.items[::-1] if own else [],
+            own_items=view.items[::-1] if own else [],
             fill_items=popular,
         )
         events = len(window)
-        info = WindowInfo(0)
         if events:
-            info = WindowInfo(events, iso_utc(window.oldest_ms), iso_utc(window.newest_ms))
-        return PreparedUser(
-            request, read.history, evidence, read.excluded, read.repeated, popular, info
-        )
+            # As a rule all events were read, the oldest one first.
+            whole = len(view.items) == events
+            oldest_ms = view.times_ms[0] if whole else window.oldest_ms
+            info = WindowInfo(events, iso_utc(oldest_ms), iso_utc(window.newest_ms))
+        else:
+            info = WindowInfo(0)
+        return PreparedUser(request, view, evidence, read.excluded, read.repeated, popular, info)
 
-    def _popular(
-        self, popularity: PopularitySnapshot, excluded: Sequence[set[int]]
-    ) -> list[list[int]]:
+    def _popular(self, popularity: PopularitySnapshot, excluded: list[set[int]]) -> list[list[int]]:
         """Per user, the most popular items that may be on the list."""
         size = max(self.config.rules.ranking_size(self.config.list_size), YARDSTICK_SIZE)
         unavailable = self._catalogue.unavailable_mask()
@@ -238,21 +246,12 @@ class Recommender:
         wanted = asked = size + most_excluded
         while True:
             top = popularity.top_popular(asked)
-            usable = top[~unavailable[top]].tolist()
-            if len(usable) >= wanted or len(top) < asked:
-                break
+            chosen, usable = choose_popular(top, unavailable, excluded, size)
+            if usable >= wanted or len(top) < asked:
+                return chosen
             asked *= 2
-        return [
-            list(islice((item for item in usable if item not in of_user), size))
-            if of_user
-            else usable[:size]
-            for of_user in excluded
-        ]
 
     def _prepare_scoring(self, prepared: Prepared, scorer: Scorer, encoder: EncoderIndex) -> None:
-        # The scorer's module is loaded wherever there is a scorer.
-        from model.scorer import History
-
         rows = [row for row, user in enumerate(prepared.users) if user.history.items]
         if not rows:
             return
@@ -266,7 +265,9 @@ class Recommender:
         items = prepared.chosen.items
         if not everybody:
             items = items[prepared.scored_rows]
-        histories = [History(*prepared.users[row].history) for row in rows]
+        # A view has the four columns of a history: to make one of it would only cost time.
+        views = [prepared.users[row].history for row in rows]
+        histories = cast("list[History]", views)
         ids = encoder.encoder_ids(items)
         if cold is None:
             prepared.batch = scorer.prepare(histories, ids)
@@ -290,11 +291,3 @@ class Recommender:
 
 
 _PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
-
-
-def _last_distinct(items: Sequence[str], n: int) -> list[str]:
-    """The last `n` different items, newest first."""
-    found = dict.fromkeys(items[: -2 * n - 1 : -1])  # mostly enough
-    if len(found) < n:
-        found = dict.fromkeys(reversed(items))
-    return list(found)[:n]

@@ -5,6 +5,7 @@ views for the encoder are sorted by event time. `now_ms` is the record's own tim
 same records give the same bytes whenever they are folded.
 """
 
+from array import array
 from enum import IntEnum
 from sys import intern
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from xxhash import xxh64_digest
 from streams.click import Click
 from streams.codec import CodecError, frame, unframe
 from streams.event_types import EventTypes
+from streams.kernels import name_kinds
 from streams.window_state import ID_REST_BYTES, NARROW, DoesNotFit, Throttle, Window
 
 __all__ = [
@@ -73,7 +75,7 @@ class HistoryView(NamedTuple):
 
     items: list[str]
     event_types: list[str]
-    times_ms: list[int]
+    times_ms: "array[int]"
     place_cells: list[int]
 
 
@@ -196,7 +198,7 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
     # Columns are cut before they are read where arrival order is the order asked for.
     start = 0 if limit is None or some or window.late else max(0, count - limit)
     names = window.items[start:]
-    type_names = types * len(names) if kinds is None else [types[kind] for kind in kinds[start:]]
+    type_names = types * len(names) if kinds is None else name_kinds(types, kinds, start)
     times = window.times_ms(start)
     places = None if extra is None or extra.places is None else extra.places[start:]
     if places is None:
@@ -211,7 +213,7 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
     return HistoryView(
         [names[entry] for entry in order],
         [type_names[entry] for entry in order],
-        [times[entry] for entry in order],
+        array("q", [times[entry] for entry in order]),
         [places[entry] for entry in order],
     )
 
@@ -219,15 +221,14 @@ def history(window: Window, config: WindowConfig, limit: int | None = None) -> H
 def negatives(window: Window, config: WindowConfig) -> set[str]:
     """Items with an event of aversion in the window."""
     averse = config.event_types.negative_names
-    types = window.types
+    extra = window.extra
+    if extra is None or extra.kinds is None:
+        return set(window.items) if window.event_type in averse else set()
+    types = extra.types
     if averse.isdisjoint(types):
         return set()
-    if window.extra is None or window.extra.kinds is None:
-        return set(window.items)
     return {
-        item
-        for item, kind in zip(window.items, window.extra.kinds, strict=True)
-        if types[kind] in averse
+        item for item, kind in zip(window.items, extra.kinds, strict=True) if types[kind] in averse
     }
 
 

@@ -6,13 +6,14 @@ read from one source and no places, has no more than it needs. Everything else i
 """
 
 import struct
+from array import array
 from functools import lru_cache
 from struct import Struct
 
 import msgspec
-import numpy as np
 
 from streams.click import Click
+from streams.kernels import read_times
 
 # Of the 64-bit hash of an event id 48 bits are kept, a tag and the rest: with 200 remembered ids
 # a new one collides once in 1.4e12 clicks.
@@ -24,8 +25,6 @@ NARROW = Struct("<II")
 WIDE = Struct("<QQ")
 NARROW_BYTES = NARROW.size
 _NARROW_LIMIT = 1 << 32
-_FEW = 32
-"""Events that are read sooner without NumPy."""
 # Room for late events below the first event time, so that they seldom move the base.
 _BASE_MARGIN_MS = 86_400_000
 
@@ -132,15 +131,9 @@ class Window(msgspec.Struct, array_like=True, gc=False):
             return extra.types
         return [self.event_type] if self.items else []
 
-    def times_ms(self, start: int = 0) -> list[int]:
+    def times_ms(self, start: int = 0) -> "array[int]":
         """Event times, in arrival order, from the entry `start` on."""
-        base_ms = self.base_ms
-        if len(self.items) - start < _FEW:
-            return [base_ms + time for time in self._numbers(start)[::2]]
-        wide = self._layout() is WIDE
-        numbers = np.frombuffer(self.arrivals, "<u8" if wide else "<u4")
-        times: list[int] = (numbers[2 * start :: 2].astype(np.int64) + base_ms).tolist()
-        return times
+        return read_times(self.arrivals, self.base_ms, start, wide=self._layout() is WIDE)
 
     def offsets(self) -> list[int]:
         """Source offsets, in arrival order."""
@@ -151,11 +144,9 @@ class Window(msgspec.Struct, array_like=True, gc=False):
         extra = self.extra
         return NARROW if extra is None or not extra.wide else WIDE
 
-    def _numbers(self, start: int = 0) -> tuple[int, ...]:
+    def _numbers(self) -> tuple[int, ...]:
         """Times and offsets in turn, relative to their bases."""
-        layout = self._layout()
-        several = _arrivals_layout(len(self.items) - start, layout is WIDE)
-        return several.unpack_from(self.arrivals, start * layout.size)
+        return _arrivals_layout(len(self.items), self._layout() is WIDE).unpack(self.arrivals)
 
     def _time_at(self, entry: int) -> int:
         layout = self._layout()
@@ -238,7 +229,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
 
     def _rebase(self, time_ms: int, offset: int) -> None:
         """Move the bases, and choose the layout, so that the entries and one more fit."""
-        times_ms, offsets = self.times_ms(), self.offsets()
+        times_ms, offsets = self.times_ms().tolist(), self.offsets()
         newest_ms = self.newest_ms
         watermark = self.base_offset + self.watermark
         self.base_ms = min([time_ms, *times_ms]) - _BASE_MARGIN_MS
@@ -294,7 +285,7 @@ class Window(msgspec.Struct, array_like=True, gc=False):
 
     def _evict_scattered(self, cutoff_ms: int) -> None:
         """evict_older() where arrival order need not be time order."""
-        times_ms = self.times_ms()
+        times_ms = self.times_ms().tolist()
         kept = [entry for entry, time_ms in enumerate(times_ms) if time_ms >= cutoff_ms]
         if len(kept) == len(times_ms):
             return

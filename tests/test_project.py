@@ -123,8 +123,10 @@ def test_make_has_the_target_and_can_plan_it(target: str) -> None:
 
 
 def test_make_demo_of_a_clean_clone_installs_the_core_only(tmp_path: Path) -> None:
-    (tmp_path / "streams" / "kernels").mkdir(parents=True)
-    kernels = [path.relative_to(ROOT) for path in (ROOT / "streams" / "kernels").glob("*.pyx")]
+    kernels = [path.relative_to(ROOT) for path in ROOT.glob("*/kernels/*.pyx")]
+    assert {path.parts[0] for path in kernels} == {"model", "streams"}
+    for package in ("model", "streams"):
+        (tmp_path / package / "kernels").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "hatch_build.py", *kernels):
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "requirements").mkdir()
@@ -154,6 +156,16 @@ def test_the_wheel_has_every_file_that_the_packages_read(tmp_path: Path) -> None
     assert len(read) > 20
     assert {str(path.relative_to(ROOT)) for path in read} <= packed
     assert "streams/kafka_pom.xml" in packed
+
+
+def test_every_compiled_kernel_is_built_and_can_be_done_without() -> None:
+    sources = {path.relative_to(ROOT) for path in ROOT.glob("*/kernels/compiled_*.pyx")}
+    hook = (ROOT / "hatch_build.py").read_text()
+    for source in sources:
+        assert f'{source.stem}"' in hook
+        assert (ROOT / source.with_suffix(".pyi")).exists()
+        assert (ROOT / source.with_name(f"{source.stem.replace('compiled', 'pure')}.py")).exists()
+    assert len(sources) > 10
 
 
 def test_every_marker_of_a_test_is_declared() -> None:

@@ -10,10 +10,12 @@ __all__ = [
     "COMPILED",
     "ascending_keys",
     "blend_top",
+    "choose_popular",
     "choose_top",
     "columns_fit",
     "decay_terms",
     "encode_edges",
+    "find_numbers",
     "fold_items",
     "fold_plain",
     "give_reasons",
@@ -23,11 +25,14 @@ __all__ = [
     "keep_edges",
     "keep_strongest",
     "largest_positive",
+    "last_distinct",
     "link_clicks",
+    "name_kinds",
     "pack_columns",
     "pick",
     "read_edges",
     "read_plain",
+    "read_times",
     "strongest_paths",
     "take",
     "unpack_columns",
@@ -49,10 +54,21 @@ try:
     from streams.kernels.compiled_edges import join_edges, read_edges
     from streams.kernels.compiled_folds import decay_terms, fold_items
     from streams.kernels.compiled_forgetting import keep_edges, keep_strongest
+    from streams.kernels.compiled_histories import (
+        find_numbers,
+        last_distinct,
+        name_kinds,
+        read_times,
+    )
     from streams.kernels.compiled_items import encode_edges
     from streams.kernels.compiled_links import link_clicks
     from streams.kernels.compiled_lists import blend_top, choose_top
-    from streams.kernels.compiled_popularity import largest_positive, take, weigh_items
+    from streams.kernels.compiled_popularity import (
+        choose_popular,
+        largest_positive,
+        take,
+        weigh_items,
+    )
     from streams.kernels.compiled_reasons import give_reasons
     from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
@@ -68,10 +84,21 @@ except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_edges import join_edges, read_edges
     from streams.kernels.pure_folds import decay_terms, fold_items
     from streams.kernels.pure_forgetting import keep_edges, keep_strongest
+    from streams.kernels.pure_histories import (
+        find_numbers,
+        last_distinct,
+        name_kinds,
+        read_times,
+    )
     from streams.kernels.pure_items import encode_edges
     from streams.kernels.pure_links import link_clicks
     from streams.kernels.pure_lists import blend_top, choose_top
-    from streams.kernels.pure_popularity import largest_positive, take, weigh_items
+    from streams.kernels.pure_popularity import (
+        choose_popular,
+        largest_positive,
+        take,
+        weigh_items,
+    )
     from streams.kernels.pure_reasons import give_reasons
     from streams.kernels.pure_windows import fold_plain
 

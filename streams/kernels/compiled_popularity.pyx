@@ -4,6 +4,7 @@ says what that is. No product is fused with a sum (see the build). What comes fr
 checked.
 """
 
+from cpython.set cimport PySet_Contains
 from libc.math cimport INFINITY, ldexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -106,6 +107,28 @@ cdef void _write_places(const Ranked* heap, integer[::1] places) noexcept:
     cdef Py_ssize_t place
     for place in range(places.shape[0]):
         places[place] = heap[place].place
+
+
+def choose_popular(const integer[::1] ranked, unavailable, list excluded, Py_ssize_t n):
+    cdef const unsigned char[::1] gone = unavailable.view(np.uint8)
+    cdef Py_ssize_t place
+    cdef list usable = []
+    cdef list chosen = []
+    cdef list of_user
+    for place in range(ranked.shape[0]):
+        if not 0 <= ranked[place] < gone.shape[0]:
+            raise IndexError("an item without a number")
+        if not gone[ranked[place]]:
+            usable.append(ranked[place])
+    for items in excluded:
+        of_user = []
+        for item in usable:
+            if len(of_user) >= n:
+                break
+            if not PySet_Contains(items, item):
+                of_user.append(item)
+        chosen.append(of_user)
+    return chosen, len(usable)
 
 
 def take(const double[::1] values, const integer[::1] items):

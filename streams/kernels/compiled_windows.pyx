@@ -12,13 +12,14 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
+from streams.kernels.arrivals cimport narrow
 from streams.kernels.integers cimport integer
+from streams.kernels.texts cimport same
 
 from xxhash import xxh64_digest
 
 
 cdef extern from "Python.h":
-    bint PyUnicode_CHECK_INTERNED(PyObject* text)
     int PyList_SetSlice(list items, Py_ssize_t low, Py_ssize_t high, PyObject* new) except -1
 
 cdef integer _WIDTH = 1LL << 32
@@ -27,18 +28,6 @@ cdef integer _DAY_MS = 86_400_000
 cdef enum:
     _ARRIVAL_BYTES = 8
     _REST_BYTES = 5
-
-
-cdef inline bint _same(PyObject* a, PyObject* b) except -1:
-    if a is b:
-        return True
-    if PyUnicode_CHECK_INTERNED(a) and PyUnicode_CHECK_INTERNED(b):
-        return False
-    return <object>a == <object>b
-
-
-cdef inline integer _number(const unsigned char* at) noexcept nogil:
-    return at[0] | at[1] << 8 | at[2] << 16 | <integer>at[3] << 24
 
 
 cdef inline void _put(unsigned char* at, integer number) noexcept nogil:
@@ -91,10 +80,10 @@ cdef list _predecessors(list items, PyObject* clicked, Py_ssize_t wanted):
         wanted = count
     for distance in range(1, wanted + 1):
         item = <PyObject*>PyList_GET_ITEM(items, count - distance)
-        repeated = _same(item, clicked)
+        repeated = same(item, clicked)
         nearer = 1
         while nearer < distance and not repeated:
-            repeated = _same(item, <PyObject*>PyList_GET_ITEM(items, count - nearer))
+            repeated = same(item, <PyObject*>PyList_GET_ITEM(items, count - nearer))
             nearer += 1
         found.append(None if repeated else <object>item)
     while found and found[PyList_GET_SIZE(found) - 1] is None:
@@ -167,7 +156,7 @@ def fold_plain(
         if base_ms < cutoff_ms and (
             late
             or count
-            and base_ms + _number(<unsigned char*>PyByteArray_AS_STRING(arrivals)) < cutoff_ms
+            and base_ms + narrow(<unsigned char*>PyByteArray_AS_STRING(arrivals)) < cutoff_ms
         ):
             break
         full_ms = influence_ms

@@ -3,6 +3,7 @@
 They take the forward-decayed weights of all items, by item number.
 """
 
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,21 @@ def largest_positive(values: Floats, tie_keys: NDArray[np.uint64], n: int) -> In
         positive = positive[values[positive] >= threshold]
     order = np.lexsort((tie_keys[positive], -values[positive]))
     return positive[order][:n]
+
+
+def choose_popular(
+    ranked: Integers, unavailable: NDArray[np.bool_], excluded: list[set[int]], n: int
+) -> tuple[list[list[int]], int]:
+    """For each user the first `n` ranked items that are available and not among those excluded.
+
+    unavailable: by item number. Also returns how many of the ranked items are available.
+    """
+    usable: list[int] = ranked[~unavailable[ranked]].tolist()
+    chosen = [
+        list(islice((item for item in usable if item not in of_user), n)) if of_user else usable[:n]
+        for of_user in excluded
+    ]
+    return chosen, len(usable)
 
 
 def take(values: Floats, items: Integers) -> Floats:

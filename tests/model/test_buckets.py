@@ -1,3 +1,6 @@
+from collections import Counter
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +44,24 @@ def test_a_plan_is_never_dearer_than_one_padded_batch(lengths: list[int]):
     plan = buckets.plan(lengths, pad_batch=False)
     cost = sum(group.batch * group.length + CALL_COST_EVENTS for group in plan)
     assert cost <= len(lengths) * buckets.length_for(max(lengths)) + CALL_COST_EVENTS
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=64))
+def test_a_plan_is_as_cheap_as_any_in_which_neighbouring_lengths_run_together(lengths: list[int]):
+    buckets = Buckets.up_to(100, 64)
+    rows = Counter(map(buckets.length_for, lengths))
+    present = sorted(rows)
+    costs = []
+    for cuts in product([False, True], repeat=len(present) - 1):
+        cost, together = 0, 0
+        for length, ends in zip(present, [*cuts, True], strict=True):
+            together += rows[length]
+            if ends:
+                cost, together = cost + together * length + CALL_COST_EVENTS, 0
+        costs.append(cost)
+    plan = buckets.plan(lengths, pad_batch=False)
+    found = sum(group.batch * group.length + CALL_COST_EVENTS for group in plan)
+    assert found == min(costs)
 
 
 def test_one_long_window_does_not_make_sixty_short_ones_long():

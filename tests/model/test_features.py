@@ -112,6 +112,7 @@ def test_an_encoder_that_has_distances_and_no_places_is_served_the_distances_it_
     spec = FeatureSpec(("distance",), ("click",), 0, 5)
     trained = EncodedLog(log, np.arange(4), spec).inputs([(0, 4)])
     reader = WindowReader(spec, {item: index + 1 for index, item in enumerate("abcd")})
-    served = reader.inputs(Group([0], 4, 1), [reader.window(history)], np.ones((1, 1), np.int64))
+    known = reader.known([history])
+    served = reader.inputs(Group([0], 4, 1), [history], known, np.ones((1, 1), np.int64))
     assert set(served) == {"items", "distances", "lengths", "candidates"}
     assert served["distances"].tolist() == trained["distances"].tolist() == [[1, 2, 7, 1]]

@@ -94,3 +94,33 @@ def test_columns_of_unequal_length_are_refused() -> None:
             compiled_popularity.weigh_items(*terms, 1.0)
     with pytest.raises(ValueError, match="unequal"):
         compiled_popularity.largest_positive(three, np.zeros(2, np.uint64), 1)
+
+
+@BOTH
+@given(
+    st.permutations(range(12)),
+    st.integers(0, 12),
+    st.sets(st.integers(0, 11)),
+    st.lists(st.sets(st.integers(0, 14)), max_size=4),
+    st.integers(0, 13),
+)
+def test_each_user_gets_the_best_available_items_that_are_not_excluded(
+    kernels: ModuleType,
+    ranked: list[int],
+    count: int,
+    gone: set[int],
+    excluded: list[set[int]],
+    n: int,
+) -> None:
+    unavailable = np.isin(np.arange(12), list(gone))
+    found = kernels.choose_popular(np.array(ranked[:count], np.int64), unavailable, excluded, n)
+    usable = [item for item in ranked[:count] if item not in gone]
+    expected = [[item for item in usable if item not in own][:n] for own in excluded]
+    assert found == (expected, len(usable))
+
+
+@needs_compiled
+def test_popular_items_without_a_number_are_refused() -> None:
+    for item in (-1, 3):
+        with pytest.raises(IndexError, match="without a number"):
+            compiled_popularity.choose_popular(np.array([item]), np.zeros(3, np.bool_), [set()], 1)

@@ -51,7 +51,7 @@ def test_the_fold_agrees_with_the_plain_model(
             newest_ms = max(newest_ms, click.timestamp_ms)
         entries = model.entries
         assert len(window) == len(entries)
-        assert window.times_ms() == [entry.time_ms for entry in entries]
+        assert window.times_ms().tolist() == [entry.time_ms for entry in entries]
         assert window.offsets() == [entry.offset for entry in entries]
         assert window.watermarks == model.watermarks
         assert window.newest_ms == newest_ms

@@ -1,5 +1,7 @@
 """What a window means, with no thought for speed or size, and streams of records to fold."""
 
+from array import array
+
 import msgspec
 from hypothesis import strategies as st
 
@@ -84,7 +86,7 @@ class ModelWindow:
         return HistoryView(
             [entry.item for entry in kept],
             [entry.event_type for entry in kept],
-            [entry.time_ms for entry in kept],
+            array("q", [entry.time_ms for entry in kept]),
             [entry.place for entry in kept],
         )
 
