@@ -1,7 +1,5 @@
 """The kernels of inputs, in NumPy and compiled: one meaning, the same bits."""
 
-import importlib
-import os
 from array import array
 from itertools import accumulate
 from typing import Any
@@ -57,27 +55,6 @@ def histories_of(rows: list[list[tuple[str, str, int, int]]], kind: Any = list) 
 
 def in_array(times_ms: tuple[int, ...]) -> "array[int]":
     return array("q", times_ms)
-
-
-def test_the_compiled_kernels_are_there_where_everything_is_to_be_tested() -> None:
-    if os.environ.get("FRESHREC_REQUIRE_KAFKA") == "1":
-        assert COMPILED, "install a C compiler and Python's headers, then: make install"
-    elif not COMPILED:
-        pytest.skip("the kernels were not compiled: install a C compiler and run make install")
-
-
-def test_the_environment_can_ask_for_the_kernels_in_python(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import model.kernels as kernels
-
-    monkeypatch.setenv("FRESHREC_PURE_PYTHON", "1")
-    try:
-        assert importlib.reload(kernels).COMPILED is False
-        assert kernels.pad_windows is pure_inputs.pad_windows
-    finally:
-        monkeypatch.undo()
-        assert importlib.reload(kernels).COMPILED is COMPILED
 
 
 @BOTH

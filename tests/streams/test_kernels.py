@@ -1,9 +1,7 @@
 """The kernels, in Python and compiled: one meaning, the same bits."""
 
 import copy
-import importlib
 import math
-import os
 from array import array
 from typing import Any
 
@@ -37,27 +35,6 @@ CLICKS = st.lists(
     min_size=1,
     max_size=40,
 )
-
-
-def test_the_compiled_kernels_are_there_where_everything_is_to_be_tested() -> None:
-    if os.environ.get("FRESHREC_REQUIRE_KAFKA") == "1":
-        assert COMPILED, "install a C compiler and Python's headers, then: make install"
-    elif not COMPILED:
-        pytest.skip("the kernels were not compiled: install a C compiler and run make install")
-
-
-def test_the_environment_can_ask_for_the_kernels_in_python(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import streams.kernels as kernels
-
-    monkeypatch.setenv("FRESHREC_PURE_PYTHON", "1")
-    try:
-        assert importlib.reload(kernels).COMPILED is False
-        assert kernels.fold_items is pure_folds.fold_items
-    finally:
-        monkeypatch.undo()
-        assert importlib.reload(kernels).COMPILED is COMPILED
 
 
 @given(
