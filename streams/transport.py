@@ -45,6 +45,9 @@ class Lifecycle(Protocol):
     async def drain(self) -> None:
         """Finish what is in flight."""
 
+    def committing(self) -> None:
+        """Offsets are about to be committed."""
+
     async def revoked(self, partitions: set[TP]) -> None:
         """These partitions go away."""
 
@@ -104,6 +107,7 @@ class BatchConsumer(driver.Consumer):
         ours = {tp: offset for tp, offset in offsets.items() if tp in assignment}
         if not ours:
             return False
+        self.lifecycle.committing()
         did_commit: bool = await self._commit(ours)
         self._committed_offset.update(ours)
         return did_commit

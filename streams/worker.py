@@ -46,7 +46,7 @@ from streams.replica import GraphReplica
 from streams.rounds import Rounds
 from streams.serving import Server
 from streams.settings import Settings
-from streams.stores import MemoryStores, RocksStores, StoreError, StoreFactory
+from streams.stores import MemoryStores, RocksStores, StoreError
 from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
 from streams.turns import Turns
@@ -131,7 +131,7 @@ class Worker(Lifecycle):
             fail=self.fail,
         )
         self.model = ModelWatch(settings, self.batcher, self.metrics, self._on_model)
-        self.stores: StoreFactory = (
+        self.stores: MemoryStores | WriteBehindStores = (
             MemoryStores()
             if settings.store == "memory"
             else WriteBehindStores(RocksStores(settings.state_dir))
@@ -217,6 +217,12 @@ class Worker(Lifecycle):
         for partition in self.owned.values():
             partition.draining = True
         await asyncio.gather(*(partition.drain() for partition in self.owned.values()))
+
+    def committing(self) -> None:
+        """Put on the disk what they stand for: a worker that is killed then reads little again."""
+        if isinstance(self.stores, WriteBehindStores):
+            with self._fatal():
+                self.stores.write()
 
     async def revoked(self, partitions: set[TP]) -> None:
         if partitions:

@@ -1,4 +1,4 @@
-"""Write-behind: a store on disk is written seldom, and many changes at once.
+"""Write-behind: a store on disk is written before offsets are committed, many changes at once.
 
 What is applied is in the changelog already, so a process that is killed loses nothing by what it
 had not written yet: the store is a shorter prefix of its changelog, and recovery reads the rest. A
@@ -7,28 +7,23 @@ of each partition to write for every click.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from weakref import WeakSet
 
 from streams.stores import Change, Store, StoreFactory
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 0.25
-"""Between two writes, and so of changes that a killed process reads again."""
 _MOST_CHANGES = 256
-"""That wait; with more, a write would hold the event loop up."""
+"""That wait: with more, a write would hold the event loop up, and recovery take longer."""
 
 
 class WriteBehindStore:
-    """A store whose changes wait in memory for a while."""
+    """A store whose changes wait in memory until they are written."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: in seconds."""
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._clock = clock
         self._waiting: dict[bytes, bytes | None] = {}
-        self._written_at = clock()
         self.next_offset = store.next_offset
 
     @property
@@ -51,13 +46,18 @@ class WriteBehindStore:
         newest = dict(changes)
         self._waiting.update(newest)
         self.next_offset = next_offset
-        late = self._clock() - self._written_at >= _SECONDS
-        if late or len(self._waiting) >= _MOST_CHANGES or None in newest.values():
-            self._write()
+        if len(self._waiting) >= _MOST_CHANGES or None in newest.values():
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits."""
+        if self._waiting or self.next_offset != self._store.next_offset:
+            self._store.apply(self._waiting.items(), self.next_offset)
+            self._waiting.clear()
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and value."""
-        self._write()
+        self.write()
         return self._store.items()
 
     def clear(self) -> None:
@@ -69,16 +69,12 @@ class WriteBehindStore:
     def close(self) -> None:
         """Write what waits and release the store; what cannot be written is in the changelog."""
         try:
-            self._write()
+            self.write()
         except Exception as error:  # noqa: BLE001  (RocksDB raises bare Exception)
             log.warning("the last changes of a store are left to the changelog: %s", error)
-        self._store.close()
-
-    def _write(self) -> None:
-        if self._waiting or self.next_offset != self._store.next_offset:
-            self._store.apply(self._waiting.items(), self.next_offset)
             self._waiting.clear()
-        self._written_at = self._clock()
+            self.next_offset = self._store.next_offset
+        self._store.close()
 
 
 class WriteBehindStores:
@@ -86,7 +82,15 @@ class WriteBehindStores:
 
     def __init__(self, stores: StoreFactory) -> None:
         self._stores = stores
+        self._opened: WeakSet[WriteBehindStore] = WeakSet()
 
     def open(self, table: str, partition: int) -> WriteBehindStore:
         """Open or create; raises `StoreError`."""
-        return WriteBehindStore(self._stores.open(table, partition))
+        store = WriteBehindStore(self._stores.open(table, partition))
+        self._opened.add(store)
+        return store
+
+    def write(self) -> None:
+        """Write what waits, of all stores."""
+        for store in tuple(self._opened):
+            store.write()

@@ -118,16 +118,22 @@ async def test_a_consumer_commits_whenever_it_is_due_and_not_once_it_is_stopped(
     assert len(commits) == 2
 
 
-async def test_offsets_of_partitions_that_are_not_ours_any_more_are_not_committed() -> None:
+async def test_offsets_of_our_partitions_are_committed_once_the_shell_was_told() -> None:
     consumer: Any = object.__new__(BatchConsumer)
-    committed: list[dict[TP, int]] = []
+    done: list[str | dict[TP, int]] = []
 
     async def commit(offsets: dict[TP, int]) -> bool:
-        committed.append(offsets)
+        done.append(offsets)
         return True
 
-    vars(consumer).update(_commit=commit, assignment=lambda: {CLICKS}, _committed_offset={})
+    lifecycle = SimpleNamespace(committing=lambda: done.append("told"))
+    vars(consumer).update(
+        app=SimpleNamespace(lifecycle=lifecycle),
+        _commit=commit,
+        assignment=lambda: {CLICKS},
+        _committed_offset={},
+    )
     assert await consumer._commit_offsets({CLICKS: 7, OTHERS: 9})
     assert not await consumer._commit_offsets({OTHERS: 9})
-    assert committed == [{CLICKS: 7}]
+    assert done == ["told", {CLICKS: 7}]
     assert consumer._committed_offset == {CLICKS: 7}

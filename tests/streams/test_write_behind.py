@@ -32,12 +32,11 @@ class Disk(MemoryStore):
 
 
 class Bench:
-    """A store behind, its disk and a clock that stands until it is moved."""
+    """A store behind, and its disk."""
 
     def __init__(self) -> None:
-        self.seconds = 100.0
         self.disk = Disk()
-        self.store = WriteBehindStore(self.disk, lambda: self.seconds)
+        self.store = WriteBehindStore(self.disk)
 
 
 @pytest.fixture
@@ -45,19 +44,42 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_changes_are_read_at_once_and_written_together_a_quarter_of_a_second_apart(
-    bench: Bench,
-) -> None:
+def test_changes_are_read_at_once_and_written_together(bench: Bench) -> None:
     bench.store.apply([(b"u1", b"a"), (b"u2", b"b")], 2)
     bench.store.apply([(b"u1", b"c")], 3)
     assert [bench.store.get(key) for key in (b"u1", b"u2", b"u3")] == [b"c", b"b", None]
     assert bench.store.next_offset == 3
     assert bench.disk.writes == []
-    bench.seconds += 0.25
-    bench.store.apply([(b"u4", b"d")], 5)
-    assert bench.disk.writes == [({b"u1": b"c", b"u2": b"b", b"u4": b"d"}, 5)]
-    bench.store.apply([(b"u4", b"e")], 6)
-    assert len(bench.disk.writes) == 1
+    bench.store.write()
+    bench.store.write()
+    assert bench.disk.writes == [({b"u1": b"c", b"u2": b"b"}, 3)]
+
+
+def test_an_offset_is_written_even_where_nothing_changed(bench: Bench) -> None:
+    bench.store.apply([], 3)
+    bench.store.write()
+    assert bench.disk.next_offset == 3
+
+
+def test_all_open_stores_are_written_and_no_closed_one() -> None:
+    class Disks:
+        def __init__(self) -> None:
+            self.opened: list[Disk] = []
+
+        def open(self, table: str, partition: int) -> Disk:
+            self.opened.append(Disk())
+            return self.opened[-1]
+
+    disks = Disks()
+    stores = WriteBehindStores(disks)
+    opened = [stores.open(table, 0) for table in ("windows", "graph", "lists")]
+    for store in opened:
+        store.apply([(b"u1", b"a")], 1)
+    disks.opened[2].full = True
+    opened[2].close()
+    disks.opened[2].full = False
+    stores.write()
+    assert [len(disk.writes) for disk in disks.opened] == [1, 1, 0]
 
 
 def test_a_deletion_does_not_wait(bench: Bench) -> None:
