@@ -357,9 +357,8 @@ async def _succeeded(previous: asyncio.Task[None] | None) -> bool:
 
 
 def _clicks_by_key(records: Sequence[RawRecord]) -> Mapping[bytes | None, int]:
-    if (
-        len(records) == 1
-    ):  # of a worker that keeps up; making a `Counter` takes longer than counting
+    # A worker that keeps up has one, and to make a `Counter` takes longer than to count.
+    if len(records) == 1:
         return {records[0].key: 1}
     return Counter([record.key for record in records])
 

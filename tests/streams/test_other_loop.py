@@ -67,13 +67,17 @@ async def test_work_that_was_cancelled_before_it_began_never_begins(
     async def work() -> None:
         began.set()
 
+    async def passes() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
     other.call_soon_threadsafe(held.wait, 10)
     waiting = asyncio.create_task(run_in(other, work))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.sleep(0)
     held.set()
-    after = asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), other)
+    after = asyncio.run_coroutine_threadsafe(passes(), other)
     await asyncio.wait_for(asyncio.wrap_future(after), 10)
     assert not began.is_set()
 
