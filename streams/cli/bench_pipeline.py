@@ -18,6 +18,7 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
 @click.option("--clicks", type=click.IntRange(1000), default=40_000, show_default=True,
               help="In the backlog.")  # fmt: skip
 @click.option("--users", type=click.IntRange(1), default=2_000, show_default=True)
+@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--model", type=click.Path(path_type=Path), metavar="DIR",
               help="Artefact of the encoder; else the one of the demo.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
@@ -33,6 +34,7 @@ def pipeline(
     seconds: float,
     clicks: int,
     users: int,
+    partitions: int,
     model: Path | None,
     engine: str,
     threads: int,
@@ -57,6 +59,7 @@ def pipeline(
                 seconds=3.0 if short else seconds,
                 clicks=max(clicks // 10, 1000) if short else clicks,
                 users=max(users // 10, 1) if short else users,
+                partitions=partitions,
                 model=model or DEMO_ARTIFACT,
                 engine=engine,
                 threads=threads,
