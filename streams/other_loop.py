@@ -18,8 +18,6 @@ async def run_in(other: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[
     tasks: list[asyncio.Task[T]] = []
 
     def begin() -> None:
-        if done.cancelled():
-            return
         task = other.create_task(work())
         tasks.append(task)
         task.add_done_callback(tell)
