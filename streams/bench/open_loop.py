@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -31,13 +31,30 @@ class Clicks(NamedTuple):
     items: Sequence[str]
     seed: int
 
+    def user(self, number: int) -> str:
+        """Id of one of the users."""
+        return f"user{number:06d}"
+
     def record(self, chance: random.Random) -> tuple[bytes, bytes]:
-        """Key and value of one click, now."""
-        user = f"user{chance.randrange(self.users):06d}"
+        """Key and value of one click of whoever it may be, now."""
+        return self.of_user(self.user(chance.randrange(self.users)), chance)
+
+    def of_user(self, user: str, chance: random.Random) -> tuple[bytes, bytes]:
+        """Key and value of one click of that user, now."""
         item = chance.choice(self.items)
         at = iso_utc(time.time_ns() // 1_000_000)
         value = f'{{"user_id":"{user}","item_id":"{item}","timestamp":"{at}"}}'
         return user.encode(), value.encode()
+
+    def at_random(self, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """So many, each from the moment when it is asked for."""
+        chance = random.Random(self.seed)
+        return (self.record(chance) for _ in range(count))
+
+    def in_turn(self, count: int) -> Iterator[tuple[bytes, bytes]]:
+        """As `at_random`, with as many of each user."""
+        chance = random.Random(self.seed)
+        return (self.of_user(self.user(n % self.users), chance) for n in range(count))
 
 
 class SentClick(NamedTuple):
@@ -59,6 +76,8 @@ class SeenList(NamedTuple):
     user: str
     seen: float
     """Monotonic seconds."""
+    encoded: bool = True
+    """Whether the encoder had a part in it."""
 
 
 def send_at_rate(
@@ -126,7 +145,13 @@ class Subscriber:
             trigger = body.get("trigger")
             if trigger:
                 found.append(
-                    SeenList(trigger["partition"], trigger["offset"], body["user_id"], seen)
+                    SeenList(
+                        trigger["partition"],
+                        trigger["offset"],
+                        body["user_id"],
+                        seen,
+                        body["model"] is not None,
+                    )
                 )
         return found
 

@@ -1,16 +1,16 @@
 """`freshrec bench pipeline`: the whole job with the encoder on a real Kafka.
 
-First a backlog: how many clicks and lists a second one worker makes, and how many the encoder alone
-would make of such windows with the same threads. Then clicks at given rates in an open loop: how
-long after its planned instant a click is on a list that a subscriber has.
+First a backlog: how many clicks a second one worker takes. Then a closed loop, in which so many
+users wait for a list all the time: how many lists it makes, and how many the encoder alone would
+make of such windows with the same threads. Then clicks at given rates in an open loop: how long
+after its planned instant a click is on a list that a subscriber has.
 """
 
 import multiprocessing
 import os
-import random
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import mean, median
@@ -21,6 +21,7 @@ from confluent_kafka import Producer
 
 from model.artifact import DEMO_ARTIFACT, load_artifact
 from model.scorer import EncoderScorer, History
+from streams.bench.closed_loop import Crowd, Throughput, saturate
 from streams.bench.ground import ground
 from streams.bench.open_loop import (
     Clicks,
@@ -51,6 +52,10 @@ class PipelineBench(msgspec.Struct, frozen=True):
     """At each rate, after a fifth of it that is not counted."""
     clicks: int = 40_000
     """In the backlog; before it, windows are filled."""
+    lists: int = 20_000
+    """In the closed loop."""
+    waiting: int = 500
+    """Users who wait for a list at any moment of it, at most half of all."""
     users: int = 2_000
     model: Path = DEMO_ARTIFACT
     engine: str = "cpu"
@@ -66,6 +71,8 @@ class Latency(msgspec.Struct):
     rate: float
     clicks: int
     lists: int
+    without_encoder: int
+    """Of the lists, those that came too late for it."""
     p50: float
     p99: float
     p999: float
@@ -84,9 +91,14 @@ class PipelineFigures(msgspec.Struct):
     seconds: float
     """From its first click to the commit of its last."""
     clicks_per_second: float
+    lists: int
+    """Of the closed loop."""
+    without_encoder: int
+    """Of those, not counted in the rate."""
     lists_per_second: float
+    """With the encoder, one click each, while as many users wait as `waiting` says."""
     engine_limit_lists_per_second: float
-    """The encoder alone on full windows with as many threads, before and after the backlog."""
+    """The encoder alone on full windows with as many threads, before and after the closed loop."""
     limit_ratio: float
     latency_seconds: list[Latency]
     bytes_per_user: float
@@ -95,9 +107,9 @@ class PipelineFigures(msgspec.Struct):
     """Of an item of the graph in the changelog, at the end."""
     peak_rss_bytes: int
     cpu_seconds: dict[str, float]
-    """Of the worker while it worked off the backlog: its event loop (clicks, windows, graph,
-    ranking, messages), and its other threads (encoder, Kafka's consumer, RocksDB).
-    `encoder_elapsed` is the time that the encoder's calls took."""
+    """Of the worker in the closed loop: its event loop (clicks, windows, graph, ranking, messages),
+    and its other threads (encoder, Kafka's consumer, RocksDB). `encoder_elapsed` is the time that
+    the encoder's calls took, `elapsed` that of the clock."""
 
 
 def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> PipelineFigures:
@@ -118,31 +130,29 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             )
         )
         settings = place.settings
-        limits = [_engine_limit(bench)]
-        tell(f"the encoder alone: {limits[0]:.0f} lists/s")
         clicks = Clicks(bench.users, artifact.items, seed=7)
         worker = stack.enter_context(WorkerProcess(place.flags, place.directory / "worker.log"))
         wait_until_ready(worker, port, _READY_SECONDS)
         progress = stack.enter_context(Progress(settings, settings.clicks))
-        lists = stack.enter_context(Progress(settings, settings.recommendations))
         transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
         fill = bench.users * manifest.max_length
-        _publish(settings, clicks, fill)
+        _publish(settings, clicks.in_turn(fill))
         progress.wait(fill, worker, 900)
         _until_at_rest(transitions, worker)
         tell("the windows are filled")
-        first_lists, cpu_before = lists.end(), _cpu_seconds(worker.pid, port)
         started = time.monotonic()
-        _publish(settings, clicks, bench.clicks)
+        _publish(settings, clicks.at_random(bench.clicks))
         ended = progress.wait(fill + bench.clicks, worker, 900)
         seconds = ended - started
-        cpu = {name: round(at - cpu_before[name], 2)
-               for name, at in _cpu_seconds(worker.pid, port).items()}  # fmt: skip
-        made = lists.end() - first_lists
+        tell(f"{bench.clicks / seconds:.0f} clicks/s of a backlog")
+        _until_at_rest(transitions, worker)
+        limits = [_engine_limit(bench)]
+        throughput, cpu = _saturated(bench, settings, clicks, worker, port)
+        _until_at_rest(transitions, worker)
         limits.append(_engine_limit(bench))
         limit = mean(limits)
-        tell(f"{bench.clicks / seconds:.0f} clicks/s, {made / seconds:.0f} lists/s")
-        _until_at_rest(transitions, worker)
+        made = throughput.encoded / throughput.seconds
+        tell(f"{made:.0f} lists/s where the encoder alone makes {limit:.0f}")
         found = []
         for number, rate in enumerate(bench.rates):
             told = _at_rate(bench, settings, clicks._replace(seed=11 + number), rate)
@@ -159,9 +169,11 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             clicks=bench.clicks,
             seconds=round(seconds, 3),
             clicks_per_second=round(bench.clicks / seconds, 1),
-            lists_per_second=round(made / seconds, 1),
+            lists=throughput.lists,
+            without_encoder=throughput.lists - throughput.encoded,
+            lists_per_second=round(made, 1),
             engine_limit_lists_per_second=round(limit, 1),
-            limit_ratio=round(made / seconds / limit, 4),
+            limit_ratio=round(made / limit, 4),
             latency_seconds=found,
             bytes_per_user=_mean_bytes(settings, "windows"),
             bytes_per_item=_mean_bytes(settings, "graph"),
@@ -190,7 +202,31 @@ def _at_rate(bench: PipelineBench, settings: Settings, clicks: Clicks, rate: flo
     counted = [click for click in sent if click.planned >= begin]
     waits = latencies(counted, lists)
     p50, p99, p999 = (round(quantile(waits, share), 5) for share in (0.5, 0.99, 0.999))
-    return Latency(rate, len(counted), len(lists), p50, p99, p999, round(waits[-1], 5))
+    late = sum(not seen.encoded for seen in lists)
+    return Latency(rate, len(counted), len(lists), late, p50, p99, p999, round(waits[-1], 5))
+
+
+def _saturated(
+    bench: PipelineBench, settings: Settings, clicks: Clicks, worker: WorkerProcess, port: int
+) -> tuple[Throughput, dict[str, float]]:
+    """The closed loop, and what processor time the worker took for it."""
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+    crowd = Crowd(settings, clicks)
+    try:
+        throughput = saturate(
+            clicks,
+            waiting=min(bench.waiting, bench.users // 2),
+            lists=bench.lists,
+            click=crowd.click,
+            arrived=crowd.arrived,
+            began=lambda: before.update(_cpu_seconds(worker.pid, port)),
+            ended=lambda: after.update(_cpu_seconds(worker.pid, port)),
+        )
+    finally:
+        crowd.close()
+    spent = {name: round(at - before[name], 2) for name, at in after.items()}
+    return throughput, spent | {"elapsed": round(throughput.seconds, 2)}
 
 
 def _engine_limit(bench: PipelineBench) -> float:
@@ -215,11 +251,9 @@ def _engine_limit(bench: PipelineBench) -> float:
     return batch / median(took)
 
 
-def _publish(settings: Settings, clicks: Clicks, count: int) -> None:
+def _publish(settings: Settings, clicks: Iterable[tuple[bytes, bytes]]) -> None:
     producer = Producer(settings.librdkafka(**{"partitioner": "murmur2", "linger.ms": 20}))
-    chance = random.Random(clicks.seed)
-    for number in range(count):
-        key, value = clicks.record(chance)
+    for number, (key, value) in enumerate(clicks):
         producer.produce(settings.clicks, value, key)
         if number % 5_000 == 0:
             producer.flush()

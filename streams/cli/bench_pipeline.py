@@ -17,7 +17,11 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               help="Measured at each rate.")  # fmt: skip
 @click.option("--clicks", type=click.IntRange(1000), default=40_000, show_default=True,
               help="In the backlog.")  # fmt: skip
-@click.option("--users", type=click.IntRange(1), default=2_000, show_default=True)
+@click.option("--lists", type=click.IntRange(1000), default=20_000, show_default=True,
+              help="In the closed loop.")  # fmt: skip
+@click.option("--waiting", type=click.IntRange(1), default=500, show_default=True,
+              help="Users who wait for a list at any moment of it, at most half of all.")  # fmt: skip
+@click.option("--users", type=click.IntRange(2), default=2_000, show_default=True)
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--model", type=click.Path(path_type=Path), metavar="DIR",
               help="Artefact of the encoder; else the one of the demo.")  # fmt: skip
@@ -33,6 +37,8 @@ def pipeline(
     rates: tuple[float, ...],
     seconds: float,
     clicks: int,
+    lists: int,
+    waiting: int,
     users: int,
     partitions: int,
     model: Path | None,
@@ -44,8 +50,9 @@ def pipeline(
 ) -> None:
     """Clicks and lists per second, and the time from click to list, with the encoder.
 
-    One worker on a real Kafka. The rates are kept whatever the worker does, and the time counts
-    from the instant at which a click was to leave.
+    One worker on a real Kafka. Clicks per second are those of a backlog; lists per second, with the
+    encoder and for one click each, while so many users wait all the time. The rates are kept
+    whatever the worker does, and the time counts from the instant at which a click was to leave.
     """
     set_up_logging("warning")
     from model.artifact import DEMO_ARTIFACT, ArtifactError
@@ -58,7 +65,9 @@ def pipeline(
                 rates=rates,
                 seconds=3.0 if short else seconds,
                 clicks=max(clicks // 10, 1000) if short else clicks,
-                users=max(users // 10, 1) if short else users,
+                lists=max(lists // 10, 1000) if short else lists,
+                waiting=max(waiting // 10, 1) if short else waiting,
+                users=max(users // 10, 2) if short else users,
                 partitions=partitions,
                 model=model or DEMO_ARTIFACT,
                 engine=engine,
