@@ -80,6 +80,13 @@ class ClickAgent:
         # have left, so a user has at most this many clicks in flight.
         self._user_limit = max(1, settings.window_events - settings.predecessors)
 
+    async def free(self, partition: Partition) -> None:
+        """Wait until few enough batches of the partition are in flight for one more."""
+        if not partition.is_free:
+            self._publisher.hurry()
+            async with partition.slots:
+                pass
+
     async def handle(
         self,
         partition: Partition,

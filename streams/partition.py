@@ -128,6 +128,11 @@ class Partition:
         table: TablePartition[Any] = getattr(self, name)
         return table
 
+    @property
+    def is_free(self) -> bool:
+        """Whether few enough batches of clicks are in flight for one more."""
+        return not self.slots.locked()
+
     async def drain(self) -> None:
         """Wait until everything taken is acknowledged."""
         for taking in (self.taking_clicks, self.taking_transitions):

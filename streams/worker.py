@@ -46,6 +46,7 @@ from streams.replica import GraphReplica
 from streams.rounds import Rounds
 from streams.serving import Server
 from streams.settings import Settings
+from streams.side_by_side import SideBySide
 from streams.stores import MemoryStores, RocksStores, StoreError
 from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
@@ -148,6 +149,7 @@ class Worker(Lifecycle):
         )
         self._gauges = Gauges(self)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting_clicks = SideBySide(self._spawn)
         self._recovery: asyncio.Task[None] | None = None
         self.recovering_since: float | None = None
         """Monotonic seconds at which the recovery that runs began; None: none runs."""
@@ -340,7 +342,23 @@ class Worker(Lifecycle):
     # -- batches (called by the agents)
 
     async def on_clicks(self, message: Any, records: list[Any]) -> None:
-        """A batch of the clicks or the rekeyed topic."""
+        """A batch of the clicks or the rekeyed topic. One that has to wait for its partition does
+        not hold up those of others, and grows meanwhile: nobody has taken it yet.
+        """
+        number = message.partition
+        partition = self.owned.get(number)
+        if self._waiting_clicks.is_idle(number) and (partition is None or partition.is_free):
+            await self._take_clicks(message, records)
+        else:
+            self._waiting_clicks.add(number, partial(self._take_clicks_when_free, message, records))
+
+    async def _take_clicks_when_free(self, message: Any, records: list[Any]) -> None:
+        partition = self.owned.get(message.partition)
+        if partition is not None and not message.delivery.revoked:
+            await self.clicks.free(partition)
+        await self._take_clicks(message, records)
+
+    async def _take_clicks(self, message: Any, records: list[Any]) -> None:
         partition = self._taker_of(message)
         if partition is not None:
             with self._fatal():
