@@ -3,9 +3,11 @@
 One owner of the queue. A user who clicks again while waiting is scored once, on the latest
 window. An idle engine takes what is there at once; while it works, the next batch is prepared
 as soon as it is full or its oldest user has waited `batch_max_wait_seconds`, so that exactly one
-prepared batch stands ready. Who has waited longer than `list_deadline_seconds` is served from
-the graph: under overload lists get simpler, never silent, and the queue holds a user once. The time
-that a click waited in Kafka counts: a worker that is behind makes cheap lists until it is not.
+prepared batch stands ready. A list costs less in a large batch, but one of all who wait would
+leave the engine without work while the next is prepared: of a long queue a batch takes half. Who
+has waited longer than `list_deadline_seconds` is served from the graph: under overload lists get
+simpler, never silent, and the queue holds a user once. The time that a click waited in Kafka
+counts: a worker that is behind makes cheap lists until it is not.
 """
 
 import asyncio
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from model.scorer import EncoderScorer
 
 _GRAPH_BATCH_USERS = 256
+_LONG_QUEUE_USERS = 128
+"""With more than these, what a batch saves is less than what it keeps the engine waiting."""
+_SHARE_OF_DEADLINE = 0.25
+"""That a call of the engine should take at most: those behind it have a deadline, too."""
 
 
 class Batcher:
@@ -143,8 +149,7 @@ class Batcher:
 
     async def _next_batch(self) -> None:
         scorer = self.scorer
-        limit = self._settings.batch_max_users if scorer is not None else _GRAPH_BATCH_USERS
-        entries = self._queue.take(limit)
+        entries = self._queue.take(_GRAPH_BATCH_USERS if scorer is None else self._most_users())
         now = time.monotonic()
         deadline = self._settings.list_deadline_seconds
         if scorer is None:
@@ -159,6 +164,13 @@ class Batcher:
             await asyncio.sleep(0)
         if on_time:
             await self._serve(on_time, scorer, None)
+
+    def _most_users(self) -> int:
+        """Of a batch for the engine."""
+        settings = self._settings
+        half = max(_LONG_QUEUE_USERS, len(self._queue)) // 2
+        in_time = self._inference.users_within(settings.list_deadline_seconds * _SHARE_OF_DEADLINE)
+        return int(max(1, min(settings.batch_max_users, half, in_time)))
 
     async def _serve(
         self,

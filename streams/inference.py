@@ -9,6 +9,7 @@ device can, so this is for the processor alone.
 
 import asyncio
 import logging
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -59,6 +60,9 @@ class Inference:
         self._known: EncoderScorer | None = None
         self._seconds_an_event = 0.0
         """Work of the known scorer's calls, padding included."""
+        self._timed: EncoderScorer | None = None
+        self._seconds_a_user = 0.0
+        """What its calls took by the clock, those included that were given up."""
 
     def close(self) -> None:
         """No more calls; one that is under way is left alone."""
@@ -86,6 +90,10 @@ class Inference:
             and self.free.is_set()
             and self._seconds_an_event * batch.padded_events <= _SHORT_SECONDS
         )
+
+    def users_within(self, seconds: float) -> float:
+        """How many users a call is done with in that time, by the calls before."""
+        return seconds / self._seconds_a_user if self._seconds_a_user else math.inf
 
     def call(self, scorer: "EncoderScorer", batch: "PreparedBatch", users: int) -> Scored:
         """Call in place. A failure is a result."""
@@ -123,6 +131,7 @@ class Inference:
                 self._deadline_seconds,
                 users,
             )
+            self._took(scorer, seconds / users)
             self._measure("deadline", scorer, batch, seconds, users)
             return Scored(None, seconds, DegradedReason.DEADLINE)
         if (error := call.exception()) is not None:
@@ -158,8 +167,14 @@ class Inference:
         if self._known is not scorer:
             self._known, self._seconds_an_event = scorer, seconds_an_event
         self._seconds_an_event += _WEIGHT_OF_LAST * (seconds_an_event - self._seconds_an_event)
+        self._took(scorer, seconds / users)
         self._measure("ok", scorer, batch, seconds, users)
         return Scored(answer.scores, seconds)
+
+    def _took(self, scorer: "EncoderScorer", seconds_a_user: float) -> None:
+        if self._timed is not scorer:
+            self._timed, self._seconds_a_user = scorer, seconds_a_user
+        self._seconds_a_user += _WEIGHT_OF_LAST * (seconds_a_user - self._seconds_a_user)
 
     def _measure(
         self,

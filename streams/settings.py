@@ -136,7 +136,7 @@ class Settings:
     suppress_unchanged: bool = setting(False, "do not publish a list equal to the user's last one")
 
     # Batches and delivery
-    batch_max_users: int = setting(64, "users scored in one batch", 1, 4_096)
+    batch_max_users: int = setting(256, "most users scored in one batch", 1, 4_096)
     batch_max_wait_seconds: float = setting(0.002, "longest wait for a batch to fill", 0, 10)
     list_deadline_seconds: float = setting(
         1.0, "a list that waited longer is served from the graph", 0.001, 600

@@ -54,7 +54,7 @@ class PipelineBench(msgspec.Struct, frozen=True):
     """In the backlog; before it, windows are filled."""
     lists: int = 20_000
     """In the closed loop."""
-    waiting: int = 500
+    waiting: int = 1_000
     """Users who wait for a list at any moment of it, at most half of all."""
     users: int = 2_000
     model: Path = DEMO_ARTIFACT

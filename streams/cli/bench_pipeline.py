@@ -19,7 +19,7 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               help="In the backlog.")  # fmt: skip
 @click.option("--lists", type=click.IntRange(1000), default=20_000, show_default=True,
               help="In the closed loop.")  # fmt: skip
-@click.option("--waiting", type=click.IntRange(1), default=500, show_default=True,
+@click.option("--waiting", type=click.IntRange(1), default=1_000, show_default=True,
               help="Users who wait at any moment of it, at most half of all.")  # fmt: skip
 @click.option("--users", type=click.IntRange(2), default=2_000, show_default=True)
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)

@@ -3,6 +3,7 @@ lists.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -127,6 +128,27 @@ async def test_the_thread_is_waited_for_until_the_deadline_and_used_when_it_come
     assert await bench.inference.free_in_time()
     assert (await bench.in_thread()).degraded is None
     assert (bench.count("deadline"), bench.count("ok")) == (3, 3)
+
+
+async def test_how_many_a_call_is_done_with_in_time_is_told_by_the_calls_before(
+    bench: Bench,
+) -> None:
+    inference = bench.inference
+    assert inference.users_within(0.01) == math.inf
+    bench.scorer.run = lambda _: work(0.03)
+    await bench.in_thread()  # three users
+    assert 0.0 < inference.users_within(0.01) < 2.0
+    other: Any = FakeScorer()
+    call = inference.begin(other, BATCH)
+    await inference.outcome(call, other, BATCH, 3)
+    assert inference.users_within(0.01) > 2.0
+
+
+async def test_a_call_that_is_given_up_counts_as_one_that_took_until_then(bench: Bench) -> None:
+    bench.scorer.go_on.clear()
+    scored = await bench.in_thread()
+    assert scored.degraded is DegradedReason.DEADLINE
+    assert bench.inference.users_within(0.05) == pytest.approx(3.0, rel=0.5)
 
 
 def test_an_encoder_of_several_threads_computes_elsewhere() -> None:
