@@ -208,7 +208,7 @@ class Batcher:
         task.add_done_callback(self._running.discard)
 
     async def _score(
-        self, batch: ScoredBatch, scorer: "EncoderScorer", call: "asyncio.Future[Answer]"
+        self, batch: ScoredBatch, scorer: "EncoderScorer", call: "asyncio.Future[Answer | None]"
     ) -> None:
         """Wait for the engine's thread; a failure degrades this batch, not the worker."""
         try:

@@ -8,6 +8,7 @@ device can, so this is for the processor alone.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -104,16 +105,37 @@ class Inference:
             return self._failed(error, scorer, batch, time.monotonic() - began, users)
         return self._succeeded(scorer, batch, answer, time.monotonic() - began, users)
 
-    def begin(self, scorer: "EncoderScorer", batch: "PreparedBatch") -> "asyncio.Future[Answer]":
-        """Call in the thread, which must be free."""
+    def begin(
+        self, scorer: "EncoderScorer", batch: "PreparedBatch"
+    ) -> "asyncio.Future[Answer | None]":
+        """Call in the thread, which must be free. What comes of it is for `outcome`."""
         self.free.clear()
-        call = asyncio.get_running_loop().run_in_executor(self._thread, _answer, scorer, batch)
-        call.add_done_callback(self._done)
-        return call
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Answer | None] = loop.create_future()
+        self._thread.submit(self._in_thread, scorer, batch, answered)
+        return answered
+
+    def _in_thread(
+        self,
+        scorer: "EncoderScorer",
+        batch: "PreparedBatch",
+        answered: "asyncio.Future[Answer | None]",
+    ) -> None:
+        """As `run_in_executor`, which hands a result over from one future to another, and so
+        through one pass more of an event loop that is busy.
+        """
+        answer: Answer | None = None
+        error: BaseException | None = None
+        try:
+            answer = _answer(scorer, batch)
+        except BaseException as raised:  # noqa: BLE001  (`outcome` looks at it)
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            answered.get_loop().call_soon_threadsafe(self._done, answered, answer, error)
 
     async def outcome(
         self,
-        call: "asyncio.Future[Answer]",
+        call: "asyncio.Future[Answer | None]",
         scorer: "EncoderScorer",
         batch: "PreparedBatch",
         users: int,
@@ -122,9 +144,15 @@ class Inference:
         until it comes back `free` is not set.
         """
         began = time.monotonic()
-        await asyncio.wait({call}, timeout=self._deadline_seconds)
+        deadline = asyncio.get_running_loop().call_later(self._deadline_seconds, _give_up, call)
+        try:
+            answer = await call
+        except Exception as error:  # noqa: BLE001  (the engine raises a dozen unrelated classes)
+            return self._failed(error, scorer, batch, time.monotonic() - began, users)
+        finally:
+            deadline.cancel()
         seconds = time.monotonic() - began
-        if not call.done():
+        if answer is None:
             log.error(
                 "the encoder has taken longer than list_deadline_seconds (%g s) for %d lists; "
                 "they are served from the graph",
@@ -134,14 +162,22 @@ class Inference:
             self._took(scorer, seconds / users)
             self._measure("deadline", scorer, batch, seconds, users)
             return Scored(None, seconds, DegradedReason.DEADLINE)
-        if (error := call.exception()) is not None:
-            return self._failed(error, scorer, batch, seconds, users)
-        return self._succeeded(scorer, batch, call.result(), seconds, users)
+        return self._succeeded(scorer, batch, answer, seconds, users)
 
-    def _done(self, call: "asyncio.Future[Answer]") -> None:
+    def _done(
+        self,
+        answered: "asyncio.Future[Answer | None]",
+        answer: Answer | None,
+        error: BaseException | None,
+    ) -> None:
         self.free.set()
-        if not call.cancelled():
-            call.exception()  # looked at, even where nobody waits for it any more
+        if answered.done():  # given up
+            return
+        if error is None:
+            answered.set_result(answer)
+        else:
+            answered.set_exception(error)
+            answered.exception()  # looked at, even where nobody waits for it any more
 
     def _failed(
         self,
@@ -189,6 +225,11 @@ class Inference:
         self._seconds_of(scorer.provider, str(batch.longest)).observe(seconds)
         metrics.padding_ratio.observe(batch.padding_ratio)
         metrics.unknown_items_total.inc(batch.unknown_events)
+
+
+def _give_up(call: "asyncio.Future[Answer | None]") -> None:
+    if not call.done():
+        call.set_result(None)
 
 
 def _answer(scorer: "EncoderScorer", batch: "PreparedBatch") -> Answer:

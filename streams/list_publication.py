@@ -105,7 +105,7 @@ class ListPublication:
     async def publish(self, batch: ScoredBatch) -> None:
         """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
         async with self._one_at_a_time:
-            await self._turns.take()
+            await self._turns.take_first()
             made = self._made(batch)
             for lists in made.values():
                 self._unconfirmed[id(lists)] = lists

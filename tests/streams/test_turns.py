@@ -40,3 +40,46 @@ async def test_steps_take_their_turns_in_the_order_in_which_they_asked() -> None
     log: list[str] = []
     await asyncio.gather(*(long(turns, log, name) for name in "abcde"))
     assert log == list("abcde")
+
+
+async def test_what_is_nearly_done_goes_before_what_has_waited_for_longer() -> None:
+    turns = Turns()
+    log: list[str] = []
+
+    async def urgent() -> None:
+        await turns.take_first()
+        log.append("urgent")
+
+    waiting = [asyncio.create_task(long(turns, log, name)) for name in "ab"]
+    await asyncio.sleep(0)
+    await asyncio.gather(*waiting, urgent())
+    assert log == ["urgent", "a", "b"]
+
+
+async def test_short_steps_go_between_what_is_nearly_done_and_the_next_long_step() -> None:
+    turns = Turns()
+    log: list[str] = []
+
+    async def urgent() -> None:
+        await turns.take_first()
+        log.append("urgent")
+
+    async def short() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+            log.append("short")
+
+    await asyncio.gather(long(turns, log, "long"), urgent(), short())
+    first, second = log.index("urgent"), log.index("long")
+    assert first >= 3
+    assert second - first > 3
+
+
+async def test_what_is_nearly_done_and_given_up_holds_nobody_up() -> None:
+    turns = Turns()
+    urgent = asyncio.create_task(turns.take_first())
+    waiting = asyncio.create_task(turns.take())
+    await asyncio.sleep(0)
+    urgent.cancel()
+    await asyncio.wait_for(waiting, 5)
+    assert urgent.cancelled()
