@@ -141,7 +141,7 @@ class Settings:
     list_deadline_seconds: float = setting(
         1.0, "a list that waited longer is served from the graph", 0.001, 600
     )
-    max_in_flight_batches: int = setting(3, "record batches in flight for a partition", 1, 256)
+    max_in_flight_batches: int = setting(6, "record batches in flight for a partition", 1, 256)
     max_poll_records: int = setting(20_000, "records of one fetched batch", 1, 100_000)
     fetch_max_wait_seconds: float = setting(
         0.5,
