@@ -7,7 +7,6 @@ after its planned instant a click is on a list that a subscriber has.
 """
 
 import multiprocessing
-import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
@@ -77,6 +76,8 @@ class Latency(msgspec.Struct):
     p99: float
     p999: float
     longest: float
+    event_loop_ms: float
+    """Processor time of the worker's event loop, a click."""
 
 
 class PipelineFigures(msgspec.Struct):
@@ -102,7 +103,7 @@ class PipelineFigures(msgspec.Struct):
     limit_ratio: float
     latency_seconds: list[Latency]
     bytes_per_user: float
-    """Of a window in the changelog, at the end."""
+    """Of a window in the changelog, with as many events as the encoder reads."""
     bytes_per_item: float
     """Of an item of the graph in the changelog, at the end."""
     peak_rss_bytes: int
@@ -139,6 +140,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         _publish(settings, clicks.in_turn(fill))
         progress.wait(fill, worker, 900)
         _until_at_rest(transitions, worker)
+        bytes_per_user = _mean_bytes(settings, "windows")
         tell("the windows are filled")
         started = time.monotonic()
         _publish(settings, clicks.at_random(bench.clicks))
@@ -155,7 +157,8 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         tell(f"{made:.0f} lists/s where the encoder alone makes {limit:.0f}")
         found = []
         for number, rate in enumerate(bench.rates):
-            told = _at_rate(bench, settings, clicks._replace(seed=11 + number), rate)
+            clicks = clicks._replace(seed=11 + number)
+            told = _at_rate(bench, settings, clicks, rate, worker)
             tell(
                 f"at {rate:.0f} clicks/s: p50 {told.p50 * 1e3:.1f} ms, p99 {told.p99 * 1e3:.1f} ms"
             )
@@ -175,16 +178,19 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             engine_limit_lists_per_second=round(limit, 1),
             limit_ratio=round(made / limit, 4),
             latency_seconds=found,
-            bytes_per_user=_mean_bytes(settings, "windows"),
+            bytes_per_user=bytes_per_user,
             bytes_per_item=_mean_bytes(settings, "graph"),
             peak_rss_bytes=worker.peak_rss_bytes(),
             cpu_seconds=cpu,
         )
 
 
-def _at_rate(bench: PipelineBench, settings: Settings, clicks: Clicks, rate: float) -> Latency:
+def _at_rate(
+    bench: PipelineBench, settings: Settings, clicks: Clicks, rate: float, worker: WorkerProcess
+) -> Latency:
     """One open loop; its first fifth warms up and is not counted."""
     seconds = bench.seconds * 1.25
+    loop_before = worker.event_loop_seconds()
     subscriber = Subscriber(settings)
     try:
         subscriber.read(_QUIET_SECONDS / 4)  # connected, before the first click leaves
@@ -201,9 +207,10 @@ def _at_rate(bench: PipelineBench, settings: Settings, clicks: Clicks, rate: flo
     begin = min(click.planned for click in sent) + bench.seconds / 4
     counted = [click for click in sent if click.planned >= begin]
     waits = latencies(counted, lists)
-    p50, p99, p999 = (round(quantile(waits, share), 5) for share in (0.5, 0.99, 0.999))
+    p50, p99, p999, longest = (round(quantile(waits, q), 5) for q in (0.5, 0.99, 0.999, 1.0))
     late = sum(not seen.encoded for seen in lists)
-    return Latency(rate, len(counted), len(lists), late, p50, p99, p999, round(waits[-1], 5))
+    loop_ms = (worker.event_loop_seconds() - loop_before) * 1e3 / len(sent)
+    return Latency(rate, len(counted), len(lists), late, p50, p99, p999, longest, round(loop_ms, 3))
 
 
 def _saturated(
@@ -220,8 +227,8 @@ def _saturated(
             lists=bench.lists,
             click=crowd.click,
             arrived=crowd.arrived,
-            began=lambda: before.update(_cpu_seconds(worker.pid, port)),
-            ended=lambda: after.update(_cpu_seconds(worker.pid, port)),
+            began=lambda: before.update(_cpu_seconds(worker, port)),
+            ended=lambda: after.update(_cpu_seconds(worker, port)),
         )
     finally:
         crowd.close()
@@ -266,17 +273,8 @@ def _until_at_rest(transitions: Progress, worker: WorkerProcess) -> None:
     transitions.wait(transitions.end(), worker, 900)
 
 
-def _cpu_seconds(pid: int, port: int) -> dict[str, float]:
+def _cpu_seconds(worker: WorkerProcess, port: int) -> dict[str, float]:
     """What the worker has used so far, by what it did."""
-    tick = os.sysconf("SC_CLK_TCK")
-    loop = others = 0.0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-        used = (int(fields[11]) + int(fields[12])) / tick
-        if task.name == str(pid):
-            loop = used
-        else:
-            others += used
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         metrics = answer.read().decode()
     elapsed = sum(
@@ -284,6 +282,8 @@ def _cpu_seconds(pid: int, port: int) -> dict[str, float]:
         for line in metrics.splitlines()
         if line.startswith("freshrec_inference_seconds_sum")
     )
+    loop = worker.event_loop_seconds()
+    others = worker.cpu_seconds() - loop
     return {"event_loop": loop, "other_threads": others, "encoder_elapsed": elapsed}
 
 

@@ -17,9 +17,9 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               help="Measured at each rate.")  # fmt: skip
 @click.option("--clicks", type=click.IntRange(1000), default=40_000, show_default=True,
               help="In the backlog.")  # fmt: skip
-@click.option("--lists", type=click.IntRange(1000), default=20_000, show_default=True,
+@click.option("--loop-lists", type=click.IntRange(1000), default=20_000, show_default=True,
               help="In the closed loop.")  # fmt: skip
-@click.option("--waiting", type=click.IntRange(1), default=1_000, show_default=True,
+@click.option("--loop-users", type=click.IntRange(1), default=1_000, show_default=True,
               help="Users who wait at any moment of it, at most half of all.")  # fmt: skip
 @click.option("--users", type=click.IntRange(2), default=2_000, show_default=True)
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
@@ -37,8 +37,8 @@ def pipeline(
     rates: tuple[float, ...],
     seconds: float,
     clicks: int,
-    lists: int,
-    waiting: int,
+    loop_lists: int,
+    loop_users: int,
     users: int,
     partitions: int,
     model: Path | None,
@@ -65,8 +65,8 @@ def pipeline(
                 rates=rates,
                 seconds=3.0 if short else seconds,
                 clicks=max(clicks // 10, 1000) if short else clicks,
-                lists=max(lists // 10, 1000) if short else lists,
-                waiting=max(waiting // 10, 1) if short else waiting,
+                lists=max(loop_lists // 10, 1000) if short else loop_lists,
+                waiting=max(loop_users // 10, 1) if short else loop_users,
                 users=max(users // 10, 2) if short else users,
                 partitions=partitions,
                 model=model or DEMO_ARTIFACT,
