@@ -12,7 +12,7 @@ from streams.lease import Lease
 from streams.settings import Settings
 
 
-class Handler(transport.Lifecycle, Protocol):
+class Handler(Protocol):
     """What the agents hand their batches to."""
 
     async def on_clicks(self, message: Any, records: list[Any]) -> None:
@@ -39,7 +39,9 @@ class WorkerApp(faust.App):
     lease: Lease
 
 
-def faust_app(settings: Settings, handler: Handler, lease: Lease) -> WorkerApp:
+def faust_app(
+    settings: Settings, lifecycle: transport.Lifecycle, handler: Handler, lease: Lease
+) -> WorkerApp:
     """Build the app; nothing connects before it is started. Its heartbeats renew the lease."""
     transport.register()
     app = WorkerApp(
@@ -69,7 +71,7 @@ def faust_app(settings: Settings, handler: Handler, lease: Lease) -> WorkerApp:
         agent_supervisor=mode.CrashingSupervisor,
         datadir=str(settings.state_dir),
     )
-    app.lifecycle = handler
+    app.lifecycle = lifecycle
     app.settings = settings
     app.lease = lease
     _define_agents(app, settings, handler)

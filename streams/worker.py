@@ -5,11 +5,10 @@ through `failure`: the process then ends at once, without committing.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 import zlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -31,6 +30,7 @@ from streams.follower import Follower
 from streams.gauges import Gauges
 from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
+from streams.intake import Intake
 from streams.item_placement import ItemPlacement
 from streams.lease import Lease
 from streams.lists import RecommenderConfig
@@ -43,10 +43,8 @@ from streams.quality import NextClick
 from streams.read_models import ReadModels
 from streams.recommender import Recommender
 from streams.replica import GraphReplica
-from streams.rounds import Rounds
 from streams.serving import Server
 from streams.settings import Settings
-from streams.side_by_side import SideBySide
 from streams.stores import MemoryStores, RocksStores, StoreError
 from streams.topics import ask_record_limit_bytes
 from streams.transport import Lifecycle
@@ -56,12 +54,6 @@ from streams.write_behind import WriteBehindStores
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.25
-# Other users' clicks are in the graph at most so much later, and a round's work is a tenth of the
-# time where that allows; a list waits at most for a batch of so many bytes to be folded.
-_GRAPH_ROUND_SECONDS = 0.05
-_LONGEST_GRAPH_ROUND_SECONDS = 0.5
-_GRAPH_ROUND_SHARE = 0.1
-_LARGE_GRAPH_ROUND_BYTES = 64 * 1024
 
 
 class Worker(Lifecycle):
@@ -81,9 +73,6 @@ class Worker(Lifecycle):
         self.catalogue = Catalogue(self.replica.ids)
         self.lease = Lease(settings.session_timeout_seconds)
         self.publisher = Publisher(settings, self.lease)
-        self._graph_rounds = Rounds(
-            _GRAPH_ROUND_SECONDS, _LONGEST_GRAPH_ROUND_SECONDS, _GRAPH_ROUND_SHARE
-        )
         self.cold_items = ColdItems(self.replica.ids, self.catalogue)
         self.placement = ItemPlacement(self.cold_items)
         self.read_models = ReadModels(
@@ -95,14 +84,14 @@ class Worker(Lifecycle):
             self._recommender_config(RecommenderConfig()),
             self.cold_items,
         )
-        self._turns = Turns()
+        turns = Turns()
         self.batcher = Batcher(
             settings,
             self.recommender,
             self.publisher,
             self.quality,
             self.metrics,
-            self._turns,
+            turns,
             now_ms=lambda: time.time_ns() // 1_000_000,
             fail=self.fail,
         )
@@ -138,7 +127,15 @@ class Worker(Lifecycle):
             else WriteBehindStores(RocksStores(settings.state_dir))
         )
         self.owned: dict[int, Partition] = {}
-        self.app: WorkerApp = faust_app(settings, self, self.lease)
+        intake = Intake(
+            self.clicks,
+            self.graph,
+            turns,
+            owned=lambda: self.owned,
+            spawn=self._spawn,
+            fail=self.fail,
+        )
+        self.app: WorkerApp = faust_app(settings, self, intake, self.lease)
         self.server = Server(
             settings.metrics_host,
             settings.metrics_port,
@@ -149,7 +146,6 @@ class Worker(Lifecycle):
         )
         self._gauges = Gauges(self)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._waiting_clicks = SideBySide(self._spawn)
         self._recovery: asyncio.Task[None] | None = None
         self.recovering_since: float | None = None
         """Monotonic seconds at which the recovery that runs began; None: none runs."""
@@ -223,8 +219,11 @@ class Worker(Lifecycle):
     def committing(self) -> None:
         """Put on the disk what they stand for: a worker that is killed then reads little again."""
         if isinstance(self.stores, WriteBehindStores):
-            with self._fatal():
+            try:
                 self.stores.write()
+            except Exception as error:
+                self.fail(error)
+                raise
 
     async def revoked(self, partitions: set[TP]) -> None:
         if partitions:
@@ -338,60 +337,3 @@ class Worker(Lifecycle):
             await asyncio.sleep(_BEAT_SECONDS)
             self.health.beat()
             self.metrics.event_loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
-
-    # -- batches (called by the agents)
-
-    async def on_clicks(self, message: Any, records: list[Any]) -> None:
-        """A batch of the clicks or the rekeyed topic. One that has to wait for its partition does
-        not hold up those of others, and grows meanwhile: nobody has taken it yet.
-        """
-        number = message.partition
-        partition = self.owned.get(number)
-        if self._waiting_clicks.is_idle(number) and (partition is None or partition.is_free):
-            await self._take_clicks(message, records)
-        else:
-            self._waiting_clicks.add(number, partial(self._take_clicks_when_free, message, records))
-
-    async def _take_clicks_when_free(self, message: Any, records: list[Any]) -> None:
-        partition = self.owned.get(message.partition)
-        if partition is not None and not message.delivery.revoked:
-            await self.clicks.free(partition)
-        await self._take_clicks(message, records)
-
-    async def _take_clicks(self, message: Any, records: list[Any]) -> None:
-        partition = self._taker_of(message)
-        if partition is not None:
-            with self._fatal():
-                await self.clicks.handle(
-                    partition,
-                    message.topic,
-                    records,
-                    message.delivery,
-                    read_to_end_ms=message.read_to_end_ms,
-                )
-
-    async def on_transitions(self, message: Any, records: list[Any]) -> None:
-        """A batch of the transitions topic."""
-        rounds = self._graph_rounds
-        await rounds.due(message.partition, lambda: message.size_bytes >= _LARGE_GRAPH_ROUND_BYTES)
-        await self._turns.take()
-        rounds.begin(message.partition)
-        partition = self._taker_of(message)
-        if partition is not None:
-            with self._fatal():
-                await self.graph.handle(partition, records, message.delivery)
-            rounds.end(message.partition, len(self.owned))
-
-    def _taker_of(self, message: Any) -> Partition | None:
-        """The partition that a batch is for; None where its assignment has ended."""
-        message.take()
-        return None if message.delivery.revoked else self.owned.get(message.partition)
-
-    @contextlib.contextmanager
-    def _fatal(self) -> Iterator[None]:
-        """What an agent raises ends the process."""
-        try:
-            yield
-        except Exception as error:
-            self.fail(error)
-            raise

@@ -13,9 +13,9 @@ from itertools import cycle
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
-from streams.bench.open_loop import Clicks
+from streams.bench.open_loop import Clicks, subscribe
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -115,13 +115,7 @@ class Crowd:
         self._producer = Producer(
             settings.librdkafka(**{"partitioner": "murmur2", "linger.ms": 1}), logger=log
         )
-        self._consumer = Consumer(
-            settings.librdkafka(**{"group.id": "closed-loop", "enable.auto.commit": False}),
-            logger=log,
-        )
-        topic = settings.recommendations
-        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, p, OFFSET_END) for p in partitions])
+        self._consumer = subscribe(settings)
         self._consumer.poll(0.5)  # connected, before the first click leaves
 
     def click(self, user: str) -> None:

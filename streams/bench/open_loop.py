@@ -116,17 +116,22 @@ def send_at_rate(
     return sent
 
 
+def subscribe(settings: Settings) -> Consumer:
+    """A consumer of the lists that come from now on."""
+    consumer = Consumer(
+        settings.librdkafka(**{"group.id": "bench-lists", "enable.auto.commit": False}), logger=log
+    )
+    topic = settings.recommendations
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_END) for number in partitions])
+    return consumer
+
+
 class Subscriber:
     """Takes lists from the recommendations topic as they appear; parses them afterwards."""
 
     def __init__(self, settings: Settings) -> None:
-        self._consumer = Consumer(
-            settings.librdkafka(**{"group.id": "open-loop", "enable.auto.commit": False}),
-            logger=log,
-        )
-        topic = settings.recommendations
-        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, p, OFFSET_END) for p in partitions])
+        self._consumer = subscribe(settings)
         self._seen: list[tuple[float, bytes]] = []
 
     def read(self, timeout_seconds: float) -> bool:

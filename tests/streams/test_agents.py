@@ -145,6 +145,21 @@ async def test_a_batch_that_waits_for_one_before_it_hurries_what_lingers() -> No
     await bench.stop()
 
 
+async def test_who_waits_until_a_partition_is_free_hurries_what_lingers_and_takes_nothing() -> None:
+    bench = Bench(lists=False, max_in_flight_batches=1)
+    await bench.agent.free(bench.partition)
+    assert bench.publisher.hurries == 0
+    await bench.handle(click(0, "u1", "i1"))
+    waiting = asyncio.create_task(bench.agent.free(bench.partition))
+    await settle_down()
+    assert (bench.publisher.hurries, waiting.done()) == (1, False)
+    for topic in (WINDOWS, "freshrec-transitions"):
+        bench.publisher.acknowledge(topic)
+    await asyncio.wait_for(waiting, 5.0)
+    assert bench.partition.is_free
+    await bench.stop()
+
+
 @pytest.mark.parametrize("topic", EFFECTS[:4])
 async def test_a_send_given_up_ends_the_worker_and_nothing_after_it_is_finished(topic: str) -> None:
     bench = Bench(lists=False)

@@ -16,6 +16,6 @@ class _Deaf:
 
 
 def test_a_batch_of_every_partition_may_wait_however_many_partitions_there_are() -> None:
-    app = faust_app(Settings(), _Deaf(), Lease(10.0))  # type: ignore[arg-type]
+    app = faust_app(Settings(), _Deaf(), _Deaf(), Lease(10.0))  # type: ignore[arg-type]
     for agent in app.agents.values():
         assert agent.channel.clone().maxsize == 0, agent.name

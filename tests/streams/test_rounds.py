@@ -1,15 +1,10 @@
 """Rounds of a partition begin as far apart as they cost, within two bounds."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from streams.rounds import Rounds
-from streams.worker import Worker
 
 
 class Time:
@@ -68,50 +63,3 @@ def test_a_batch_that_has_become_large_is_not_left_waiting() -> None:
 def test_partitions_share_one_wait() -> None:
     steps = [(0, 0.0, 0.0), (1, 0.0, 0.0), (2, 0.0, 0.0), (0, 0.01, 0.0), (1, 0.0, 0.0)]
     assert begun(steps) == [0.04]
-
-
-async def test_a_worker_takes_transitions_when_their_round_is_due_and_not_before() -> None:
-    steps: list[object] = []
-
-    async def due(partition: int, is_large: Callable[[], bool]) -> None:
-        steps.append(f"round of {partition}")
-        message.size_bytes = 10
-        steps.append(is_large())
-        message.size_bytes = 1_000_000
-        steps.append(is_large())
-
-    async def turn() -> None:
-        steps.append("turn")
-
-    message = SimpleNamespace(partition=3)
-    worker: Any = SimpleNamespace(
-        _graph_rounds=SimpleNamespace(due=due, begin=lambda _: steps.append("begun")),
-        _turns=SimpleNamespace(take=turn),
-        _taker_of=lambda _: steps.append("taken"),
-    )
-    await Worker.on_transitions(cast("Worker", worker), message, [])
-    # What comes while it waits for its turn is still added to the batch, and the wait is no work.
-    assert steps == ["round of 3", False, True, "turn", "begun", "taken"]
-
-
-async def test_a_worker_tells_what_a_round_took_of_how_many_partitions() -> None:
-    ended: list[tuple[int, int]] = []
-
-    async def nothing(*_: object) -> None:
-        """Is due, or handles, at once."""
-
-    worker: Any = SimpleNamespace(
-        _graph_rounds=SimpleNamespace(
-            due=nothing,
-            begin=lambda _: None,
-            end=lambda partition, of: ended.append((partition, of)),
-        ),
-        _turns=SimpleNamespace(take=nothing),
-        _taker_of=lambda _: "a partition",
-        _fatal=contextlib.nullcontext,
-        graph=SimpleNamespace(handle=nothing),
-        owned={3: None, 5: None},
-    )
-    message = SimpleNamespace(partition=3, delivery=None)
-    await Worker.on_transitions(cast("Worker", worker), message, [])
-    assert ended == [(3, 2)]

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from streams.side_by_side import SideBySide
-from streams.worker import Worker
 
 
 class Steps:
@@ -77,84 +75,3 @@ async def test_work_that_fails_is_told_to_whoever_spawned_it() -> None:
     with pytest.raises(ValueError, match="damaged"):
         await steps.tasks[0]
     assert queues.is_idle(0)
-
-
-class Clicks:
-    """As much of a worker as takes clicks, with one slot for each of two partitions."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-        self.steps = Steps()
-        self.owned = {number: self._partition() for number in (0, 1)}
-        self.worker: Any = SimpleNamespace(
-            owned=self.owned,
-            clicks=SimpleNamespace(free=self._free),
-            _waiting_clicks=SideBySide(self.steps.spawn),
-            _take_clicks=self._take,
-        )
-        self.worker._take_clicks_when_free = partial(Worker._take_clicks_when_free, self.worker)
-
-    @staticmethod
-    def _partition() -> Any:
-        slots = asyncio.Semaphore(1)
-        return SimpleNamespace(slots=slots, is_free=True)
-
-    @staticmethod
-    async def _free(partition: Any) -> None:
-        async with partition.slots:
-            pass
-
-    async def _take(self, _message: Any, records: list[str]) -> None:
-        self.taken += records
-
-    async def occupy(self, number: int) -> None:
-        await self.owned[number].slots.acquire()
-        self.owned[number].is_free = False
-
-    def release(self, number: int) -> None:
-        self.owned[number].slots.release()
-        self.owned[number].is_free = True
-
-    async def deliver(self, number: int, records: list[str], *, revoked: bool = False) -> None:
-        message = SimpleNamespace(partition=number, delivery=SimpleNamespace(revoked=revoked))
-        await Worker.on_clicks(cast("Worker", self.worker), message, records)
-        await self.steps.let()
-
-
-async def test_a_worker_takes_clicks_of_a_free_partition_at_once() -> None:
-    clicks = Clicks()
-    await clicks.deliver(0, ["one"])
-    assert clicks.taken == ["one"]
-    assert not clicks.steps.tasks
-
-
-async def test_clicks_that_wait_for_their_partition_hold_up_no_other_and_grow_meanwhile() -> None:
-    clicks = Clicks()
-    await clicks.occupy(0)
-    waiting = ["one"]
-    await clicks.deliver(0, waiting)
-    await clicks.deliver(1, ["other"])
-    waiting.append("two")
-    assert clicks.taken == ["other"]
-    clicks.release(0)
-    await clicks.steps.let()
-    assert clicks.taken == ["other", "one", "two"]
-
-
-async def test_clicks_do_not_pass_earlier_ones_that_wait() -> None:
-    clicks = Clicks()
-    await clicks.occupy(0)
-    await clicks.deliver(0, ["first"])
-    clicks.owned[0].is_free = True  # seen free before the first has gone on
-    await clicks.deliver(0, ["second"])
-    assert clicks.taken == []
-    clicks.release(0)
-    await clicks.steps.let()
-    assert clicks.taken == ["first", "second"]
-
-
-async def test_clicks_of_an_assignment_that_has_ended_wait_for_nothing() -> None:
-    clicks = Clicks()
-    await clicks.occupy(0)
-    await clicks.deliver(0, ["old"], revoked=True)
-    assert clicks.taken == ["old"]  # where the real worker looks at the delivery, and passes over

@@ -10,16 +10,21 @@ async def long(turns: Turns, log: list[str], name: str) -> None:
     log.append(name)
 
 
+async def urgent(turns: Turns, log: list[str]) -> None:
+    await turns.take_first()
+    log.append("urgent")
+
+
+async def short(log: list[str]) -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+        log.append("short")
+
+
 async def test_between_two_long_steps_a_chain_of_short_ones_gets_on() -> None:
     turns = Turns()
     log: list[str] = []
-
-    async def short() -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
-            log.append("short")
-
-    await asyncio.gather(long(turns, log, "first"), long(turns, log, "second"), short())
+    await asyncio.gather(long(turns, log, "first"), long(turns, log, "second"), short(log))
     first, second = log.index("first"), log.index("second")
     assert first >= 3
     assert second - first > 3
@@ -46,30 +51,16 @@ async def test_what_is_nearly_done_goes_before_what_has_waited_for_longer() -> N
     turns = Turns()
     log: list[str] = []
 
-    async def urgent() -> None:
-        await turns.take_first()
-        log.append("urgent")
-
     waiting = [asyncio.create_task(long(turns, log, name)) for name in "ab"]
     await asyncio.sleep(0)
-    await asyncio.gather(*waiting, urgent())
+    await asyncio.gather(*waiting, urgent(turns, log))
     assert log == ["urgent", "a", "b"]
 
 
 async def test_short_steps_go_between_what_is_nearly_done_and_the_next_long_step() -> None:
     turns = Turns()
     log: list[str] = []
-
-    async def urgent() -> None:
-        await turns.take_first()
-        log.append("urgent")
-
-    async def short() -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
-            log.append("short")
-
-    await asyncio.gather(long(turns, log, "long"), urgent(), short())
+    await asyncio.gather(long(turns, log, "long"), urgent(turns, log), short(log))
     first, second = log.index("urgent"), log.index("long")
     assert first >= 3
     assert second - first > 3
