@@ -21,6 +21,7 @@ class Lists:
         self.clicks: Counter[str] = Counter()
         self.most = 0
         self.now = 0.0
+        self.slow_until_click = 0
 
     def click(self, user: str) -> None:
         assert user not in self.waiting
@@ -29,7 +30,8 @@ class Lists:
         self.most = max(self.most, len(self.waiting))
 
     def arrived(self) -> list[tuple[str, bytes]]:
-        self.now += 1.0
+        slow = sum(self.clicks.values()) <= self.slow_until_click
+        self.now += 10.0 if slow else 1.0
         served, self.waiting = self.waiting[: self.at_once], self.waiting[self.at_once :]
         return [(user, self.value) for user in served]
 
@@ -53,7 +55,9 @@ def test_so_many_wait_at_a_time_and_nobody_at_the_end():
 
 
 def test_lists_count_after_as_many_as_wait_twice_over():
-    throughput = _run(Lists(at_once=4))
+    lists = Lists(at_once=4)
+    lists.slow_until_click = 8 + 3 * 4  # and so until 16 lists have come
+    throughput = _run(lists)
     assert (throughput.lists, throughput.encoded) == (40, 40)
     assert throughput.seconds == 10.0
 

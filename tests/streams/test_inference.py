@@ -151,6 +151,17 @@ async def test_a_call_that_is_given_up_counts_as_one_that_took_until_then(bench:
     assert bench.inference.users_within(0.05) == pytest.approx(3.0, rel=0.5)
 
 
+async def test_an_answer_that_nobody_waits_for_any_more_is_passed_over(bench: Bench) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    bench.scorer.go_on.clear()
+    await bench.in_thread()
+    bench.scorer.go_on.set()
+    await asyncio.wait_for(bench.inference.free.wait(), 10)
+    await asyncio.sleep(0)
+    assert faults == []
+
+
 def test_an_encoder_of_several_threads_computes_elsewhere() -> None:
     assert EncoderScorer.load(DEMO_ARTIFACT, engine="cpu").computes_in_caller
     assert not EncoderScorer.load(DEMO_ARTIFACT, engine="cpu", threads=2).computes_in_caller

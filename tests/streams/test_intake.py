@@ -49,6 +49,8 @@ class Bench:
         self.tasks: list[asyncio.Task[None]] = []
         self.rounds = FakeRounds()
         self.error: Exception | None = None
+        self.go_on = asyncio.Event()
+        self.go_on.set()
         self.intake = Intake(
             cast("Any", SimpleNamespace(free=self._free, handle=self._clicks)),
             cast("Any", SimpleNamespace(handle=self._transitions)),
@@ -75,6 +77,7 @@ class Bench:
         if self.error is not None:
             raise self.error
         self.handled += records
+        await self.go_on.wait()
 
     async def _transitions(self, _partition: object, records: list[str], _: object) -> None:
         self.rounds.steps.append("handled")
@@ -129,6 +132,21 @@ async def test_clicks_do_not_pass_earlier_ones_that_wait() -> None:
     assert bench.handled == []
     await bench.pass_on()
     assert bench.handled == ["first", "second"]
+
+
+async def test_clicks_do_not_pass_earlier_ones_behind_a_batch_that_is_being_taken() -> None:
+    bench = Bench()
+    await bench.owned[0].slots.acquire()
+    await bench.clicks(0, ["first"])
+    await bench.clicks(0, ["second"])
+    bench.go_on.clear()
+    bench.owned[0].slots.release()
+    await bench.pass_on()
+    assert bench.handled == ["first"]
+    await bench.clicks(0, ["third"])  # the partition is free, and the second still waits
+    bench.go_on.set()
+    await bench.pass_on()
+    assert bench.handled == ["first", "second", "third"]
 
 
 async def test_clicks_of_an_assignment_that_has_ended_wait_for_nothing_and_are_passed_over() -> (
