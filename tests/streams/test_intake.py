@@ -143,7 +143,8 @@ async def test_clicks_do_not_pass_earlier_ones_behind_a_batch_that_is_being_take
     bench.owned[0].slots.release()
     await bench.pass_on()
     assert bench.handled == ["first"]
-    await bench.clicks(0, ["third"])  # the partition is free, and the second still waits
+    # The partition is free, and the second still waits.
+    await asyncio.wait_for(bench.clicks(0, ["third"]), 5)
     bench.go_on.set()
     await bench.pass_on()
     assert bench.handled == ["first", "second", "third"]
