@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _GRAPH_BATCH_USERS = 256
 _LONG_QUEUE_USERS = 128
-"""With more than these, what a batch saves is less than what it keeps the engine waiting."""
+"""Of a longer queue a batch takes half; of a shorter one as many as half of this."""
 _SHARE_OF_DEADLINE = 0.25
 """That a call of the engine should take at most: those behind it have a deadline, too."""
 

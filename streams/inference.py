@@ -125,11 +125,13 @@ class Inference:
         through one pass more of an event loop that is busy.
         """
         answer: Answer | None = None
-        error: BaseException | None = None
+        error: Exception | None = None
         try:
             answer = _answer(scorer, batch)
-        except BaseException as raised:  # noqa: BLE001  (`outcome` looks at it)
+        except Exception as raised:  # noqa: BLE001  (`outcome` looks at it)
             error = raised
+        except BaseException as raised:  # noqa: BLE001  (would end the task that waits)
+            error = RuntimeError(f"{type(raised).__name__}: {raised}")
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             answered.get_loop().call_soon_threadsafe(self._done, answered, answer, error)
 
@@ -168,7 +170,7 @@ class Inference:
         self,
         answered: "asyncio.Future[Answer | None]",
         answer: Answer | None,
-        error: BaseException | None,
+        error: Exception | None,
     ) -> None:
         self.free.set()
         if answered.done():  # given up

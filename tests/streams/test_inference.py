@@ -116,6 +116,16 @@ async def test_a_call_that_fails_says_so_in_place_and_in_the_thread(
     assert not bench.inference.is_short(bench.scorer, BATCH)
 
 
+async def test_what_ends_a_thread_is_a_failed_call_like_any_other(bench: Bench) -> None:
+    def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    bench.scorer.run = leave
+    scored = await asyncio.wait_for(bench.in_thread(), 10)
+    assert scored.degraded is DegradedReason.MODEL_FAILED
+    assert bench.inference.free.is_set()
+
+
 async def test_the_thread_is_waited_for_until_the_deadline_and_used_when_it_comes_back(
     bench: Bench,
 ) -> None:
