@@ -127,8 +127,7 @@ class ClickAgent:
     ) -> None:
         async with partition.taking_clicks:
             await self._publisher.room()
-            if partition.slots.locked():
-                self._publisher.hurry()
+            await self.free(partition)
             await partition.slots.acquire()
             if partition.draining or partition.closed:
                 partition.slots.release()
