@@ -1,75 +1,19 @@
 """Batcher: one list for many clicks, no list too late, none after an erasure, none out of order."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
-from streams.batcher import Batcher
 from streams.effects import Change
 from streams.list_queue import Ticket
-from streams.partition import Partition
-from streams.quality import NextClick
-from streams.settings import Settings
 from streams.window import Window
+from tests.streams.batcher_bench import Bench
 from tests.streams.shell_fakes import (
     NOW_MS,
-    FakePublisher,
-    FakeScorer,
-    make_batcher,
-    make_partition,
-    make_settings,
     settle_down,
     until,
 )
-
-
-class Bench:
-    """A running batcher between a fake recommender and a fake broker."""
-
-    def __init__(self, **more: Any) -> None:
-        self.settings: Settings = make_settings(**more)
-        self.publisher = FakePublisher(generous=True)
-        self.failures: list[BaseException] = []
-        self.quality = NextClick()
-        self.batcher: Batcher = make_batcher(
-            self.settings, self.publisher, self.failures, self.quality
-        )
-        self.scorer = FakeScorer()
-        self.partition: Partition = make_partition(self.settings)
-        self._run: asyncio.Task[None] | None = None
-
-    def start(self, *, with_model: bool = False) -> None:
-        if with_model:
-            self.batcher.scorer = self.scorer  # type: ignore[assignment]
-        self._run = asyncio.create_task(self.batcher.run())
-
-    def clicks(self, **offsets: int) -> Ticket:
-        return self.clicks_of(NOW_MS, None, **offsets)
-
-    def clicks_of(self, record_time_ms: int, read_to_end_ms: int | None, **offsets: int) -> Ticket:
-        changes = {
-            user: Change(Window(), None, offset, NOW_MS, record_time_ms)
-            for user, offset in offsets.items()
-        }
-        return self.batcher.submit(self.partition, "clicks", changes, read_to_end_ms=read_to_end_ms)
-
-    @property
-    def lists(self) -> list[dict[str, Any] | None]:
-        values = self.publisher.values(self.settings.recommendations)
-        return [None if value is None else json.loads(value) for value in values]
-
-    @property
-    def triggers(self) -> list[tuple[str, int] | None]:
-        return [entry and (entry["user_id"], entry["trigger"]["offset"]) for entry in self.lists]
-
-    async def stop(self) -> None:
-        self.scorer.go_on.set()
-        if self._run is not None:
-            self._run.cancel()
-            await asyncio.gather(self._run, return_exceptions=True)
 
 
 @pytest.fixture
@@ -183,57 +127,6 @@ async def test_an_engine_that_hangs_stops_no_list_and_is_used_again_when_it_come
     last = bench.lists[-1]
     assert last is not None
     assert (last["served_by"], last["degraded_reason"]) == ("bert+graph", None)
-
-
-async def _batches(bench: Bench, waiting: int) -> list[int]:
-    """Sizes of the batches that serve so many who wait from the beginning."""
-    sizes: list[int] = []
-    take = bench.batcher._queue.take
-
-    def taking(limit: int) -> list[Any]:
-        taken = take(limit)
-        sizes.append(len(taken))
-        return taken
-
-    bench.batcher._queue.take = taking  # type: ignore[method-assign]
-    ticket = bench.clicks(**{f"u{number}": number for number in range(waiting)})
-    bench.start(with_model=True)
-    await ticket.published()
-    await bench.stop()
-    assert bench.failures == []
-    return sizes
-
-
-@pytest.mark.parametrize(
-    ("waiting", "sizes"),
-    [
-        (50, [50]),
-        (100, [64, 36]),
-        (400, [200, 100, 64, 36]),
-        (1_000, [256, 256, 244, 122, 64, 58]),
-    ],
-)
-async def test_a_batch_takes_half_of_a_long_queue_and_leaves_the_rest_to_prepare_meanwhile(
-    waiting: int, sizes: list[int]
-) -> None:
-    assert await _batches(Bench(list_deadline_seconds=30), waiting) == sizes
-
-
-async def test_batches_are_no_larger_than_told() -> None:
-    bench = Bench(batch_max_users=10, list_deadline_seconds=30)
-    assert await _batches(bench, 25) == [10, 10, 5]
-
-
-async def test_an_engine_that_is_slow_gets_batches_that_it_is_done_with_in_time() -> None:
-    bench = Bench(list_deadline_seconds=4)
-    bench.batcher._inference.users_within = lambda seconds: seconds * 20  # type: ignore[method-assign]
-    assert await _batches(bench, 50) == [20, 20, 10]
-
-
-async def test_an_engine_that_is_too_slow_for_one_gets_one_at_a_time() -> None:
-    bench = Bench(list_deadline_seconds=4)
-    bench.batcher._inference.users_within = lambda _: 0.2  # type: ignore[method-assign]
-    assert await _batches(bench, 3) == [1, 1, 1]
 
 
 async def test_who_waited_longer_than_the_deadline_is_served_without_the_engine(
