@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.bench import large_state
+from streams.bench import large_state, pipeline
 from streams.bench.recovery import RecoveryBench, run
 from streams.bench.soak import run as soak_run
 from streams.bench.soak.plan import SoakPlan
@@ -113,6 +113,31 @@ def test_the_benchmark_of_many_users_has_a_worker_recover_every_window(kafka: st
     assert figures.changelog_bytes > 500 * figures.window_bytes
     assert figures.disk_bytes > figures.changelog_bytes / 4
     assert figures.ready_seconds >= figures.seconds
+
+
+@pytest.mark.timeout(300)
+def test_the_pipeline_benchmark_counts_lists_of_the_encoder_and_finds_every_click(
+    kafka: str,
+) -> None:
+    bench = pipeline.PipelineBench(
+        rates=(50.0,), seconds=1.0, clicks=1_000, lists=300, waiting=20, users=60, bootstrap=kafka
+    )
+    figures = pipeline.run(bench)
+    assert (figures.clicks, figures.lists) == (1_000, 300)
+    made = (figures.lists - figures.without_encoder) / figures.lists_per_second
+    assert made == pytest.approx(figures.cpu_seconds["elapsed"], abs=0.02)
+    ratio = figures.lists_per_second / figures.engine_limit_lists_per_second
+    assert figures.limit_ratio == pytest.approx(ratio, abs=1e-3)
+    assert figures.cpu_seconds["event_loop"] > 0
+    (told,) = figures.latency_seconds
+    # A fifth of 62 warms up, and one may stand on the border. A user who clicks again at once may
+    # get one list for both.
+    assert told.rate == 50.0
+    assert told.clicks in {49, 50}
+    assert told.without_encoder <= told.lists <= 62
+    assert 0 < told.p50 <= told.p99 <= told.longest
+    assert told.event_loop_ms > 0
+    assert figures.bytes_per_user > 50 * 4
 
 
 @pytest.mark.timeout(300)
