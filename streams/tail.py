@@ -22,6 +22,7 @@ from confluent_kafka import (
 )
 
 from streams.events import Recommendation, decode_recommendation
+from streams.log_ends import log_ends
 from streams.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -102,13 +103,25 @@ class TopicReader:
                     " worker, which creates it, or correct --topic-prefix."
                 )
             time.sleep(_POLL_SECONDS)
-        partitions = [TopicPartition(self._topic, number, start) for number in range(count)]
+        starts = dict.fromkeys(range(count), OFFSET_BEGINNING)
         if start == OFFSET_END:
             # The end as of now: OFFSET_END would be looked up at the first fetch, which may come
             # after a record that this reader is to see.
-            for partition in partitions:
-                _, partition.offset = self._consumer.get_watermark_offsets(partition, timeout=10)
-        self._consumer.assign(partitions)
+            starts = self._ends(count)
+        self._consumer.assign([TopicPartition(self._topic, *place) for place in starts.items()])
+
+    def _ends(self, count: int) -> dict[int, int]:
+        """Partition -> offset after its last record."""
+        try:
+            found = log_ends(
+                self._consumer, self._topic, range(count), self._settings.broker_deadline_seconds
+            )
+        except KafkaException as error:
+            raise TailError(
+                f"The end of {self._topic} is not to be had from {self._settings.bootstrap}"
+                f" ({error.args[0].str()}): look at the topic's leaders and at the rights to it."
+            ) from error
+        return {number: end for number, (_, end) in found.items()}
 
     def _partition_count(self, deadline: float) -> int:
         timeout = max(0.1, deadline - time.monotonic())

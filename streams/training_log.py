@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.click_columns import ClickColumns, LogRecord, TrainingLog
+from streams.log_ends import log_ends
 from streams.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -102,12 +103,7 @@ def _ends(consumer: Any, settings: Settings) -> dict[int, tuple[int, int]]:
             f"The topic {settings.clicks} does not exist on {settings.bootstrap}: correct"
             " --clicks-topic or --topic-prefix."
         )
-    ends = {
-        number: consumer.get_watermark_offsets(
-            TopicPartition(settings.clicks, number), timeout=_METADATA_SECONDS
-        )
-        for number in found.partitions
-    }
+    ends = log_ends(consumer, settings.clicks, found.partitions, _METADATA_SECONDS)
     return {number: (low, high) for number, (low, high) in ends.items() if high > low}
 
 

@@ -19,6 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from streams.core import MemoryTable
 from streams.graph import ItemState, encode_item
 from streams.graph_pipeline import GraphPipeline
+from streams.log_ends import log_ends
 from streams.pipeline import ClickPipeline, PipelineConfig
 from streams.settings import Settings
 from streams.topics import changelog_topic
@@ -97,10 +98,7 @@ def read_topic(settings: Settings, topic: str) -> list[list[StoredRecord]]:
     )
     try:
         numbers = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        ends = {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-            for number in numbers
-        }
+        ends = log_ends(consumer, topic, numbers, _READ_SECONDS)
         records: list[list[StoredRecord]] = [[] for _ in numbers]
         unread = {number for number, (first, end) in ends.items() if end > first}
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])

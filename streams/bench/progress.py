@@ -1,6 +1,5 @@
 """Progress: what the broker knows of how far a group has come."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Protocol, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from streams.log_ends import log_ends
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,29 +36,15 @@ class Progress:
             logger=log,
         )
         metadata = self._consumer.list_topics(topic, timeout=10).topics[topic]
+        self._topic = topic
         self._committed = 0
         self._partitions = [TopicPartition(topic, number) for number in metadata.partitions]
 
     def end(self) -> int:
         """Records in the topic, as the sum of the end offsets."""
-        return sum(map(self._end_of, self._partitions))
-
-    def _end_of(self, tp: TopicPartition) -> int:
-        """End of a partition; its leader may be moving, and is looked for again until it is found.
-
-        Raises KafkaException when it is not.
-        """
-        deadline = time.monotonic() + _NEW_LEADER_SECONDS
-        while True:
-            try:
-                return int(self._consumer.get_watermark_offsets(tp, timeout=10)[1])
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise
-                log.info("the end of %s/%d is not known yet: %s", tp.topic, tp.partition, error)
-            time.sleep(_POLL_SECONDS)
-            with contextlib.suppress(KafkaException):
-                self._consumer.list_topics(tp.topic, timeout=10)
+        numbers = [tp.partition for tp in self._partitions]
+        ends = log_ends(self._consumer, self._topic, numbers, _NEW_LEADER_SECONDS)
+        return sum(end for _, end in ends.values())
 
     def committed(self) -> int:
         """Sum of the committed offsets; what was known last while the coordinator moves."""

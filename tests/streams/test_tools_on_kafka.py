@@ -6,11 +6,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
 from aiokafka.partitioner import murmur2
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.broker import EmbeddedBroker
 from streams.click_logs import ClickLog
@@ -137,6 +138,18 @@ def test_reading_a_topic_that_never_comes_names_the_topic(settings: Settings) ->
     impatient = settings.replace(broker_deadline_seconds=0.3)
     with pytest.raises(TailError, match=r"nowhere does not exist .*start a worker"):
         TopicReader(impatient, f"{settings.topic_prefix}nowhere", from_beginning=False)
+
+
+def test_a_topic_whose_leader_is_not_found_is_one_sentence_with_advice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaderless(*_asked: object) -> NoReturn:
+        raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+
+    ensure_topic(settings, settings.clicks)
+    monkeypatch.setattr("streams.tail.log_ends", leaderless)
+    with pytest.raises(TailError, match=r"clicks is not to be had .*leaders"):
+        TopicReader(settings, settings.clicks, from_beginning=False)
 
 
 def test_no_broker_is_one_sentence_with_advice() -> None:

@@ -9,6 +9,7 @@ from typing import Self
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from streams.log_ends import log_ends
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,12 +62,8 @@ class ListsSeen:
         partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
         self._consumer.assign(
             [
-                TopicPartition(
-                    topic,
-                    number,
-                    self._consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1],
-                )
-                for number in partitions
+                TopicPartition(topic, number, end)
+                for number, (_, end) in log_ends(self._consumer, topic, partitions, 10).items()
             ]
         )
         self.newest: dict[str, int] = {}
