@@ -1,4 +1,4 @@
-"""Event loop: which kind a worker uses, for itself and for the thread of its consumer."""
+"""Event loop: which kind a worker uses."""
 
 import asyncio
 

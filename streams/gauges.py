@@ -104,7 +104,7 @@ class Gauges:
         try:
             highwaters = {tp: consumer.highwater(tp) for tp in consumer.assignment()}
         except (AssertionError, ConsumerNotStarted):
-            return  # the assignment changed in the consumer's thread meanwhile
+            return  # between two assignments
         for tp, highwater in highwaters.items():
             position = cast("Any", consumer)._read_offset[tp]
             if highwater is not None and position is not None:

@@ -28,7 +28,7 @@ class HandoverError(RuntimeError):
 
 
 class Lease:
-    """Renewed in the consumer's thread, asked in the event loop."""
+    """Renewed by heartbeats, asked before every send."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`seconds`: the group's session timeout. `clock`: monotonic, in seconds."""
@@ -52,7 +52,7 @@ class Lease:
 
     async def wait(self) -> None:
         """Wait until it is held."""
-        while not self.held:  # noqa: ASYNC110  (renewed in another thread's loop)
+        while not self.held:  # noqa: ASYNC110  (it ends by time, which no event tells)
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -7,7 +7,7 @@ one event, decodes nothing, and commits only what `OffsetTracker` reports.
 It overrides methods that faust-streaming does not promise to keep, hence the exact pin:
 `_commit_handler`, `_commit_offsets`, `_drain_messages`, `_wait_next_records`, `_new_offset`,
 `_filter_tps_with_pending_acks`, `wait_empty`, `on_partitions_revoked` and
-`on_partitions_assigned`. `streams.consumer_thread` overrides those of the thread.
+`on_partitions_assigned`. `streams.loop_consumer` overrides those of its thread, and has none.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from faust.types import TP
 from mode import Service
 
 from streams.commit_pace import CommitPace
-from streams.consumer_thread import BatchConsumerThread
 from streams.lease import HandoverError
+from streams.loop_consumer import LoopConsumer
 from streams.offsets import OffsetTracker
 from streams.record_batch import RecordBatch
 
@@ -61,7 +61,7 @@ class Lifecycle(Protocol):
 class BatchConsumer(driver.Consumer):
     """Delivers batches; commits by `OffsetTracker`."""
 
-    _thread: BatchConsumerThread
+    _thread: LoopConsumer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._untaken: dict[TP, RecordBatch] = {}
@@ -85,8 +85,8 @@ class BatchConsumer(driver.Consumer):
     def lifecycle(self) -> Lifecycle:
         return cast("Lifecycle", cast("Any", self.app).lifecycle)
 
-    def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> LoopConsumer:
+        return LoopConsumer(self, loop=self.loop, beacon=self.beacon)
 
     # -- offsets
 

@@ -1,7 +1,7 @@
 """Turns: what keeps the event loop for long is done one at a time, and with room in between.
 
 The loop runs what is ready in the order in which it became so. A click passes a dozen short steps
-on its way to a list (out of the consumer's thread, to the agent, to the queue, into the engine, to
+on its way to a list (out of the client, to the agent, to the queue, into the engine, to
 the sender), and at each it waits for everything that was ready before it. With a ranking, a message
 and a fold in every pass of the loop, a click with three milliseconds of work took twenty to thirty.
 So a long step waits for its turn: some passes in which only short ones run.

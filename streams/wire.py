@@ -2,7 +2,7 @@
 
 aiokafka interprets its schemas anew for every message, with several calls for each number in it. In
 a worker that keeps up, and so sends and fetches a few records at a time, that was one twenty-fifth
-of what the event loop did and a fifth of what the consumer's thread did.
+of what the event loop did, and a fifth of what the consumer did.
 
 `Schema.encode`, `Array.decode` and the schemas' fields are not public: another version of aiokafka
 needs another look.

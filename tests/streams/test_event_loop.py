@@ -1,13 +1,10 @@
-"""A worker and its consumer run on uvloop, and without it on what Python has."""
+"""A worker runs on uvloop, and without it on what Python has."""
 
-import asyncio
 import sys
-from unittest.mock import MagicMock
 
 import pytest
 import uvloop
 
-from streams.consumer_thread import BatchConsumerThread
 from streams.event_loop import new_event_loop, runner
 
 
@@ -21,17 +18,3 @@ def test_without_uvloop_it_is_one_of_python(monkeypatch: pytest.MonkeyPatch) -> 
     loop = new_event_loop()
     assert type(loop).__module__.startswith("asyncio")
     loop.close()
-
-
-async def test_the_thread_of_the_consumer_has_such_a_loop_and_closes_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    thread = BatchConsumerThread(MagicMock(), loop=asyncio.get_running_loop())
-    assert isinstance(thread.thread_loop, uvloop.Loop)
-
-    async def nothing() -> None:
-        """Instead of serving."""
-
-    monkeypatch.setattr(thread, "_serve", nothing)
-    await asyncio.to_thread(thread._start_thread)
-    assert thread.thread_loop.is_closed()

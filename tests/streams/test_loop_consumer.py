@@ -4,13 +4,13 @@ import asyncio
 import threading
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.consumer_thread import BatchConsumerThread, read_ends
-from streams.event_loop import new_event_loop
+from streams.loop_consumer import LoopConsumer, read_ends
 
 
 def partition_state(position: int | None, highwater: int | None) -> SimpleNamespace:
@@ -34,18 +34,18 @@ def test_a_partition_is_read_to_its_end_when_nothing_of_its_last_fetch_is_left()
     assert read_ends(assignment) == {TP("clicks", 0): 7_010, TP("clicks", 2): 7_000}
 
 
-class FetchedThread:
-    """A consumer thread whose fetches the test makes up."""
+class FetchedConsumer:
+    """A consumer whose fetches the test makes up."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, states: dict[TP, SimpleNamespace]) -> None:
         assignment = SimpleNamespace(tps=frozenset(states), state_value=states.__getitem__)
         subscription = SimpleNamespace(assignment=assignment)
-        self.thread: Any = object.__new__(BatchConsumerThread)
-        self.thread._consumer = SimpleNamespace(
+        self.consumer: Any = object.__new__(LoopConsumer)
+        self.consumer._consumer = SimpleNamespace(
             _subscription=SimpleNamespace(subscription=subscription)
         )
-        self.thread.assignment_token = object()
-        self.thread._read_to_end_ms = {}
+        self.consumer.assignment_token = object()
+        self.consumer._read_to_end_ms = {}
         self.meanwhile: Any = lambda: None
         monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self._fetch)
 
@@ -54,8 +54,8 @@ class FetchedThread:
         return {}
 
     async def ends_before_a_fetch(self) -> dict[TP, int]:
-        await self.thread._fetch_records()
-        ends: dict[TP, int] = self.thread.fetched_after_ms
+        await self.consumer._fetch_records()
+        ends: dict[TP, int] = self.consumer.fetched_after_ms
         return ends
 
 
@@ -64,7 +64,7 @@ async def test_records_came_after_the_end_that_was_known_before_their_fetch(
 ) -> None:
     tp = TP("clicks", 0)
     states = {tp: partition_state(10, 10)}
-    fetched = FetchedThread(monkeypatch, states)
+    fetched = FetchedConsumer(monkeypatch, states)
     assert await fetched.ends_before_a_fetch() == {}
     states[tp] = partition_state(15, 20)  # a backlog: its end is not reached
     assert await fetched.ends_before_a_fetch() == {tp: 7_010}
@@ -78,12 +78,12 @@ async def test_what_was_read_to_its_end_under_another_assignment_is_not_known_an
 ) -> None:
     tp = TP("clicks", 0)
     states = {tp: partition_state(10, 10)}
-    fetched = FetchedThread(monkeypatch, states)
+    fetched = FetchedConsumer(monkeypatch, states)
     await fetched.ends_before_a_fetch()
 
     def reassign() -> None:
-        fetched.thread.assignment_token = object()
-        fetched.thread._read_to_end_ms = {}
+        fetched.consumer.assignment_token = object()
+        fetched.consumer._read_to_end_ms = {}
         states[tp] = partition_state(5, 10)
 
     fetched.meanwhile = reassign
@@ -92,35 +92,72 @@ async def test_what_was_read_to_its_end_under_another_assignment_is_not_known_an
     assert await fetched.ends_before_a_fetch() == {}
 
 
-async def test_a_fetch_runs_in_the_loop_of_the_thread_and_ends_with_who_waits_for_it() -> None:
-    loop = new_event_loop()
-    running = threading.Thread(target=loop.run_forever)
-    running.start()
-    thread: Any = object.__new__(BatchConsumerThread)
-    thread.thread_loop = loop
-    thread._consumer = SimpleNamespace(_max_poll_records=7)
+async def test_a_fetch_asks_for_as_much_as_is_allowed_and_ends_with_who_waits_for_it() -> None:
+    consumer: Any = object.__new__(LoopConsumer)
+    consumer._consumer = SimpleNamespace(_max_poll_records=7)
     seen: list[Any] = []
-    begun, ended = threading.Event(), threading.Event()
+    ended = asyncio.Event()
 
     async def fetch(_consumer: Any, partitions: Any, *, timeout: float, max_records: int) -> Any:  # noqa: ASYNC109
-        seen.append((asyncio.get_running_loop() is loop, partitions, timeout, max_records))
+        seen.append((partitions, timeout, max_records))
         if partitions:
             return {"records": partitions}
-        begun.set()
         try:
             await asyncio.sleep(60.0)
         finally:
             ended.set()
 
-    thread._fetch_records = fetch
-    try:
-        assert await thread.getmany({1}, 0.25) == {"records": {1}}
-        assert seen == [(True, {1}, 0.25, 7)]
-        waiting = asyncio.ensure_future(thread.getmany(None, 0.25))
-        assert await asyncio.to_thread(begun.wait, 5.0)
-        waiting.cancel()
-        assert await asyncio.to_thread(ended.wait, 5.0)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        running.join()
-        loop.close()
+    consumer._fetch_records = fetch
+    assert await consumer.getmany({1}, 0.25) == {"records": {1}}
+    assert seen == [({1}, 0.25, 7)]
+    waiting = asyncio.ensure_future(consumer.getmany(None, 0.25))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait_for(ended.wait(), 5.0)
+
+
+@pytest.fixture
+async def consumer(monkeypatch: pytest.MonkeyPatch) -> LoopConsumer:
+    """One without a client."""
+
+    async def nothing(_self: LoopConsumer) -> None:
+        """Instead of a client's start."""
+
+    monkeypatch.setattr(LoopConsumer, "on_start", nothing)
+    return LoopConsumer(MagicMock(), loop=asyncio.get_running_loop())
+
+
+async def test_it_works_in_the_loop_it_is_made_for_and_leaves_its_tasks_alone(
+    consumer: LoopConsumer,
+) -> None:
+    threads = threading.active_count()
+    bystander = asyncio.ensure_future(asyncio.sleep(60.0))
+    await consumer.start()
+    assert consumer.thread_loop is asyncio.get_running_loop()
+    assert threading.active_count() == threads
+
+    async def where() -> object:
+        return asyncio.get_running_loop()
+
+    assert await consumer.call_thread(where) is asyncio.get_running_loop()
+    assert consumer._serving is not None
+    assert not consumer._serving.done()
+    await asyncio.wait_for(consumer.stop(), 10.0)
+    assert consumer._serving.done()
+    assert not bystander.done()
+    assert not asyncio.get_running_loop().is_closed()
+    bystander.cancel()
+
+
+async def test_a_client_that_does_not_start_is_an_error_of_who_starts_it(
+    consumer: LoopConsumer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refuse(_self: LoopConsumer) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(LoopConsumer, "on_start", refuse)
+    with pytest.raises(ConnectionError, match="nobody there"):
+        await asyncio.wait_for(consumer.start(), 10.0)
+    assert consumer._serving is not None
+    await asyncio.wait_for(consumer._serving, 10.0)
+    assert "nobody there" in capsys.readouterr().err

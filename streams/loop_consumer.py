@@ -1,11 +1,17 @@
-"""Consumer thread: the Kafka client in a thread of its own, so that a busy event loop does not cost
-the membership; it knows under which assignment records were fetched, and what was read to its end.
+"""Loop consumer: the Kafka client in the worker's own event loop; it knows under which assignment
+records were fetched, and what was read to its end.
+
+Faust gives the client a thread, so that agents which block the loop do not cost the membership.
+Here nothing blocks it for that long, and whoever did should not keep partitions. Two threads that
+both work in Python wait for the interpreter at every step of a fetch, and take it from each other
+in the middle of one: that was a third of a click's time at 500 clicks/s.
 
 It overrides methods of Faust's `AIOKafkaConsumerThread` that faust-streaming does not promise to
-keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `getmany`, `on_start`,
-`on_partitions_revoked` and `on_partitions_assigned`.
+keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `_gather_remaining_tasks`,
+`getmany`, `start`, `stop`, `on_start`, `on_partitions_revoked` and `on_partitions_assigned`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,7 +21,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.client_options import aiokafka_options
-from streams.event_loop import new_event_loop
 from streams.fetching import (
     close_without_cancelling,
     find_leaders_again,
@@ -23,7 +28,6 @@ from streams.fetching import (
 )
 from streams.header_names import read_any_header_name
 from streams.lease import Lease, renew_by_heartbeats
-from streams.other_loop import run_in
 from streams.settings import Settings
 from streams.wire import plan_wire_formats
 
@@ -46,10 +50,12 @@ def read_ends(assignment: Any) -> dict[TP, int]:
     return ends
 
 
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Consumer in its own thread, so that a busy event loop does not cost the membership."""
+class LoopConsumer(driver.AIOKafkaConsumerThread):
+    """What Faust takes for its consumer's thread, and is a task of the loop it is made for."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    _serving: asyncio.Task[None] | None = None
+
+    def __init__(self, *args: Any, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         self.assignment_token: object | None = None
         """Stands for the current assignment; None between two of them."""
         self.fetched_under: object | None = None
@@ -57,8 +63,32 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetched_after_ms: Mapping[TP, int] = {}
         """When each partition had last been read to its end before the last fetch."""
         self._read_to_end_ms: dict[TP, int] = {}
-        super().__init__(*args, thread_loop=new_event_loop(), **kwargs)
-        self._close_thread_loop_on_stop = True  # it is nobody else's, though it was given
+        super().__init__(*args, loop=loop, thread_loop=loop, **kwargs)
+
+    async def start(self) -> None:
+        """Serve, and wait until the client has its first metadata. Raises what it raises."""
+        self._thread_started.set()
+        running = self._thread_running = self.parent_loop.create_future()
+        self._serving = self.parent_loop.create_task(self._serve_until_stopped())
+        try:
+            await running
+        finally:
+            self._thread_running = None
+
+    async def _serve_until_stopped(self) -> None:
+        try:
+            await self._serve()
+        except Exception:  # noqa: BLE001  (`_serve` has told it, and crashed the worker)
+            self.set_shutdown()
+
+    async def stop(self) -> None:
+        """Leave the group and close the client."""
+        await super().stop()
+        if self._serving is not None and not self._serving.done():
+            await asyncio.wait([self._serving])
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Faust's cancels all tasks of the loop, which are others' here."""
 
     def group_fault(self) -> BaseException | None:
         """Why the group will not have this consumer any more, if so.
@@ -77,18 +107,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         """Records of these partitions, waiting so many seconds for the first of them.
 
-        Faust lets every call into this thread stand in a queue, whose workers wait for a click
-        through several tasks.
+        Faust lets every call stand in a queue, whose workers wait for a click through several
+        tasks.
         """
         consumer = self._ensure_consumer()
-        return await run_in(
-            self.thread_loop,
-            lambda: self._fetch_records(
-                consumer,
-                active_partitions,
-                timeout=timeout,
-                max_records=cast("Any", consumer)._max_poll_records,
-            ),
+        return await self._fetch_records(
+            consumer,
+            active_partitions,
+            timeout=timeout,
+            max_records=cast("Any", consumer)._max_poll_records,
         )
 
     async def on_start(self) -> None:
@@ -112,8 +139,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
         before, assignment = self._read_to_end_ms, self.assignment_token
         records = await super()._fetch_records(*args, **kwargs)
-        # In this thread, where assignments change: a fetch can begin under one assignment and,
-        # since it waits for the rebalance, return records of the next.
+        # A fetch can begin under one assignment and, since it waits for the rebalance, return
+        # records of the next.
         self.fetched_under = self.assignment_token
         # Ends of an assignment that is over were reached from other positions.
         self.fetched_after_ms = before if assignment is self.assignment_token else {}
