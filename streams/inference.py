@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SHORT_SECONDS = 0.002
+_SHORT_SECONDS = 0.004
 _WEIGHT_OF_LAST = 0.2
 """Of the last call, in the average that tells how long the next one takes."""
 
