@@ -138,8 +138,8 @@ def _tune_garbage_collection() -> None:
 
 
 def _share_the_interpreter() -> None:
-    """Let threads have the interpreter after a millisecond: the one that fetches clicks needs it
-    several times for a click, and waited 5 ms each time while the event loop was busy.
+    """Let threads have the interpreter after a millisecond: the encoder's needs it to begin a call
+    and to end it, and waits 5 ms each time else while the event loop is busy.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
 
