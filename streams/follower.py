@@ -51,6 +51,11 @@ async def _start(consumer: AIOKafkaConsumer) -> None:
     close_without_cancelling(consumer._fetcher)
 
 
+async def _let_others_run() -> None:
+    """Heartbeats are due, and the client waits for nothing while it has records in hand: 50 MB."""
+    await asyncio.sleep(0)
+
+
 async def read_to_end(
     settings: Settings,
     starts: Mapping[TopicPartition, int],
@@ -97,6 +102,7 @@ async def read_to_end(
             )
             for tp, records in batches.items():
                 apply(tp, records)
+            await _let_others_run()
             for tp in list(unread):
                 # By position, not by record: the tail of a compacted log may hold none.
                 if await consumer.position(tp) >= ends[tp]:
@@ -163,6 +169,7 @@ class Follower:
                     self._apply(tp.partition, records)
                     self._positions[tp.partition] = records[-1].offset + 1
             await self._note_progress(consumer, assigned)
+            await _let_others_run()
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
         wanted = dict(self._wanted)

@@ -21,6 +21,8 @@ class FakeLog:
         self.offsets: dict[int, list[int]] = {}
         self.ends: dict[int, int] = {}
         self.down = 0
+        self.in_hand = False
+        """Whether a consumer has all of it, and so waits for nothing."""
         self.consumers = 0
         self.open = 0
 
@@ -92,7 +94,8 @@ class FakeConsumer:
 
     async def getmany(self, *tps: TopicPartition, timeout_ms: int, max_records: int) -> Any:
         self._check()
-        await asyncio.sleep(0.001)
+        if not self._log.in_hand:
+            await asyncio.sleep(0.001)
         found = {}
         for tp in tps or list(self._at):
             at = self._at[tp]
@@ -232,3 +235,30 @@ async def test_a_consumer_that_cannot_start_is_released(log: FakeLog) -> None:
     with pytest.raises(KafkaConnectionError):
         await read_to_end(make_settings(), {TopicPartition("topic", 0): 0}, lambda *_: None)
     assert log.open == 0
+
+
+async def test_others_get_their_turn_while_a_log_in_hand_is_read_to_its_end(log: FakeLog) -> None:
+    log.write(0, *range(200))
+    log.in_hand = True
+    reading = asyncio.create_task(
+        read_to_end(make_settings(), {TopicPartition("t", 0): 0}, lambda *_: None)
+    )
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 100  # it reads two at a time
+    await reading
+
+
+async def test_others_get_their_turn_while_a_log_in_hand_is_followed(
+    log: FakeLog, following: Following
+) -> None:
+    log.write(0, *range(200))
+    log.in_hand = True
+    following.follower.follow({0: 0})
+    turns = 0
+    while len(following.seen) < 200:
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 100
