@@ -4,7 +4,7 @@ records were fetched, and what was read to its end.
 Faust gives the client a thread, so that agents which block the loop do not cost the membership.
 Here nothing blocks it for that long, and whoever did should not keep partitions. Two threads that
 both work in Python wait for the interpreter at every step of a fetch, and take it from each other
-in the middle of one: that was a third of a click's time at 500 clicks/s.
+in the middle of one. What reads much at once lets the loop run in between (`streams.follower`).
 
 It overrides methods of Faust's `AIOKafkaConsumerThread` that faust-streaming does not promise to
 keep, hence the exact pin: `_create_worker_consumer`, `_fetch_records`, `_gather_remaining_tasks`,

@@ -149,6 +149,21 @@ async def test_it_works_in_the_loop_it_is_made_for_and_leaves_its_tasks_alone(
     bystander.cancel()
 
 
+async def test_who_stops_it_waits_until_all_is_put_away(
+    consumer: LoopConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_away = asyncio.Event()
+
+    async def slowly() -> None:
+        await asyncio.sleep(0.05)
+        put_away.set()
+
+    monkeypatch.setattr(consumer, "_default_stop_exit_stacks", slowly)
+    await consumer.start()
+    await asyncio.wait_for(consumer.stop(), 10.0)
+    assert put_away.is_set()
+
+
 async def test_a_client_that_does_not_start_is_an_error_of_who_starts_it(
     consumer: LoopConsumer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
