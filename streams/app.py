@@ -59,14 +59,14 @@ _GC_THRESHOLDS = (50_000, 50, 50)
 _SWITCH_SECONDS = 0.001
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, worker_type: type[Worker]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     try:
-        building = asyncio.ensure_future(_build(settings))
+        building = asyncio.ensure_future(_build(settings, worker_type))
         await _first(building, stopping)
         if not building.done():
             _stopped_early()
@@ -110,7 +110,7 @@ async def _first(*futures: asyncio.Future[Any], timeout_seconds: float | None = 
     await asyncio.wait(futures, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _build(settings: Settings) -> tuple[Worker, int]:
+async def _build(settings: Settings, worker_type: type[Worker]) -> tuple[Worker, int]:
     admin = await connect_admin(settings)
     try:
         await asyncio.to_thread(ensure_permitted, settings, "worker")
@@ -120,7 +120,7 @@ async def _build(settings: Settings) -> tuple[Worker, int]:
         item_partitions = len(described[0]["partitions"])
     finally:
         await admin.close()
-    return Worker(settings, partitions, dead_letter_bytes), item_partitions
+    return worker_type(settings, partitions, dead_letter_bytes), item_partitions
 
 
 def _exit_now(code: int) -> NoReturn:
@@ -172,10 +172,10 @@ def configure_logging(level: str) -> None:
         handler.addFilter(_Settling())
 
 
-def run_worker(settings: Settings) -> int:
+def run_worker(settings: Settings, worker_type: type[Worker] = Worker) -> int:
     """Run a worker in the foreground until SIGTERM or SIGINT; returns the exit code."""
     configure_logging(settings.log_level)
     _tune_garbage_collection()
     _share_the_interpreter()
     with runner() as running:
-        return running.run(_serve(settings))
+        return running.run(_serve(settings, worker_type))

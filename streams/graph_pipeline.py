@@ -11,7 +11,7 @@ from streams.codec import CodecError, FormatError, is_intact
 from streams.effects import Record, Table
 from streams.graph import ItemState, fold_batch
 from streams.pipeline import PipelineConfig
-from streams.transitions import ReceivedPositions, decode_transitions
+from streams.transitions import ReceivedPositions, TransitionBatch, decode_transitions
 
 
 class GraphEffects(msgspec.Struct):
@@ -54,10 +54,13 @@ class GraphPipeline:
                 effects.damaged += 1
                 continue
             if received.accept(batch):
-                folded, replayed, evicted = fold_batch(graph, batch, self._config)
-                effects.edges += folded
-                effects.replayed += replayed
-                effects.evicted += evicted
+                self._fold(graph, batch, effects)
             else:
                 effects.set_aside += 1
         return effects
+
+    def _fold(self, graph: Table[ItemState], batch: TransitionBatch, effects: GraphEffects) -> None:
+        folded, replayed, evicted = fold_batch(graph, batch, self._config)
+        effects.edges += folded
+        effects.replayed += replayed
+        effects.evicted += evicted

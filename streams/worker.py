@@ -59,6 +59,10 @@ _BEAT_SECONDS = 0.25
 class Worker(Lifecycle):
     """Everything of one worker process, wired together."""
 
+    recommender_type: type[Recommender] = Recommender
+    graph_pipeline_type: type[GraphPipeline] = GraphPipeline
+    """Both for a subclass that does less: the benchmark's hollow worker."""
+
     def __init__(self, settings: Settings, partitions: int, dead_letter_bytes: int) -> None:
         """`partitions`: of the clicks topic. `dead_letter_bytes`: largest record that the
         dead-letter topic accepts now.
@@ -78,7 +82,7 @@ class Worker(Lifecycle):
         self.read_models = ReadModels(
             settings, partitions, self.replica, self.catalogue, self.placement
         )
-        self.recommender = Recommender(
+        self.recommender = self.recommender_type(
             self.replica,
             self.catalogue,
             self._recommender_config(RecommenderConfig()),
@@ -114,7 +118,7 @@ class Worker(Lifecycle):
         )
         self.graph = GraphAgent(
             settings,
-            GraphPipeline(config),
+            self.graph_pipeline_type(config),
             self.publisher,
             self.metrics,
             on_items=self.read_models.take_over,
