@@ -20,7 +20,8 @@ from typing import Self
 from streams.broker_reaper import Reaper
 
 _POLL_SECONDS = 0.05
-_WORKER = "from streams.cli import main; main()"
+WORKER = "from streams.cli import main; main()"
+"""The Python of `freshrec worker`."""
 
 
 def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
@@ -59,7 +60,7 @@ def _reaper() -> Reaper:
 class WorkerProcess:
     """`freshrec worker` as a child, with its log in a file."""
 
-    def __init__(self, flags: Mapping[str, object], log: Path, *, code: str = _WORKER) -> None:
+    def __init__(self, flags: Mapping[str, object], log: Path, *, code: str = WORKER) -> None:
         """`flags`: setting names and values, handed over through the environment. `code`: the
         Python that the process runs.
         """

@@ -4,6 +4,8 @@ First a backlog: how many clicks a second one worker takes. Then a closed loop, 
 users wait for a list all the time: how many lists it makes, and how many the encoder alone would
 make of such windows with the same threads. Then clicks at given rates in an open loop: how long
 after its planned instant a click is on a list that a subscriber has.
+
+The same of a hollow worker (`streams.bench.hollow`) says what the path between the brokers takes.
 """
 
 import multiprocessing
@@ -15,12 +17,12 @@ from pathlib import Path
 from statistics import mean, median
 
 import msgspec
-import numpy as np
 from confluent_kafka import Producer
 
 from model.artifact import DEMO_ARTIFACT, load_artifact
-from model.scorer import EncoderScorer, History
+from model.scorer import EncoderScorer
 from streams.bench.closed_loop import Crowd, Throughput, saturate
+from streams.bench.full_windows import FullWindows
 from streams.bench.ground import ground
 from streams.bench.open_loop import (
     Clicks,
@@ -34,12 +36,13 @@ from streams.bench.progress import Progress
 from streams.ports import free_port
 from streams.settings import Settings
 from streams.topics import changelog_topic
-from streams.worker_process import WorkerProcess, wait_until_ready
+from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
 
 _READY_SECONDS = 120.0
 _QUIET_SECONDS = 2.0
 """After the last list that comes within this time, no more are waited for."""
 _CANDIDATES = 100
+_HOLLOW_WORKER = "from streams.bench.hollow import main; main()"
 
 
 class PipelineBench(msgspec.Struct, frozen=True):
@@ -62,6 +65,8 @@ class PipelineBench(msgspec.Struct, frozen=True):
     store: str = "rocksdb"
     partitions: int = 4
     bootstrap: str | None = None
+    hollow: bool = False
+    """Whether the worker folds no graph and ranks nothing: `streams.bench.hollow`."""
 
 
 class Latency(msgspec.Struct):
@@ -86,6 +91,7 @@ class PipelineFigures(msgspec.Struct):
     engine: str
     model: str
     store: str
+    hollow: bool
     users: int
     clicks: int
     """Of the backlog."""
@@ -104,8 +110,8 @@ class PipelineFigures(msgspec.Struct):
     latency_seconds: list[Latency]
     bytes_per_user: float
     """Of a window in the changelog, with as many events as the encoder reads."""
-    bytes_per_item: float
-    """Of an item of the graph in the changelog, at the end."""
+    bytes_per_item: float | None
+    """Of an item of the graph in the changelog, at the end; None: a hollow worker has no graph."""
     peak_rss_bytes: int
     cpu_seconds: dict[str, float]
     """Of the worker in the closed loop: its event loop (clicks, windows, graph, ranking, messages),
@@ -132,7 +138,9 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         )
         settings = place.settings
         clicks = Clicks(bench.users, artifact.items, seed=7)
-        worker = stack.enter_context(WorkerProcess(place.flags, place.directory / "worker.log"))
+        log = place.directory / "worker.log"
+        code = _HOLLOW_WORKER if bench.hollow else WORKER
+        worker = stack.enter_context(WorkerProcess(place.flags, log, code=code))
         wait_until_ready(worker, port, _READY_SECONDS)
         progress = stack.enter_context(Progress(settings, settings.clicks))
         transitions = stack.enter_context(Progress(settings, settings.transitions_topic))
@@ -168,6 +176,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             engine=bench.engine,
             model=f"{manifest.name} {manifest.version}",
             store=bench.store,
+            hollow=bench.hollow,
             users=bench.users,
             clicks=bench.clicks,
             seconds=round(seconds, 3),
@@ -179,7 +188,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             limit_ratio=round(made / limit, 4),
             latency_seconds=found,
             bytes_per_user=bytes_per_user,
-            bytes_per_item=_mean_bytes(settings, "graph"),
+            bytes_per_item=None if bench.hollow else _mean_bytes(settings, "graph"),
             peak_rss_bytes=worker.peak_rss_bytes(),
             cpu_seconds=cpu,
         )
@@ -239,16 +248,9 @@ def _saturated(
 def _engine_limit(bench: PipelineBench) -> float:
     """Lists a second of the encoder alone, one full batch after the other; median of 25 calls."""
     scorer = EncoderScorer.load(bench.model, engine=bench.engine, threads=bench.threads)
-    chance = np.random.default_rng(7)
     batch = scorer.max_batch
-    histories = []
-    events = scorer.manifest.max_length
-    for _ in range(batch):
-        items = [scorer.items[i] for i in chance.integers(0, len(scorer.items), events)]
-        times = list(range(0, 60_000 * events, 60_000))
-        histories.append(History(items, [""] * events, times, [0] * events))
-    candidates = chance.integers(1, len(scorer.items) + 1, (batch, _CANDIDATES), np.int64)
-    prepared = scorer.prepare(histories, candidates)
+    windows = FullWindows(scorer, events=scorer.manifest.max_length, candidates=_CANDIDATES)
+    prepared = windows.prepared(batch)
     scorer.run(prepared)
     took = []
     for _ in range(25):

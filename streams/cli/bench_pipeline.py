@@ -30,6 +30,8 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               help="Of the encoder.")  # fmt: skip
 @click.option("--store", type=click.Choice(["rocksdb", "memory"]), default="rocksdb",
               show_default=True)  # fmt: skip
+@click.option("--hollow", is_flag=True,
+              help="A worker without graph and ranking: what the path alone takes.")  # fmt: skip
 @click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
 @json_option
 def pipeline(
@@ -45,6 +47,7 @@ def pipeline(
     engine: str,
     threads: int,
     store: str,
+    hollow: bool,
     bootstrap: str | None,
     as_json: bool,
 ) -> None:
@@ -74,6 +77,7 @@ def pipeline(
                 threads=threads,
                 store=store,
                 bootstrap=bootstrap,
+                hollow=hollow,
             ),
             lambda words: click.echo(words, err=True),
         )

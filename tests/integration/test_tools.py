@@ -2,11 +2,16 @@
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.bench import large_state, pipeline
+from streams.bench.ground import Ground, ground
+from streams.bench.oracle import latest, read_topic
 from streams.bench.recovery import RecoveryBench, run
 from streams.bench.soak import run as soak_run
 from streams.bench.soak.plan import SoakPlan
@@ -18,6 +23,7 @@ from streams.sender import KafkaSender, ensure_topic
 from streams.settings import Settings
 from streams.tail import TopicReader
 from streams.topics import changelog_topic
+from streams.transitions import CHAIN_KEY
 from tests.integration.running import create_topic
 
 pytestmark = pytest.mark.kafka
@@ -138,6 +144,45 @@ def test_the_pipeline_benchmark_counts_lists_of_the_encoder_and_finds_every_clic
     assert 0 < told.p50 <= told.p99 <= told.longest
     assert told.event_loop_ms > 0
     assert figures.bytes_per_user > 50 * 4
+    assert figures.bytes_per_item is not None
+    assert not figures.hollow
+
+
+@pytest.mark.timeout(300)
+def test_a_hollow_worker_passes_the_pipeline_benchmark_and_leaves_no_graph(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Settings] = []
+
+    @contextmanager
+    def remembered(bootstrap: str | None, **flags: object) -> Iterator[Ground]:
+        with ground(bootstrap, **flags) as place:
+            seen.append(place.settings)
+            yield place
+
+    monkeypatch.setattr(pipeline, "ground", remembered)
+    bench = pipeline.PipelineBench(
+        rates=(50.0,), seconds=1.0, clicks=1_000, lists=300, waiting=20, users=60, bootstrap=kafka,
+        hollow=True,
+    )  # fmt: skip
+    figures = pipeline.run(bench)
+    assert (figures.hollow, figures.bytes_per_item) == (True, None)
+    assert (figures.clicks, figures.lists) == (1_000, 300)
+    assert figures.without_encoder < figures.lists / 2
+    # A click that is on no list would have ended the run.
+    (told,) = figures.latency_seconds
+    assert told.clicks in {49, 50}
+    assert told.without_encoder < told.lists / 2
+    assert figures.bytes_per_user > 50 * 4
+    (settings,) = seen
+    stored = latest(read_topic(settings, changelog_topic(settings, "graph")))
+    assert list(stored) == [CHAIN_KEY.encode()]
+    lists = [
+        msgspec.json.decode(record.value or b"")
+        for partition in read_topic(settings, settings.recommendations)
+        for record in partition
+    ]
+    assert len({tuple(item["item_id"] for item in one["items"]) for one in lists}) == 1
 
 
 @pytest.mark.timeout(300)
