@@ -1,6 +1,6 @@
 """Agents: what happens to a delivered batch, in the order that the delivery guarantee needs.
 
-For a batch of clicks:
+For a batch of clicks (for transitions: `streams.graph_agent`):
 
 1. fold it (pure), 2. send the changelog of the changed windows, 3. send the transitions, dead
 letters and rekeyed clicks, 4. hand the changed users to the batcher, which sends their lists,
@@ -13,7 +13,6 @@ was finished, so a restart replays it.
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +20,6 @@ from typing import Any
 from streams.batcher import Batcher
 from streams.dead_letters import DeadLetters
 from streams.effects import ClickEffects, Rekeyed
-from streams.graph_pipeline import GraphPipeline
 from streams.instant import iso_utc
 from streams.list_queue import Ticket
 from streams.metrics import Metrics
@@ -35,9 +33,7 @@ from streams.sent import Sent
 from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic
-from streams.transitions import CHAIN_KEY, encode_transitions
-
-log = logging.getLogger(__name__)
+from streams.transitions import encode_transitions
 
 RawRecord = Any
 """An aiokafka ConsumerRecord."""
@@ -195,7 +191,7 @@ class ClickAgent:
             for sent in others:
                 await sent.acknowledged()
             await ticket.published()
-            if not await _succeeded(previous) or partition.closed:
+            if not await succeeded(previous) or partition.closed:
                 return
             if changes:
                 partition.windows.acknowledge(changes, next_offset)
@@ -273,87 +269,7 @@ class ClickAgent:
             )
 
 
-class GraphAgent:
-    """Handles batches of the transitions topic: fold, changelog, acknowledge, finish."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        pipeline: GraphPipeline,
-        publisher: Publisher,
-        metrics: Metrics,
-        *,
-        on_items: Callable[[int, list[Change], int], None],
-        fail: Callable[[BaseException], None],
-    ) -> None:
-        self._pipeline = pipeline
-        self._publisher = publisher
-        self._metrics = metrics
-        self._on_items = on_items
-        self._fail = fail
-        self._changelog = changelog_topic(settings, "graph")
-
-    async def handle(
-        self, partition: Partition, records: Sequence[RawRecord], delivery: Delivery
-    ) -> None:
-        """Take one delivered batch of transitions through fold and changelog."""
-        await partition.recovered.wait()
-        async with partition.taking_transitions:
-            await self._publisher.room()
-            await partition.graph_slots.acquire()
-            if partition.draining or partition.closed:
-                partition.graph_slots.release()
-                return
-            await self._take(partition, records, delivery)
-
-    async def _take(
-        self, partition: Partition, records: Sequence[RawRecord], delivery: Delivery
-    ) -> None:
-        effects = self._pipeline.process(records, partition.graph, partition.received)
-        if effects.evicted:
-            self._metrics.evictions_total.labels("graph", "neighbour_cap").inc(effects.evicted)
-        if effects.damaged:
-            log.error(
-                "%d damaged transition records in partition %d were skipped; something else than "
-                "freshrec writes to that topic",
-                effects.damaged,
-                partition.number,
-            )
-        changes = partition.graph.take_changes()
-        # The chain goes last: a position that outlives its items would hide a hole.
-        changes.append((CHAIN_KEY.encode(), partition.received.encode()))
-        changelog = await self._publisher.send(
-            self._changelog, partition.number, changes, linger=True
-        )
-        partition.last_graph_task = asyncio.create_task(
-            self._finish(partition, partition.last_graph_task, changes, changelog, delivery)
-        )
-
-    async def _finish(
-        self,
-        partition: Partition,
-        previous: asyncio.Task[None] | None,
-        changes: list[Change],
-        changelog: Sent,
-        delivery: Delivery,
-    ) -> None:
-        try:
-            next_offset = await changelog.acknowledged()
-            if not await _succeeded(previous) or partition.closed:
-                return
-            partition.graph.acknowledge(changes, next_offset)
-            self._on_items(partition.number, changes, next_offset)
-            delivery.finish()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            self._fail(error)
-            raise
-        finally:
-            partition.graph_slots.release()
-
-
-async def _succeeded(previous: asyncio.Task[None] | None) -> bool:
+async def succeeded(previous: asyncio.Task[None] | None) -> bool:
     """Wait for the batch before; False when it failed, and so must not be passed over."""
     if previous is None:
         return True

@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from streams.agents import ClickAgent, GraphAgent
+from streams.agents import ClickAgent
+from streams.graph_agent import GraphAgent
 from streams.partition import Partition
 from streams.rounds import Rounds
 from streams.side_by_side import SideBySide

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 from faust.types import TP
 
-from streams.agents import ClickAgent, GraphAgent
+from streams.agents import ClickAgent
 from streams.batcher import Batcher
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdItems
@@ -28,6 +28,7 @@ from streams.faust_app import WorkerApp, faust_app
 from streams.fitted_state import differences
 from streams.follower import Follower
 from streams.gauges import Gauges
+from streams.graph_agent import GraphAgent
 from streams.graph_pipeline import GraphPipeline
 from streams.health import Health
 from streams.intake import Intake

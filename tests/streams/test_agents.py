@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 
-from streams.agents import ClickAgent, GraphAgent
+from streams.agents import ClickAgent
 from streams.dead_letters import DeadLetters
-from streams.graph_pipeline import GraphPipeline
 from streams.metrics import Metrics
 from streams.offsets import Delivery
 from streams.pipeline import ClickPipeline
 from streams.quality import NextClick
-from streams.settings import Settings
-from streams.transitions import SentPositions, encode_transitions
 from tests.streams.shell_fakes import (
     FakePublisher,
     FakeRecord,
@@ -28,7 +25,6 @@ from tests.streams.shell_fakes import (
 
 WINDOWS = "freshrec-windows-changelog"
 LISTS = "freshrec-lists-changelog"
-GRAPH = "freshrec-graph-changelog"
 EFFECTS = (
     WINDOWS, "freshrec-transitions", "clicks.dead-letter", "freshrec-rekeyed", "recommendations",
     LISTS,
@@ -244,29 +240,16 @@ async def test_draining_takes_nothing_new_and_waits_for_a_batch_half_taken() -> 
     await bench.stop()
 
 
-async def test_neither_clicks_nor_transitions_are_folded_while_too_much_is_queued() -> None:
+async def test_no_clicks_are_folded_while_too_much_is_queued() -> None:
     bench = Bench(lists=False)
-    publisher: Any = bench.publisher
-    publisher.free.clear()
-    graph = GraphAgent(
-        bench.settings,
-        GraphPipeline(bench.settings.pipeline_config(1)),
-        publisher,
-        bench.metrics,
-        on_items=lambda *_: None,
-        fail=bench.failures.append,
-    )
-    waiting = asyncio.gather(
-        bench.handle(click(0, "u1", "i1")),
-        graph.handle(bench.partition, [transition(bench.settings, 0)], Delivery(0)),
-    )
+    bench.publisher.free.clear()
+    waiting = asyncio.create_task(bench.handle(click(0, "u1", "i1")))
     await settle_down()
-    assert publisher.log == []
+    assert bench.publisher.log == []
     assert bench.partition.windows.get("u1") is None
-    publisher.free.set()
+    bench.publisher.free.set()
     await asyncio.wait_for(waiting, 5)
-    assert publisher.sent[WINDOWS]
-    assert publisher.sent[GRAPH]
+    assert bench.publisher.sent[WINDOWS]
     await bench.stop()
 
 
@@ -296,44 +279,3 @@ async def test_what_is_acknowledged_after_the_partition_went_away_changes_no_sto
     assert bench.partition.windows.next_offset == 0
     assert bench.failures == []
     await bench.stop()
-
-
-def transition(settings: Settings, offset: int) -> FakeRecord:
-    """What the clicks of one user on i1 and i2 tell the graph."""
-    windows: Any = make_partition(settings).windows
-    clicks: Any = [click(2 * offset, f"u{offset}", "i1"), click(2 * offset + 1, f"u{offset}", "i2")]
-    effects = ClickPipeline(settings.pipeline_config(1)).process(
-        clicks, windows, SentPositions(0), rekey=True
-    )
-    return FakeRecord(offset, None, encode_transitions(effects.transitions[0]))
-
-
-async def test_transitions_reach_store_and_replica_in_order_once_the_changelog_has_them() -> None:
-    settings = make_settings()
-    publisher: Any = FakePublisher()
-    seen: list[tuple[int, list[bytes], int]] = []
-    failures: list[BaseException] = []
-    agent = GraphAgent(
-        settings,
-        GraphPipeline(settings.pipeline_config(1)),
-        publisher,
-        Metrics(),
-        on_items=lambda number, changes, end: seen.append((number, [k for k, _ in changes], end)),
-        fail=failures.append,
-    )
-    partition = make_partition(settings)
-    deliveries = [Delivery(offset) for offset in (0, 1)]
-    for offset, delivery in enumerate(deliveries):
-        await agent.handle(partition, [transition(settings, offset)], delivery)
-    publisher.sent[GRAPH][1].acknowledge()
-    await settle_down()
-    assert seen == []
-    publisher.sent[GRAPH][0].acknowledge()
-    await settle_down()
-    assert all(delivery.done for delivery in deliveries)
-    assert [(number, sorted(keys), end) for number, keys, end in seen] == [
-        (0, [b"\x00chain", b"i1", b"i2"], 3),
-        (0, [b"\x00chain", b"i1", b"i2"], 6),
-    ]
-    assert seen[0][1][-1] == b"\x00chain"
-    assert failures == []
