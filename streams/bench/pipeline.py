@@ -31,11 +31,10 @@ from streams.bench.open_loop import (
     quantile,
     send_at_rate,
 )
-from streams.bench.oracle import latest, read_topic
 from streams.bench.progress import Progress
+from streams.bench.row_bytes import has_all_neighbours, mean_bytes
 from streams.ports import free_port
 from streams.settings import Settings
-from streams.topics import changelog_topic
 from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
 
 _READY_SECONDS = 120.0
@@ -108,10 +107,12 @@ class PipelineFigures(msgspec.Struct):
     """The encoder alone on full windows with as many threads, before and after the closed loop."""
     limit_ratio: float
     latency_seconds: list[Latency]
-    bytes_per_user: float
+    bytes_per_user: float | None
     """Of a window in the changelog, with as many events as the encoder reads."""
     bytes_per_item: float | None
     """Of an item of the graph in the changelog, at the end; None: a hollow worker has no graph."""
+    bytes_per_full_item: float | None
+    """Of an item with as many neighbours as it may have, or nearly; None where none has."""
     peak_rss_bytes: int
     cpu_seconds: dict[str, float]
     """Of the worker in the closed loop: its event loop (clicks, windows, graph, ranking, messages),
@@ -148,7 +149,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         _publish(settings, clicks.in_turn(fill))
         progress.wait(fill, worker, 900)
         _until_at_rest(transitions, worker)
-        bytes_per_user = _mean_bytes(settings, "windows")
+        bytes_per_user = mean_bytes(settings, "windows")
         tell("the windows are filled")
         started = time.monotonic()
         _publish(settings, clicks.at_random(bench.clicks))
@@ -188,7 +189,8 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             limit_ratio=round(made / limit, 4),
             latency_seconds=found,
             bytes_per_user=bytes_per_user,
-            bytes_per_item=None if bench.hollow else _mean_bytes(settings, "graph"),
+            bytes_per_item=mean_bytes(settings, "graph"),
+            bytes_per_full_item=mean_bytes(settings, "graph", has_all_neighbours(settings)),
             peak_rss_bytes=worker.peak_rss_bytes(),
             cpu_seconds=cpu,
         )
@@ -287,9 +289,3 @@ def _cpu_seconds(worker: WorkerProcess, port: int) -> dict[str, float]:
     loop = worker.event_loop_seconds()
     others = worker.cpu_seconds() - loop
     return {"event_loop": loop, "other_threads": others, "encoder_elapsed": elapsed}
-
-
-def _mean_bytes(settings: Settings, table: str) -> float:
-    """Of a row of a table: key and value in the changelog."""
-    rows = latest(read_topic(settings, changelog_topic(settings, table)))
-    return round(mean(len(key) + len(value) for key, value in rows.items()), 1)
