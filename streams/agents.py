@@ -260,13 +260,9 @@ class ClickAgent:
             metrics.rejects_total.labels(letter.reject.reason.value).inc()
         for _ in effects.erased:
             metrics.erasures_total.labels("erased").inc()
-        for verdict in self._quality.judged(effects.trials):
-            metrics.judged(
-                verdict.rank,
-                verdict.served_by,
-                graph_hit=verdict.graph_hit,
-                popularity_hit=verdict.popularity_hit,
-            )
+        verdicts = self._quality.judged(effects.trials)
+        if verdicts:
+            metrics.judged(verdicts)
 
 
 async def succeeded(previous: asyncio.Task[None] | None) -> bool:

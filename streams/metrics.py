@@ -7,6 +7,7 @@ happened yet is 0 and not absent; topics, partitions and models appear when they
 
 from __future__ import annotations
 
+from collections import Counter as CountOf
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from prometheus_client import (
 
 from streams.event_types import DEFAULT_EVENT_TYPES
 from streams.events import DegradedReason, RejectReason, ServedBy
+from streams.quality import Verdict
 
 # The client would add a `_created` series to each counter and histogram, doubling a scrape.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -122,30 +124,25 @@ class Metrics:
         """The models that serve; any thread may ask."""
         return list(self._models.values())
 
-    def judged(
-        self,
-        rank: int,
-        served_by: str,
-        variant: str | None = None,
-        *,
-        graph_hit: bool,
-        popularity_hit: bool,
-    ) -> None:
-        """Count a list that the user's next click judged; `rank` counts from 1, 0 is a miss.
+    def judged(self, verdicts: Iterable[Verdict]) -> None:
+        """Count lists that their users' next clicks judged.
 
-        Without a `variant` the list counts for the default one, or for none where no model ranked.
-        `graph_hit`, `popularity_hit`: whether the list of that yardstick had the item.
+        They count for the default variant, or for none where no model ranked.
         """
-        if variant is None:
+        alike = CountOf(verdicts)
+        self.next_click_total.inc(alike.total())
+        for verdict, count in alike.items():
+            rank, served_by = verdict.rank, verdict.served_by
             variant = DEFAULT_VARIANT if served_by == ServedBy.BERT_GRAPH else NO_VARIANT
-        self.next_click_total.inc()
-        self.next_click_reciprocal_rank_sum.observe(1 / rank if rank else 0)
-        for k in HIT_RANKS:
-            if 0 < rank <= k:
-                self.next_click_hits_total.labels(str(k), served_by, variant).inc()
-        for yardstick, hit in zip(YARDSTICKS, (graph_hit, popularity_hit), strict=True):
-            if hit:
-                self.next_click_yardstick_hits_total.labels(yardstick).inc()
+            for _ in range(count):
+                self.next_click_reciprocal_rank_sum.observe(1 / rank if rank else 0)
+            for k in HIT_RANKS:
+                if 0 < rank <= k:
+                    self.next_click_hits_total.labels(str(k), served_by, variant).inc(count)
+            hits = (verdict.graph_hit, verdict.popularity_hit)
+            for yardstick, hit in zip(YARDSTICKS, hits, strict=True):
+                if hit:
+                    self.next_click_yardstick_hits_total.labels(yardstick).inc(count)
 
     def _ingest(self, event_types: tuple[str, ...]) -> None:
         self.events_total = self._counter(

@@ -4,6 +4,7 @@ from streams.api import LiveModel, PartitionLag
 from streams.health import STALL_SECONDS, Health
 from streams.live import live
 from streams.metrics import Metrics
+from streams.quality import Verdict
 
 
 def figures(metrics: Metrics, health: Health | None = None):
@@ -30,8 +31,7 @@ def test_totals_are_sums_over_labels():
     metrics.rejects_total.labels("bad_id").inc()
     metrics.recommendations_total.labels("graph", "none").inc(2)
     metrics.recommendations_total.labels("graph", "A").inc()
-    metrics.judged(3, "graph", graph_hit=True, popularity_hit=False)
-    metrics.judged(0, "bert+graph", graph_hit=False, popularity_hit=True)
+    metrics.judged([Verdict(3, "graph", True, False), Verdict(0, "bert+graph", False, True)])
     totals = figures(metrics).totals
     assert (totals.clicks, totals.rejects, totals.lists["graph"]) == (5, 1, 3)
     assert (totals.next_clicks, totals.hits_at_10) == (2, 1)
@@ -46,7 +46,7 @@ def test_hits_never_exceed_the_lists_that_were_judged():
 
         def collected():
             found = collect()
-            metrics.judged(1, "graph", graph_hit=True, popularity_hit=True)
+            metrics.judged([Verdict(1, "graph", True, True)])
             return found
 
         metric.collect = collected

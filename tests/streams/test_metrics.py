@@ -12,6 +12,7 @@ import streams
 from streams import topics
 from streams.events import DegradedReason, RejectReason, ServedBy
 from streams.metrics import TABLES, Metrics
+from streams.quality import Verdict
 
 # The contract: exported families, by their names as Prometheus stores them.
 FAMILIES = """
@@ -114,20 +115,25 @@ def test_instances_do_not_share_state() -> None:
 
 def test_a_judged_list_counts_in_every_cut_off_that_it_reaches() -> None:
     metrics = Metrics()
-    for rank in (1, 4, 0):
-        metrics.judged(rank, ServedBy.BERT_GRAPH, graph_hit=False, popularity_hit=False)
-    metrics.judged(2, ServedBy.GRAPH, graph_hit=False, popularity_hit=False)
+    bert, graph = ServedBy.BERT_GRAPH, ServedBy.GRAPH
+    ranks = ((1, bert), (4, bert), (4, bert), (0, bert), (2, graph))
+    metrics.judged(Verdict(rank, by, rank == 4, rank == 0) for rank, by in ranks)
     samples = _samples(metrics)
 
     def hits(k: str, served_by: str, variant: str) -> float:
         labels = (("k", k), ("served_by", served_by), ("variant", variant))
         return samples["freshrec_next_click_hits_total", labels]
 
-    assert [hits(k, "bert+graph", "A") for k in ("1", "5", "10")] == [1, 2, 2]
+    assert [hits(k, "bert+graph", "A") for k in ("1", "5", "10")] == [1, 3, 3]
     assert [hits(k, "graph", "none") for k in ("1", "5", "10")] == [0, 1, 1]
-    assert samples["freshrec_next_click_total", ()] == 4
-    assert samples["freshrec_next_click_reciprocal_rank_sum", ()] == pytest.approx(1.75)
-    assert samples["freshrec_next_click_reciprocal_rank_count", ()] == 4
+    assert samples["freshrec_next_click_total", ()] == 5
+    assert samples["freshrec_next_click_reciprocal_rank_sum", ()] == pytest.approx(2.0)
+    assert samples["freshrec_next_click_reciprocal_rank_count", ()] == 5
+    yardsticks = [
+        samples["freshrec_next_click_yardstick_hits_total", (("yardstick", name),)]
+        for name in ("graph", "popularity")
+    ]
+    assert yardsticks == [2, 1]
 
 
 def test_a_new_model_takes_the_place_of_the_one_before() -> None:
