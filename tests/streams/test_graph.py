@@ -342,20 +342,26 @@ def test_edge_values_are_finite_at_any_instant() -> None:
     assert all(math.isfinite(value(state, "view", "x", at_ms)) for at_ms in (0, T0, 10 * T0))
 
 
-def test_a_hundred_neighbours_with_names_of_six_characters_take_fifteen_bytes_each() -> None:
-    def stored_bytes(neighbours: int) -> int:
+def test_a_neighbour_takes_nine_bytes_and_its_name() -> None:
+    def stored_bytes(neighbours: int, characters: int) -> int:
         week = [
-            Transition(0, n, f"i{n % neighbours:05d}", "click", 1 + n % 5, T0 + n % 100 * 6_048_000)
+            Transition(
+                0, n, f"{n % neighbours:0{characters}d}", "click", 1 + n % 5,
+                T0 + n % 100 * 6_048_000,
+            )
             for n in range(300)
-        ]
+        ]  # fmt: skip
         state = state_of(week)
         for source in range(8):  # transitions come from every partition of the clicks
             state.watermarks[source] = 10_000_000 + source
         assert degree(state) == neighbours
         return len(encode_item(state))
 
-    assert stored_bytes(100) - stored_bytes(50) <= 50 * 15 + 3  # and wider heads of columns
-    assert stored_bytes(100) <= 1_700
+    for characters in (4, 6):
+        more = stored_bytes(100, characters) - stored_bytes(50, characters)
+        assert more <= 50 * (9 + characters) + 3  # and wider heads of columns
+    assert stored_bytes(100, 4) <= 1_500
+    assert stored_bytes(100, 6) <= 1_700
 
 
 @pytest.mark.parametrize(
