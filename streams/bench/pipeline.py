@@ -115,9 +115,9 @@ class PipelineFigures(msgspec.Struct):
     """Of an item with as many neighbours as it may have, or nearly; None where none has."""
     peak_rss_bytes: int
     cpu_seconds: dict[str, float]
-    """Of the worker in the closed loop: its event loop (clicks, windows, graph, ranking, messages),
-    and its other threads (encoder, Kafka's consumer, RocksDB). `encoder_elapsed` is the time that
-    the encoder's calls took, `elapsed` that of the clock."""
+    """Of the worker in the closed loop: its event loop (Kafka, clicks, windows, graph, ranking,
+    messages), and its other threads (encoder, RocksDB). `encoder_elapsed` is the time that the
+    encoder's calls took, `elapsed` that of the clock."""
 
 
 def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> PipelineFigures:
