@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -48,8 +49,16 @@ class Answer(NamedTuple):
 class Inference:
     """Calls a scorer for prepared batches."""
 
-    def __init__(self, metrics: Metrics, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        deadline_seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: seconds, by which calls are timed."""
         self._metrics = metrics
+        self._clock = clock
         # Prometheus takes longer to find a series than to count in it.
         self._total_of = cache(metrics.inference_total.labels)
         self._seconds_of = cache(metrics.inference_seconds.labels)
@@ -98,12 +107,12 @@ class Inference:
 
     def call(self, scorer: "EncoderScorer", batch: "PreparedBatch", users: int) -> Scored:
         """Call in place. A failure is a result."""
-        began = time.monotonic()
+        began = self._clock()
         try:
             answer = _answer(scorer, batch)
         except Exception as error:  # noqa: BLE001  (the engine raises a dozen unrelated classes)
-            return self._failed(error, scorer, batch, time.monotonic() - began, users)
-        return self._succeeded(scorer, batch, answer, time.monotonic() - began, users)
+            return self._failed(error, scorer, batch, self._clock() - began, users)
+        return self._succeeded(scorer, batch, answer, self._clock() - began, users)
 
     def begin(
         self, scorer: "EncoderScorer", batch: "PreparedBatch"
@@ -145,15 +154,15 @@ class Inference:
         """Wait for a call that has just begun, until the deadline. The thread goes on after it, and
         until it comes back `free` is not set.
         """
-        began = time.monotonic()
+        began = self._clock()
         deadline = asyncio.get_running_loop().call_later(self._deadline_seconds, _give_up, call)
         try:
             answer = await call
         except Exception as error:  # noqa: BLE001  (the engine raises a dozen unrelated classes)
-            return self._failed(error, scorer, batch, time.monotonic() - began, users)
+            return self._failed(error, scorer, batch, self._clock() - began, users)
         finally:
             deadline.cancel()
-        seconds = time.monotonic() - began
+        seconds = self._clock() - began
         if answer is None:
             log.error(
                 "the encoder has taken longer than list_deadline_seconds (%g s) for %d lists; "
