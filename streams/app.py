@@ -173,7 +173,10 @@ def configure_logging(level: str) -> None:
 
 
 def run_worker(settings: Settings, worker_type: type[Worker] = Worker) -> int:
-    """Run a worker in the foreground until SIGTERM or SIGINT; returns the exit code."""
+    """Run a worker in the foreground until SIGTERM or SIGINT; returns the exit code.
+
+    `worker_type`: for a worker that does less than all.
+    """
     configure_logging(settings.log_level)
     _tune_garbage_collection()
     _share_the_interpreter()

@@ -1,9 +1,9 @@
-"""Hollow worker: the path between the brokers as of any worker, without its own computing.
+"""Hollow worker: the path between the brokers as of any worker, without graph and ranking.
 
 Everything is read, checked, put into windows, sent, scored by the encoder, acknowledged and
 committed as ever. But no graph is folded, no candidates are gathered and nothing is ranked: the
 encoder gets the same full windows for every batch of a size, and every user gets the same list.
-What this leaves is what no quicker fold or ranking can beat.
+What this leaves is what no quicker graph or ranking can beat.
 """
 
 import os
@@ -121,7 +121,7 @@ class HollowGraphPipeline(GraphPipeline):
 
 
 class HollowWorker(Worker):
-    """A worker without computing of its own."""
+    """A worker that makes no list of its own."""
 
     recommender_type = HollowRecommender
     graph_pipeline_type = HollowGraphPipeline

@@ -32,7 +32,7 @@ from streams.bench.open_loop import (
     send_at_rate,
 )
 from streams.bench.progress import Progress
-from streams.bench.row_bytes import has_all_neighbours, mean_bytes
+from streams.bench.row_bytes import has_all_neighbours, mean_bytes, table_rows
 from streams.ports import free_port
 from streams.settings import Settings
 from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
@@ -149,7 +149,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         _publish(settings, clicks.in_turn(fill))
         progress.wait(fill, worker, 900)
         _until_at_rest(transitions, worker)
-        bytes_per_user = mean_bytes(settings, "windows")
+        bytes_per_user = mean_bytes(table_rows(settings, "windows"))
         tell("the windows are filled")
         started = time.monotonic()
         _publish(settings, clicks.at_random(bench.clicks))
@@ -173,6 +173,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             )
             found.append(told)
             _until_at_rest(transitions, worker)
+        items = table_rows(settings, "graph")
         return PipelineFigures(
             engine=bench.engine,
             model=f"{manifest.name} {manifest.version}",
@@ -189,8 +190,8 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             limit_ratio=round(made / limit, 4),
             latency_seconds=found,
             bytes_per_user=bytes_per_user,
-            bytes_per_item=mean_bytes(settings, "graph"),
-            bytes_per_full_item=mean_bytes(settings, "graph", has_all_neighbours(settings)),
+            bytes_per_item=mean_bytes(items),
+            bytes_per_full_item=mean_bytes(items, has_all_neighbours(settings)),
             peak_rss_bytes=worker.peak_rss_bytes(),
             cpu_seconds=cpu,
         )

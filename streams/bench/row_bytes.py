@@ -1,6 +1,6 @@
 """Row bytes: what the rows of a table take in its changelog, key and value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import mean
 
 from streams.bench.oracle import latest, read_topic
@@ -9,18 +9,21 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.transitions import CHAIN_KEY
 
-_CHAIN = CHAIN_KEY.encode()
 _NEARLY_FULL = 0.95
 
 
-def mean_bytes(
-    settings: Settings, table: str, is_meant: Callable[[bytes], bool] = lambda _: True
-) -> float | None:
-    """Of the rows of a table whose value is meant; None where there are none."""
+def table_rows(settings: Settings, table: str) -> dict[bytes, bytes]:
+    """The rows of a table as its changelog has them, but for what the graph keeps beside items."""
     rows = latest(read_topic(settings, changelog_topic(settings, table)))
-    sizes = [
-        len(key) + len(value) for key, value in rows.items() if key != _CHAIN and is_meant(value)
-    ]
+    rows.pop(CHAIN_KEY.encode(), None)
+    return rows
+
+
+def mean_bytes(
+    rows: Mapping[bytes, bytes], is_meant: Callable[[bytes], bool] = lambda _: True
+) -> float | None:
+    """Of the rows whose value is meant; None where there are none."""
+    sizes = [len(key) + len(value) for key, value in rows.items() if is_meant(value)]
     return round(mean(sizes), 1) if sizes else None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from streams.bench import row_bytes
 from streams.bench.oracle import StoredRecord
-from streams.bench.row_bytes import has_all_neighbours, mean_bytes
+from streams.bench.row_bytes import has_all_neighbours, mean_bytes, table_rows
 from streams.edges import TypeEdges
 from streams.graph import encode_item, new_item_state
 from streams.settings import Settings
@@ -42,13 +42,13 @@ def test_of_a_row_counts_the_last_record_with_its_key(changelog: list[StoredReco
     put(changelog, "user2", b"x" * 15)
     put(changelog, "gone", b"x" * 90)
     put(changelog, "gone", None)
-    assert mean_bytes(Settings(), "windows") == (10 + 20) / 2
+    assert mean_bytes(table_rows(Settings(), "windows")) == (10 + 20) / 2
 
 
 def test_where_no_row_is_there_is_no_mean(changelog: list[StoredRecord]) -> None:
-    assert mean_bytes(Settings(), "windows") is None
+    assert mean_bytes(table_rows(Settings(), "windows")) is None
     put(changelog, CHAIN_KEY, b"positions, and no item")
-    assert mean_bytes(Settings(), "graph") is None
+    assert mean_bytes(table_rows(Settings(), "graph")) is None
 
 
 def test_only_items_with_nearly_all_neighbours_count_as_full(
@@ -58,4 +58,5 @@ def test_only_items_with_nearly_all_neighbours_count_as_full(
     for number, neighbours in enumerate((1, 18, 19, 20)):
         put(changelog, f"i{number}", item(neighbours))
     full = [2 + len(item(19)), 2 + len(item(20))]
-    assert mean_bytes(settings, "graph", has_all_neighbours(settings)) == sum(full) / 2
+    items = table_rows(settings, "graph")
+    assert mean_bytes(items, has_all_neighbours(settings)) == sum(full) / 2
