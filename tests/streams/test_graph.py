@@ -1,100 +1,35 @@
-"""The item graph's folds against the decay they stand for, their bounds and their packed form."""
+"""The item graph's folds against the decay they stand for, and their bounds."""
 
 import math
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.codec import HEADER_BYTES, CodecError, frame
-from streams.edges import TypeEdges
 from streams.event_types import EventType, EventTypes
 from streams.graph import (
-    ITEM_FORMAT,
     GraphConfig,
     ItemState,
     decode_item_state,
     degree,
-    edge_value,
     encode_item,
     new_item_state,
-    peek_item,
 )
 from streams.instant import MAX_INSTANT_MS
-from streams.popularity import POPULARITY_BYTES, Popularity, popularity_at
+from streams.popularity import Popularity, popularity_at
 from streams.transitions import ToldClick
 from tests.streams.item_folds import REPLAYED, fold_edge, fold_popularity, fold_told
-
-T0 = 1_769_860_800_000
-DAY_MS = 86_400_000
-CONFIG = GraphConfig()
-ROUNDED = 2.0**-24
-"""What a weight loses at most, relative to itself, whenever something is added to it."""
-
-
-class Transition(msgspec.Struct, frozen=True):
-    """One fold: an edge to dst, or an event on the item itself where dst is None."""
-
-    source: int
-    offset: int
-    dst: str | None
-    event_type: str
-    distance: int
-    time_ms: int
-
-
-def apply(state: ItemState, step: Transition, config: GraphConfig = CONFIG) -> int:
-    if step.dst is None:
-        applied = fold_popularity(
-            state, step.source, step.offset, step.event_type, step.time_ms, config
-        )
-        return 0 if applied else REPLAYED
-    return fold_edge(
-        state,
-        step.source,
-        step.offset,
-        step.dst,
-        step.event_type,
-        step.distance,
-        step.time_ms,
-        config,
-    )
-
-
-def state_of(steps: list[Transition], config: GraphConfig = CONFIG) -> ItemState:
-    state = new_item_state()
-    for step in steps:
-        apply(state, step, config)
-    return state
-
-
-def value(state: ItemState, event_type: str, dst: str, at_ms: float) -> float:
-    group = state.edges[event_type]
-    return edge_value(group[dst].weight, group.base, group.half_life_ms, at_ms)
-
-
-@st.composite
-def transitions(draw: st.DrawFn, max_size: int = 40) -> list[Transition]:
-    next_offset = {0: 0, 3: 10**10}
-    steps = []
-    time_ms = T0
-    for _ in range(draw(st.integers(0, max_size))):
-        source = draw(st.sampled_from([0, 3]))
-        offset = next_offset[source] + draw(st.integers(0, 5))
-        next_offset[source] = offset + 1
-        time_ms += draw(st.sampled_from([0, 1_000, DAY_MS, 400 * DAY_MS]))
-        steps.append(
-            Transition(
-                source,
-                offset,
-                draw(st.none() | st.sampled_from("abcdefghijklmno")),
-                draw(st.sampled_from(["click", "view", "purchase", "impression", "gone"])),
-                draw(st.integers(1, 5)),
-                time_ms - draw(st.sampled_from([0, 0, 5_000, 10 * DAY_MS])),
-            )
-        )
-    return steps
+from tests.streams.item_world import (
+    CONFIG,
+    DAY_MS,
+    ROUNDED,
+    T0,
+    Transition,
+    apply,
+    state_of,
+    transitions,
+    value,
+)
 
 
 @given(transitions())
@@ -240,19 +175,6 @@ def test_edges_know_their_times_to_the_second_however_far_apart(time_ms: int) ->
         assert (edges["x"].last_ms, edges["y"].last_ms) == (T0, time_ms // 1000 * 1000)
 
 
-@pytest.mark.parametrize("oldest_seconds", [0, 255, 256, 1 << 24, (1 << 32) - 1, 1 << 32])
-def test_ages_take_as_many_bytes_as_the_oldest_needs(oldest_seconds: int) -> None:
-    times_ms = [T0, T0 - 1000 * oldest_seconds, T0 - 500 * oldest_seconds]
-    state = state_of(
-        [Transition(0, n, f"i{n}", "click", 1, time_ms) for n, time_ms in enumerate(times_ms)]
-    )
-    edges = state.edges["click"]
-    width = len(edges.stored().ages) // 3
-    assert 1 << 8 * width > oldest_seconds
-    assert width == 1 or oldest_seconds >> 8 * (width - 1 if width < 8 else 4)
-    assert decode_item_state(encode_item(state)) == state
-
-
 def test_a_weight_that_is_too_large_for_what_comes_stays_what_it_is() -> None:
     state = state_of([Transition(0, 0, "x", "click", 1, T0)])
     state.edges["click"].weights[0] *= 2.0**25
@@ -298,90 +220,9 @@ def test_a_changed_half_life_takes_over_without_a_jump(factor: float) -> None:
     assert value(state, "click", "x", halved_ms) == pytest.approx((1 + before) / 2)
 
 
-@given(transitions())
-def test_storing_and_reading_gives_the_same_state(steps: list[Transition]) -> None:
-    state = state_of(steps)
-    stored = encode_item(state)
-    assert decode_item_state(stored) == state
-    assert encode_item(decode_item_state(stored)) == stored
-    assert peek_item(stored) == (state.popularity, degree(state))
-
-
-@given(transitions(max_size=6), st.data())
-def test_any_damaged_byte_is_noticed(steps: list[Transition], data: st.DataObject) -> None:
-    stored = bytearray(encode_item(state_of(steps)))
-    at = data.draw(st.integers(0, len(stored) - 1))
-    with pytest.raises(CodecError):
-        decode_item_state(bytes(stored[:at]))
-    stored[at] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(CodecError):
-        decode_item_state(bytes(stored))
-
-
-@pytest.mark.parametrize("rest", [b"", b"\xc1", msgspec.msgpack.encode([1]), b"\x92\x80"])
-def test_a_payload_that_is_no_item_state_is_a_codec_error(rest: bytes) -> None:
-    with pytest.raises(CodecError, match="rebuild"):
-        decode_item_state(frame(ITEM_FORMAT, bytes(POPULARITY_BYTES) + rest))
-
-
-def test_peeking_refuses_other_formats_and_short_blobs() -> None:
-    stored = encode_item(new_item_state())
-    with pytest.raises(CodecError, match="format 9"):
-        peek_item(b"\x09" + stored[1:])
-    for length in (0, 3, HEADER_BYTES, HEADER_BYTES + POPULARITY_BYTES - 1):
-        with pytest.raises(CodecError):
-            peek_item(stored[:length])
-    with pytest.raises(CodecError, match="too short"):
-        peek_item(frame(ITEM_FORMAT, b"x"))
-    with pytest.raises(CodecError, match="too short"):
-        decode_item_state(frame(ITEM_FORMAT, b"x"))
-
-
 def test_edge_values_are_finite_at_any_instant() -> None:
     state = state_of([Transition(0, 0, "x", "view", 1, T0)])
     assert all(math.isfinite(value(state, "view", "x", at_ms)) for at_ms in (0, T0, 10 * T0))
-
-
-def test_a_neighbour_takes_nine_bytes_and_its_name() -> None:
-    def stored_bytes(neighbours: int, characters: int) -> int:
-        week = [
-            Transition(
-                0, n, f"{n % neighbours:0{characters}d}", "click", 1 + n % 5,
-                T0 + n % 100 * 6_048_000,
-            )
-            for n in range(300)
-        ]  # fmt: skip
-        state = state_of(week)
-        for source in range(8):  # transitions come from every partition of the clicks
-            state.watermarks[source] = 10_000_000 + source
-        assert degree(state) == neighbours
-        return len(encode_item(state))
-
-    for characters in (4, 6):
-        more = stored_bytes(100, characters) - stored_bytes(50, characters)
-        assert more <= 50 * (9 + characters) + 3  # and wider heads of columns
-    assert stored_bytes(100, 4) <= 1_500
-    assert stored_bytes(100, 6) <= 1_700
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"weights": b"\0" * 7},
-        {"ages": b""},
-        {"ages": b"\0" * 5},
-        {"counts": []},
-        {"counts": [-1]},
-        {"destinations": ["x", "x"]},
-        {"half_life_ms": 0.0},
-    ],
-)
-def test_edge_columns_that_do_not_fit_together_are_refused(change: dict[str, object]) -> None:
-    stored = state_of([Transition(0, 0, "x", "click", 1, T0)]).edges["click"].stored()
-    for name, damaged in change.items():
-        setattr(stored, name, damaged)
-    with pytest.raises(CodecError, match="do not fit together"):
-        TypeEdges.restored(stored)
 
 
 def test_under_a_lowered_bound_only_a_new_edge_makes_others_forgotten() -> None:
