@@ -4,14 +4,21 @@ says what that is. Sums are made in the same order, and no product is fused with
 """
 
 from libc.math cimport INFINITY
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 
 from streams.kernels.integers cimport ITEM_BITS, integer
 
 import numpy as np
 
 from streams.kernels.pure_candidates import Grouped, GroupedKeys
-from streams.kernels.pure_candidates import group_keys as pure_group_keys
+
+
+ctypedef unsigned int number32
+
+cdef enum:
+    DIGIT_BITS = 11
+    FEW = 24
 
 
 cdef integer ITEM_MASK = 0xFFFFFFFF
@@ -83,23 +90,68 @@ def pick(const integer[::1] values, places, integer missing):
     return made
 
 
-def group_keys(integer[::1] keys, Py_ssize_t users, columns):
+cdef struct Entry:
+    number32 item
+    number32 place
+
+
+cdef void _sort_by_item(
+    Entry* entries, Entry* spare, Py_ssize_t count, int bits, Py_ssize_t* counts
+) noexcept nogil:
+    """Sort by item number, of which the lowest `bits` may be set, in a stable order. Digit by digit:
+    a user has some hundred entries, which stay in the nearest cache. `counts`: of all values of a
+    digit.
+    """
+    cdef int digits = (bits + DIGIT_BITS - 1) // DIGIT_BITS
+    cdef int width, digit, shift
+    cdef Py_ssize_t number, first, value, values
+    cdef Entry* sorted_ = entries
+    cdef Entry* other = spare
+    cdef Entry* swapped
+    cdef Entry entry
+    if count <= FEW:
+        for number in range(1, count):
+            entry = entries[number]
+            first = number
+            while first and entries[first - 1].item > entry.item:
+                entries[first] = entries[first - 1]
+                first -= 1
+            entries[first] = entry
+        return
+    width = (bits + digits - 1) // digits
+    values = <Py_ssize_t>1 << width
+    for digit in range(digits):
+        shift = digit * width
+        memset(counts, 0, values * sizeof(Py_ssize_t))
+        for number in range(count):
+            counts[sorted_[number].item >> shift & (values - 1)] += 1
+        first = 0
+        for value in range(values):
+            number = counts[value]
+            counts[value] = first
+            first += number
+        for number in range(count):
+            value = sorted_[number].item >> shift & (values - 1)
+            other[counts[value]] = sorted_[number]
+            counts[value] += 1
+        swapped = sorted_
+        sorted_ = other
+        other = swapped
+    if sorted_ != entries:
+        memcpy(entries, sorted_, count * sizeof(Entry))
+
+
+def group_keys(const integer[::1] keys, Py_ssize_t users, columns):
     cdef Py_ssize_t count = keys.shape[0]
     cdef Py_ssize_t groups = 0
-    cdef Py_ssize_t user = 0
-    cdef Py_ssize_t place, group, before
+    cdef Py_ssize_t user, place, group, before, first
     cdef integer number, key
-    cdef integer last = -1
-    cdef int bits = max(1, count - 1).bit_length()
-    cdef integer mask = (<integer>1 << bits) - 1
-    packed = np.asarray(keys)
-    if max(1, users - 1).bit_length() + ITEM_BITS + bits > 63:
-        return pure_group_keys(packed, users, columns)
-    for place in range(count):
-        if not 0 <= keys[place] >> ITEM_BITS < users:
-            raise IndexError("an entry of nobody")
-        keys[place] = keys[place] << bits | place
-    packed.sort()
+    cdef Py_ssize_t most = 0
+    cdef integer seen = 0  # bits of any item number
+    cdef int bits = 1
+    cdef Py_ssize_t counts[1 << DIGIT_BITS]
+    if count > <Py_ssize_t>ITEM_MASK:
+        raise OverflowError("too many entries for one batch")
     made_entries = np.empty(count, dtype=np.int64)
     made_keys = np.empty(count, dtype=np.int64)
     made_items = np.empty(count, dtype=np.int64)
@@ -110,21 +162,50 @@ def group_keys(integer[::1] keys, Py_ssize_t users, columns):
     cdef integer[::1] items = made_items
     cdef integer[::1] start = made_start
     cdef integer[::1] user_start = made_user_start
-    for place in range(count):
-        entries[place] = keys[place] & mask
-        key = keys[place] >> bits
-        if key != last:
-            while user <= key >> ITEM_BITS:
-                user_start[user] = groups
-                user += 1
-            group_key[groups] = last = key
-            items[groups] = key & ITEM_MASK
-            start[groups] = place
-            groups += 1
-    while user <= users:
-        user_start[user] = groups
-        user += 1
-    start[groups] = count
+    cdef Py_ssize_t* user_end = <Py_ssize_t*>calloc(users + 1, sizeof(Py_ssize_t))
+    cdef Entry* by_user = <Entry*>malloc((count + 1) * sizeof(Entry))
+    cdef Entry* spare = NULL
+    cdef Entry* entry
+    try:
+        if user_end is NULL or by_user is NULL:
+            raise MemoryError
+        for place in range(count):
+            if not 0 <= keys[place] >> ITEM_BITS < users:
+                raise IndexError("an entry of nobody")
+            user_end[(keys[place] >> ITEM_BITS) + 1] += 1
+            seen |= keys[place] & ITEM_MASK
+        while seen >> bits:
+            bits += 1
+        for user in range(1, users + 1):
+            most = max(most, user_end[user])
+            user_end[user] += user_end[user - 1]
+        spare = <Entry*>malloc((most + 1) * sizeof(Entry))
+        if spare is NULL:
+            raise MemoryError
+        for place in range(count):  # the first of each user's entries moves up to their end
+            user = keys[place] >> ITEM_BITS
+            entry = &by_user[user_end[user]]
+            entry.item, entry.place = <number32>keys[place], <number32>place
+            user_end[user] += 1
+        first = 0
+        for user in range(users):
+            user_start[user] = groups
+            _sort_by_item(&by_user[first], spare, user_end[user] - first, bits, counts)
+            for place in range(first, user_end[user]):
+                entry = &by_user[place]
+                entries[place] = entry.place
+                if place == first or entry.item != by_user[place - 1].item:
+                    group_key[groups] = <integer>user << ITEM_BITS | entry.item
+                    items[groups] = entry.item
+                    start[groups] = place
+                    groups += 1
+            first = user_end[user]
+        user_start[users] = groups
+        start[groups] = count
+    finally:
+        free(user_end)
+        free(by_user)
+        free(spare)
     cdef const double[::1] values
     cdef double[::1] sums
     made_sums = []
