@@ -13,19 +13,38 @@ from streams.kernels.integers cimport ITEM_BITS
 from streams.kernels.pure_lists import Chosen
 
 
-cdef inline Py_ssize_t _find(
+cdef struct Range:
+    Py_ssize_t begin
+    Py_ssize_t end
+
+
+cdef inline Py_ssize_t _bisect(
     const integer[::1] keys, integer key, Py_ssize_t low, Py_ssize_t high
 ) noexcept nogil:
-    """Where `key` stands in keys[low:high], which ascend; -1: nowhere."""
+    """The first in keys[low:high], which ascend, that is not below `key`; `high` if none is."""
     cdef Py_ssize_t middle
-    cdef Py_ssize_t end = high
     while low < high:
         middle = (low + high) // 2
         if keys[middle] < key:
             low = middle + 1
         else:
             high = middle
-    return low if low < end and keys[low] == key else -1
+    return low
+
+
+cdef inline Py_ssize_t _find(const integer[::1] keys, integer key, Range within) noexcept nogil:
+    """Where `key` stands in a range of ascending keys; -1: nowhere."""
+    cdef Py_ssize_t place = _bisect(keys, key, within.begin, within.end)
+    return place if place < within.end and keys[place] == key else -1
+
+
+cdef inline Range _of_user(const integer[::1] keys, integer user) noexcept nogil:
+    """The keys of one user among those of a batch. Looked for once, not once an item: what stands
+    near was read before."""
+    cdef Range found
+    found.begin = _bisect(keys, user << ITEM_BITS, 0, keys.shape[0])
+    found.end = _bisect(keys, (user + 1) << ITEM_BITS, found.begin, keys.shape[0])
+    return found
 
 
 cdef struct Entry:
@@ -122,7 +141,8 @@ def blend_top(pool, others, encoded, places):
     cdef Py_ssize_t columns = chosen.shape[1]
     cdef Py_ssize_t best = best_items.shape[1]
     cdef Py_ssize_t size = items.shape[1]
-    cdef Py_ssize_t scored, column, place, low, high, count
+    cdef Py_ssize_t scored, column, place, count
+    cdef Range of_user, of_excluded, of_repeated
     cdef integer row, item, position, key
     cdef double floor, log_prob, prior, lift, whole
     cdef Ranked value
@@ -181,9 +201,10 @@ def blend_top(pool, others, encoded, places):
                 value.tie, value.place = tie_keys[item], column
                 entries[column] = Entry(prior, log_prob, position)
                 count = offer(heap, count, size, value)
-            low, high = start[row], start[row + 1]
-            if not 0 <= low <= high <= keys.shape[0]:
+            of_user.begin, of_user.end = start[row], start[row + 1]
+            if not 0 <= of_user.begin <= of_user.end <= keys.shape[0]:
                 raise IndexError("a user's candidates lie outside")
+            of_excluded, of_repeated = _of_user(excluded, row), _of_user(repeated, row)
             for column in range(best):
                 item = best_items[scored, column]
                 if item < 0 or item >= tie_keys.shape[0]:
@@ -191,16 +212,16 @@ def blend_top(pool, others, encoded, places):
                 if item < unavailable.shape[0] and unavailable[item]:
                     continue
                 key = (row << ITEM_BITS) | item
-                position = _find(keys, key, low, high)
+                position = _find(keys, key, of_user)
                 if position >= 0:
                     if is_base[position]:
                         continue
                     prior = candidate_prior[position]
-                elif _find(excluded, key, 0, excluded.shape[0]) >= 0:
+                elif _find(excluded, key, of_excluded) >= 0:
                     continue
                 else:
                     prior = popular[item] if item < popular.shape[0] else 0.0
-                    if _find(repeated, key, 0, repeated.shape[0]) >= 0:
+                    if _find(repeated, key, of_repeated) >= 0:
                         prior -= penalty
                 log_prob = best_log_probs[scored, column]
                 if not isfinite(log_prob):
