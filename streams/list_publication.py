@@ -32,6 +32,7 @@ from streams.recommendation import (
     Recommendation,
     ServedBy,
     encode_recommendation,
+    items_to_encode,
 )
 from streams.recommender import Recommender
 from streams.sent import Sent
@@ -174,7 +175,7 @@ class ListPublication:
                 LastList(
                     message.recommendation_id,
                     generated_ms,
-                    [item.item_id for item in chosen.items],
+                    chosen.listed.ids,
                 ),
             )
             body = encode_recommendation(message)
@@ -258,7 +259,7 @@ class ListPublication:
         """To judge the list by the user's next click."""
         self._quality.on_list(
             user_id,
-            [item.item_id for item in chosen.items],
+            chosen.listed.ids,
             chosen.graph_ids,
             chosen.popularity_ids,
             chosen.served_by,
@@ -277,11 +278,11 @@ class ListPublication:
             served_by=chosen.served_by,
             degraded_reason=chosen.degraded_reason,
             latency_ms=latency,
-            items=chosen.items,
+            items=items_to_encode(chosen.listed),
             window=chosen.window,
         )
 
 
 def _unchanged(entry: Waiting, chosen: RankedList) -> bool:
     last = entry.partition.lists.get(entry.user_id)
-    return last is not None and last.items == [item.item_id for item in chosen.items]
+    return last is not None and last.items == chosen.listed.ids

@@ -1,16 +1,17 @@
 """List writer: from a ranking to the items of a message, with rules applied and reasons given."""
 
-from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from streams.catalogue import Catalogue
-from streams.events import RecommendedItem
-from streams.explain import reasons_of, reasons_to_explore
+from streams.explain import reasons_to_explore, write_items
 from streams.item_index import ItemIndex
+from streams.kernels.pure_reasons import Written, is_personal
 from streams.ranking import Prepared, PreparedUser, Ranking
+from streams.recommendation import ListedItems, RecommendedItem
 from streams.rules import arrange, draw
 
 Integers = NDArray[np.int64]
@@ -18,30 +19,33 @@ Integers = NDArray[np.int64]
 _SCORE_DIGITS = 4
 
 
+class ListOfUser(NamedTuple):
+    """What is on a user's list."""
+
+    items: ListedItems
+    personal: bool
+    """Whether any of it is there for what the user did, as far as the graph knows."""
+
+
 def write_lists(
     prepared: Prepared, ranking: Ranking, ids: ItemIndex, catalogue: Catalogue
-) -> list[list[RecommendedItem]]:
+) -> list[ListOfUser]:
     """The list of every user, in the order of the batch."""
     rules = prepared.config.rules
     if rules.reorders:
         ranking = _arranged(prepared, ranking, ids, catalogue)
     names = list(map(ids.ranked_ids, ranking.items.tolist()))
-    # In the order of the fields of an item. Ranks and scores go on where a list is short.
-    lists = [
-        list(map(RecommendedItem, of_user, count(1), scores, catalogue.titles(of_user), reasons))
-        for of_user, scores, reasons in zip(
-            names,
-            ranking.scores.round(_SCORE_DIGITS).tolist(),
-            reasons_of(prepared, ranking, names, catalogue),
-            strict=True,
-        )
-    ]
+    scores = ranking.scores.round(_SCORE_DIGITS)
+    written = write_items(prepared, ranking, names, scores, catalogue)
     if rules.exploration_share:
-        lists = [
-            _explore(prepared, user, items, ids, catalogue)
-            for user, items in zip(prepared.users, lists, strict=True)
+        return [
+            _explore(prepared, user, of_user, each, ids, catalogue)
+            for user, of_user, each in zip(prepared.users, names, written, strict=True)
         ]
-    return lists
+    return [
+        ListOfUser(ListedItems(of_user, each.json), each.personal)
+        for of_user, each in zip(names, written, strict=True)
+    ]
 
 
 def _arranged(
@@ -69,12 +73,15 @@ def _arranged(
 def _explore(
     prepared: Prepared,
     user: PreparedUser,
-    items: list[RecommendedItem],
+    names: list[str],
+    written: Written,
     ids: ItemIndex,
     catalogue: Catalogue,
-) -> list[RecommendedItem]:
+) -> ListOfUser:
     """Give the last places of one user's list to new items, drawn anew with every event."""
     rules, size = prepared.config.rules, prepared.config.list_size
+    listed = ListedItems(names, written.json)
+    items = listed.read()
     places = rules.exploration_places(size)
     now_ms = user.request.now_ms
     kept = items[: max(0, size - places)]
@@ -84,7 +91,7 @@ def _explore(
     seed = xxh3_64_intdigest(f"{user.request.user_id}\0{user.window.newest}".encode())
     drawn = new[draw(ids.tie_keys[new], seed, places)]
     if not len(drawn):
-        return items
+        return ListOfUser(listed, written.personal)
     score = kept[-1].score if kept else 0.0
     explored = []
     for name, announced_ms in zip(
@@ -97,4 +104,4 @@ def _explore(
     chosen = (kept + rest)[: size - len(explored)] + explored
     for rank, item in enumerate(chosen, 1):
         item.rank = rank
-    return chosen
+    return ListOfUser(ListedItems.of(chosen), any(map(is_personal, chosen)))

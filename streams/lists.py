@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 import msgspec
 
 from streams.blend import BlendWeights
-from streams.events import DegradedReason, ModelInfo, RecommendedItem, ServedBy, Trigger, WindowInfo
+from streams.recommendation import (
+    DegradedReason,
+    ListedItems,
+    ModelInfo,
+    RecommendedItem,
+    ServedBy,
+    Trigger,
+    WindowInfo,
+)
 from streams.rules import RulesConfig
 from streams.window import Window, WindowConfig
 
@@ -70,7 +78,7 @@ class RankedList(msgspec.Struct, gc=False):
     """One user's list with everything that a recommendation says of it, but ids and latency."""
 
     request: ListRequest
-    items: list[RecommendedItem]
+    listed: ListedItems
     served_by: ServedBy
     degraded_reason: DegradedReason | None
     model: ModelInfo | None
@@ -80,3 +88,8 @@ class RankedList(msgspec.Struct, gc=False):
     """The best 10 without the encoder, before rules: a yardstick for live quality."""
     popularity_ids: list[str]
     """The most popular 10 that the user may be shown: a yardstick for live quality."""
+
+    @property
+    def items(self) -> list[RecommendedItem]:
+        """Its items, read from what is written of them."""
+        return self.listed.read()

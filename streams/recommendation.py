@@ -1,6 +1,8 @@
 """The recommendation message: one published list, why each item is on it, and what made it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import cast
 
 import msgspec
 
@@ -109,13 +111,39 @@ class Recommendation(msgspec.Struct, gc=False):
     window: WindowInfo
 
 
+class ListedItems:
+    """The items of a list as its message has them: written once, read only by who asks."""
+
+    __slots__ = ("ids", "json")
+
+    def __init__(self, ids: list[str], json: bytes) -> None:
+        """`json`: an array of `RecommendedItem`, whose ids are `ids`."""
+        self.ids = ids
+        self.json = json
+
+    @classmethod
+    def of(cls, items: Sequence[RecommendedItem]) -> "ListedItems":
+        """These items."""
+        return cls([item.item_id for item in items], _encoder.encode(items))
+
+    def read(self) -> list[RecommendedItem]:
+        """The items, made anew."""
+        return _items_decoder.decode(self.json)
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Recommendation)
+_items_decoder = msgspec.json.Decoder(list[RecommendedItem])
 
 
 def encode_recommendation(recommendation: Recommendation) -> bytes:
     """JSON bytes of a recommendation."""
     return _encoder.encode(recommendation)
+
+
+def items_to_encode(items: ListedItems) -> list[RecommendedItem]:
+    """What a recommendation that is only to be encoded takes for its items: their JSON as it is."""
+    return cast("list[RecommendedItem]", msgspec.Raw(items.json))
 
 
 def decode_recommendation(value: bytes) -> Recommendation:

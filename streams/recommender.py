@@ -21,7 +21,7 @@ from streams.blend import BlendWeights, popularity_score, prior_score
 from streams.candidates import UserEvidence, gather
 from streams.catalogue import Catalogue
 from streams.cold_items import ColdIndex, ColdItems
-from streams.events import DegradedReason, ModelInfo, ReasonCode, ServedBy, WindowInfo, iso_utc
+from streams.events import DegradedReason, ModelInfo, ServedBy, WindowInfo, iso_utc
 from streams.kernels import (
     ascending_keys,
     choose_popular,
@@ -158,7 +158,7 @@ class Recommender:
         if scores is not None:
             degraded_reason = DegradedReason.COLD_USER
         lists = []
-        for user, items, encoded, best in zip(
+        for user, written, encoded, best in zip(
             prepared.users,
             write_lists(prepared, ranking, ids, self._catalogue),
             ranking.encoded.tolist(),
@@ -168,13 +168,12 @@ class Recommender:
             if encoded:
                 served_by, reason = ServedBy.BERT_GRAPH, None
             else:
-                personal = any(r.code in _PERSONAL for item in items for r in item.reasons)
-                served_by = ServedBy.GRAPH if personal else ServedBy.POPULAR
+                served_by = ServedBy.GRAPH if written.personal else ServedBy.POPULAR
                 reason = degraded_reason if user.history.items else DegradedReason.COLD_USER
             lists.append(
                 RankedList(
                     request=user.request,
-                    items=items,
+                    listed=written.items,
                     served_by=served_by,
                     degraded_reason=reason,
                     model=model if encoded else None,
@@ -288,6 +287,3 @@ class Recommender:
             score = popularity_score(popularity.shares, popularity.recent_shares, weights)
             self._popular_score = (popularity, weights, score)
         return score
-
-
-_PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})

@@ -31,6 +31,7 @@ from streams.events import (
 from streams.graph_pipeline import GraphPipeline
 from streams.lists import ListRequest, RankedList, RecommenderConfig
 from streams.ranking import Prepared, PreparedUser
+from streams.recommendation import ListedItems
 from streams.recommender import YARDSTICK_SIZE, Recommender
 from streams.scoring import Scorer
 from streams.setting_sources import load_settings
@@ -50,7 +51,7 @@ class _Ready(NamedTuple):
     nobody: Prepared
     """A batch without users."""
     windows: FullWindows
-    items: list[RecommendedItem]
+    listed: ListedItems
     yardstick: list[str]
 
 
@@ -88,7 +89,7 @@ class HollowRecommender(Recommender):
         return [
             RankedList(
                 request=user.request,
-                items=ready.items,
+                listed=ready.listed,
                 served_by=ServedBy.BERT_GRAPH if encoded else ServedBy.GRAPH,
                 degraded_reason=None if encoded else degraded_reason,
                 model=model if encoded else None,
@@ -110,7 +111,9 @@ class HollowRecommender(Recommender):
             candidates=max(size, config.max_candidates),
         )
         nobody = super().prepare([], None)
-        return _Ready(scorer, config, nobody, windows, items, list(names[:YARDSTICK_SIZE]))
+        return _Ready(
+            scorer, config, nobody, windows, ListedItems.of(items), list(names[:YARDSTICK_SIZE])
+        )
 
 
 class HollowGraphPipeline(GraphPipeline):

@@ -18,7 +18,6 @@ __all__ = [
     "find_numbers",
     "fold_items",
     "fold_plain",
-    "give_reasons",
     "group_keys",
     "hold_back",
     "join_edges",
@@ -37,6 +36,7 @@ __all__ = [
     "take",
     "unpack_columns",
     "weigh_items",
+    "write_items",
 ]
 
 try:
@@ -69,7 +69,7 @@ try:
         take,
         weigh_items,
     )
-    from streams.kernels.compiled_reasons import give_reasons
+    from streams.kernels.compiled_reasons import write_items
     from streams.kernels.compiled_windows import fold_plain
 except ImportError:  # asked for, or no compiler when it was installed
     from streams.kernels.pure_candidates import (
@@ -99,7 +99,7 @@ except ImportError:  # asked for, or no compiler when it was installed
         take,
         weigh_items,
     )
-    from streams.kernels.pure_reasons import give_reasons
+    from streams.kernels.pure_reasons import write_items
     from streams.kernels.pure_windows import fold_plain
 
     COMPILED = False

@@ -1,1 +1,1 @@
-from streams.kernels.pure_reasons import give_reasons as give_reasons
+from streams.kernels.pure_reasons import write_items as write_items

@@ -1,13 +1,17 @@
-"""Reasons in Python: what the kernel of reasons means, and what runs where nothing was compiled."""
+"""Listed items and their reasons in Python: what the kernel means, and what runs where nothing was
+compiled.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernels.pure_popularity import take
-from streams.recommendation import Reason, ReasonCode
+from streams.recommendation import Reason, ReasonCode, RecommendedItem
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -47,6 +51,8 @@ class Listed(NamedTuple):
     positions: Integers
     """Positions among the candidates; -1 where the item is none."""
     paths: Paths
+    scores: Floats
+    """As they are told, rounded."""
     sequence: Floats
     """Share of the item's score that is the encoder's, 0..1."""
     from_text: NDArray[np.bool_] | None
@@ -71,6 +77,8 @@ class Reader(NamedTuple):
 
     names: Sequence[str]
     """Ids of the listed items."""
+    titles: Sequence[str]
+    """Of the listed items, as many; "" where there is none."""
     sources: Sequence[str]
     """The user's items that the graph was entered at."""
     last_seen_ms: Mapping[str, int]
@@ -96,10 +104,45 @@ class ItemFacts(NamedTuple):
     explored: bool = False
 
 
+class Written(NamedTuple):
+    """The items of one list."""
+
+    json: bytes
+    """What the message says of them: an array of `RecommendedItem`."""
+    personal: bool
+    """Whether any of them is there for what the user did."""
+
+
+_encode = msgspec.json.Encoder().encode
+_PERSONAL = frozenset({ReasonCode.CO_CLICKED, ReasonCode.OWN_HISTORY})
+
+
+def write_items(
+    listed: Listed, known: Known, readers: Sequence[Reader], new_item_ms: float
+) -> list[Written]:
+    """The items of every list with their reasons. An item is new for `new_item_ms`."""
+    places = len(listed.items) // max(1, len(readers))
+    scores = listed.scores.tolist()
+    written = []
+    for number, (reader, reasons) in enumerate(
+        zip(readers, give_reasons(listed, known, readers, new_item_ms), strict=True)
+    ):
+        # In the order of the fields of an item.
+        columns = (reader.names, count(1), scores[number * places :], reader.titles, reasons)
+        items = list(map(RecommendedItem, *columns))
+        written.append(Written(_encode(items), any(map(is_personal, items))))
+    return written
+
+
+def is_personal(item: RecommendedItem) -> bool:
+    """Whether the item is on the list for what the user did."""
+    return any(reason.code in _PERSONAL for reason in item.reasons)
+
+
 def give_reasons(
     listed: Listed, known: Known, readers: Sequence[Reader], new_item_ms: float
 ) -> list[list[list[Reason]]]:
-    """The reasons of every item of every list. An item is new for `new_item_ms`."""
+    """The reasons of every item of every list."""
     items = listed.items
     own = np.zeros(len(items))
     if known.own is not None:

@@ -13,7 +13,7 @@ from streams.lists import ListRequest, RankedList
 from streams.metrics import Metrics
 from streams.partition import Partition
 from streams.quality import NextClick
-from streams.recommendation import RecommendedItem, ServedBy, WindowInfo
+from streams.recommendation import ListedItems, RecommendedItem, ServedBy, WindowInfo
 from streams.sent import PublishError
 from streams.settings import Settings
 from streams.stores import MemoryStores
@@ -132,7 +132,9 @@ class FakeRecommender:
         return [
             RankedList(
                 request,
-                [RecommendedItem(f"after {request.trigger.offset}", 1, 1.0, "", [])],
+                ListedItems.of(
+                    [RecommendedItem(f"after {request.trigger.offset}", 1, 1.0, "", [])]
+                ),
                 served,
                 degraded_reason,
                 model,
