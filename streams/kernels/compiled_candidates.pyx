@@ -7,21 +7,20 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from streams.kernels.integers cimport ITEM_BITS, integer
+from streams.kernels.integers cimport ITEM_BITS, integer, key64
 
 import numpy as np
 
 from streams.kernels.pure_candidates import Grouped, GroupedKeys
 
 
-ctypedef unsigned int number32
-
 cdef enum:
     DIGIT_BITS = 11
-    FEW = 24
+    FEW = 24  # entries, which are sorted sooner by insertion
 
 
 cdef integer ITEM_MASK = 0xFFFFFFFF
+cdef key64 NO_ITEM = 0xFFFFFFFFFFFFFFFF
 
 
 def ascending_keys(list per_user):
@@ -90,30 +89,25 @@ def pick(const integer[::1] values, places, integer missing):
     return made
 
 
-cdef struct Entry:
-    number32 item
-    number32 place
-
-
 cdef void _sort_by_item(
-    Entry* entries, Entry* spare, Py_ssize_t count, int bits, Py_ssize_t* counts
+    key64* entries, key64* spare, Py_ssize_t count, int bits, Py_ssize_t* counts
 ) noexcept nogil:
-    """Sort by item number, of which the lowest `bits` may be set, in a stable order. Digit by digit:
-    a user has some hundred entries, which stay in the nearest cache. `counts`: of all values of a
-    digit.
+    """Sort entries, item << 32 | place, by their items, of which the lowest `bits` may be set, in a
+    stable order. Digit by digit: a user has some hundred entries, which stay in the nearest cache.
+    `counts`: room for all values of a digit.
     """
     cdef int digits = (bits + DIGIT_BITS - 1) // DIGIT_BITS
     cdef int width, digit, shift
     cdef Py_ssize_t number, first, value, values
-    cdef Entry* sorted_ = entries
-    cdef Entry* other = spare
-    cdef Entry* swapped
-    cdef Entry entry
+    cdef key64* found = entries
+    cdef key64* made = spare
+    cdef key64* swapped
+    cdef key64 entry
     if count <= FEW:
         for number in range(1, count):
             entry = entries[number]
             first = number
-            while first and entries[first - 1].item > entry.item:
+            while first and entries[first - 1] >> ITEM_BITS > entry >> ITEM_BITS:
                 entries[first] = entries[first - 1]
                 first -= 1
             entries[first] = entry
@@ -121,53 +115,47 @@ cdef void _sort_by_item(
     width = (bits + digits - 1) // digits
     values = <Py_ssize_t>1 << width
     for digit in range(digits):
-        shift = digit * width
+        shift = ITEM_BITS + digit * width
         memset(counts, 0, values * sizeof(Py_ssize_t))
         for number in range(count):
-            counts[sorted_[number].item >> shift & (values - 1)] += 1
+            counts[found[number] >> shift & <key64>(values - 1)] += 1
         first = 0
         for value in range(values):
             number = counts[value]
             counts[value] = first
             first += number
         for number in range(count):
-            value = sorted_[number].item >> shift & (values - 1)
-            other[counts[value]] = sorted_[number]
+            value = <Py_ssize_t>(found[number] >> shift & <key64>(values - 1))
+            made[counts[value]] = found[number]
             counts[value] += 1
-        swapped = sorted_
-        sorted_ = other
-        other = swapped
-    if sorted_ != entries:
-        memcpy(entries, sorted_, count * sizeof(Entry))
+        swapped = found
+        found = made
+        made = swapped
+    if found != entries:
+        memcpy(entries, found, count * sizeof(key64))
 
 
 def group_keys(const integer[::1] keys, Py_ssize_t users, columns):
     cdef Py_ssize_t count = keys.shape[0]
     cdef Py_ssize_t groups = 0
-    cdef Py_ssize_t user, place, group, before, first
-    cdef integer number, key
     cdef Py_ssize_t most = 0
+    cdef Py_ssize_t user, place, group, before, first
+    cdef integer number
     cdef integer seen = 0  # bits of any item number
     cdef int bits = 1
     cdef Py_ssize_t counts[1 << DIGIT_BITS]
     if count > <Py_ssize_t>ITEM_MASK:
         raise OverflowError("too many entries for one batch")
-    made_entries = np.empty(count, dtype=np.int64)
-    made_keys = np.empty(count, dtype=np.int64)
-    made_items = np.empty(count, dtype=np.int64)
-    made_start = np.empty(count + 1, dtype=np.int64)
+    # Sorted in the place where their numbers are to stand: memory that is new costs more than
+    # anything that is done with it here.
+    made_entries = np.empty(count, dtype=np.uint64)
     made_user_start = np.empty(users + 1, dtype=np.int64)
-    cdef integer[::1] entries = made_entries
-    cdef integer[::1] group_key = made_keys
-    cdef integer[::1] items = made_items
-    cdef integer[::1] start = made_start
+    cdef key64[::1] entries = made_entries
     cdef integer[::1] user_start = made_user_start
     cdef Py_ssize_t* user_end = <Py_ssize_t*>calloc(users + 1, sizeof(Py_ssize_t))
-    cdef Entry* by_user = <Entry*>malloc((count + 1) * sizeof(Entry))
-    cdef Entry* spare = NULL
-    cdef Entry* entry
+    cdef key64* spare = NULL
     try:
-        if user_end is NULL or by_user is NULL:
+        if user_end is NULL:
             raise MemoryError
         for place in range(count):
             if not 0 <= keys[place] >> ITEM_BITS < users:
@@ -179,33 +167,31 @@ def group_keys(const integer[::1] keys, Py_ssize_t users, columns):
         for user in range(1, users + 1):
             most = max(most, user_end[user])
             user_end[user] += user_end[user - 1]
-        spare = <Entry*>malloc((most + 1) * sizeof(Entry))
+        spare = <key64*>malloc((most + 1) * sizeof(key64))
         if spare is NULL:
             raise MemoryError
         for place in range(count):  # the first of each user's entries moves up to their end
             user = keys[place] >> ITEM_BITS
-            entry = &by_user[user_end[user]]
-            entry.item, entry.place = <number32>keys[place], <number32>place
+            entries[user_end[user]] = <key64>keys[place] << ITEM_BITS | <key64>place
             user_end[user] += 1
         first = 0
         for user in range(users):
             user_start[user] = groups
-            _sort_by_item(&by_user[first], spare, user_end[user] - first, bits, counts)
-            for place in range(first, user_end[user]):
-                entry = &by_user[place]
-                entries[place] = entry.place
-                if place == first or entry.item != by_user[place - 1].item:
-                    group_key[groups] = <integer>user << ITEM_BITS | entry.item
-                    items[groups] = entry.item
-                    start[groups] = place
-                    groups += 1
+            if first < user_end[user]:
+                _sort_by_item(&entries[first], spare, user_end[user] - first, bits, counts)
+                groups += 1
+                for place in range(first + 1, user_end[user]):
+                    groups += entries[place] >> ITEM_BITS != entries[place - 1] >> ITEM_BITS
             first = user_end[user]
         user_start[users] = groups
-        start[groups] = count
+        made_keys = np.empty(groups, dtype=np.int64)
+        made_items = np.empty(groups, dtype=np.int64)
+        made_start = np.empty(groups + 1, dtype=np.int64)
+        _open_groups(entries, user_end, users, made_keys, made_items, made_start)
     finally:
         free(user_end)
-        free(by_user)
         free(spare)
+    cdef const integer[::1] start = made_start
     cdef const double[::1] values
     cdef double[::1] sums
     made_sums = []
@@ -215,12 +201,40 @@ def group_keys(const integer[::1] keys, Py_ssize_t users, columns):
         sums = of_groups
         for group in range(groups):
             for place in range(start[group], start[group + 1]):
-                number = entries[place] - before
+                number = <integer>entries[place] - before
                 if 0 <= number < values.shape[0]:
                     sums[group] += values[number]
         made_sums.append(of_groups)
-    grouped = Grouped(made_keys[:groups], made_start[: groups + 1], made_entries, made_sums)
-    return GroupedKeys(grouped, made_user_start, made_items[:groups])
+    grouped = Grouped(made_keys, made_start, made_entries.view(np.int64), made_sums)
+    return GroupedKeys(grouped, made_user_start, made_items)
+
+
+cdef void _open_groups(
+    key64[::1] entries,
+    const Py_ssize_t* user_end,
+    Py_ssize_t users,
+    integer[::1] keys,
+    integer[::1] items,
+    integer[::1] start,
+) noexcept:
+    """Note where each group begins, and leave the numbers of the sorted entries."""
+    cdef Py_ssize_t user
+    cdef Py_ssize_t place = 0
+    cdef Py_ssize_t groups = 0
+    cdef key64 item, last
+    for user in range(users):
+        last = NO_ITEM
+        while place < user_end[user]:
+            item = entries[place] >> ITEM_BITS
+            if item != last:
+                keys[groups] = <integer>user << ITEM_BITS | <integer>item
+                items[groups] = <integer>item
+                start[groups] = place
+                last = item
+                groups += 1
+            entries[place] &= <key64>ITEM_MASK
+            place += 1
+    start[groups] = place
 
 
 def strongest_paths(

@@ -77,7 +77,9 @@ def test_groups_are_the_same_bits(seed: int) -> None:
     random = np.random.default_rng(seed)
     count = int(random.integers(0, 200))
     users = int(random.integers(1, 5))
-    keys = random.integers(0, 20, count) | random.integers(0, users, count) << ITEM_BITS
+    # Numbers of one digit and of several, each of which comes more than once.
+    numbers = random.integers(0, random.choice([20, 1 << 12, 1 << 32]), 20)
+    keys = numbers[random.integers(0, 20, count)] | random.integers(0, users, count) << ITEM_BITS
     first = int(random.integers(0, count + 1))
     columns = [(random.random(first), 0), (random.random(count - first), first)]
     order = np.argsort(keys, kind="stable")
