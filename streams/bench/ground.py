@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +25,17 @@ class Ground(NamedTuple):
 
 
 @contextmanager
-def ground(bootstrap: str | None, **flags: object) -> Iterator[Ground]:
-    """Make the topics of a run, on a Kafka of its own where no `bootstrap` is given."""
+def ground(
+    bootstrap: str | None, *, java_options: Sequence[str] = (), **flags: object
+) -> Iterator[Ground]:
+    """Make the topics of a run, on a Kafka of its own where no `bootstrap` is given.
+
+    java_options: of that Kafka's JVM, over those that tests have.
+    """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        address = bootstrap or stack.enter_context(KafkaCluster()).bootstrap
+        own = KafkaCluster(java_options=java_options)
+        address = bootstrap or stack.enter_context(own).bootstrap
         run_id = f"bench-{time.time_ns():x}"
         every: dict[str, Any] = {
             "bootstrap": address,

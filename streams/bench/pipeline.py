@@ -1,6 +1,7 @@
 """`freshrec bench pipeline`: the whole job with the encoder on a real Kafka.
 
-First a backlog: how many clicks a second one worker takes. Then a closed loop, in which so many
+First clicks at a steady rate, until the broker is compiled and warm, as one in service is. Then a
+backlog: how many clicks a second one worker takes. Then a closed loop, in which so many
 users wait for a list all the time: how many lists it makes, and how many the encoder alone would
 make of such windows with the same threads. Then clicks at given rates in an open loop: how long
 after its planned instant a click is on a list that a subscriber has.
@@ -38,9 +39,14 @@ from streams.settings import Settings
 from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
 
 _READY_SECONDS = 120.0
+_SENT_PER_COUNTED = 1.25
+"""So many times what is measured is sent at a rate; what comes before warms up."""
 _QUIET_SECONDS = 2.0
 """After the last list that comes within this time, no more are waited for."""
 _CANDIDATES = 100
+_WARM_UP_RATE = 500.0
+# Brokers of tests do without the optimising compiler, which would work through all of a test.
+_OPTIMISED = ("-XX:TieredStopAtLevel=4",)
 _HOLLOW_WORKER = "from streams.bench.hollow import main; main()"
 
 
@@ -51,6 +57,8 @@ class PipelineBench(msgspec.Struct, frozen=True):
     """Clicks a second."""
     seconds: float = 20.0
     """At each rate, after a fifth of it that is not counted."""
+    warm_up_seconds: float = 20.0
+    """Of a steady rate before anything is measured; 0: none."""
     clicks: int = 40_000
     """In the backlog; before it, windows are filled."""
     lists: int = 20_000
@@ -129,6 +137,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         place = stack.enter_context(
             ground(
                 bench.bootstrap,
+                java_options=_OPTIMISED,
                 partitions=bench.partitions,
                 store=bench.store,
                 model_dir=bench.model.resolve(),
@@ -151,9 +160,15 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         _until_at_rest(transitions, worker)
         bytes_per_user = mean_bytes(table_rows(settings, "windows"))
         tell("the windows are filled")
+        if bench.warm_up_seconds:
+            calm = msgspec.structs.replace(bench, seconds=bench.warm_up_seconds / _SENT_PER_COUNTED)
+            _at_rate(calm, settings, clicks._replace(seed=5), _WARM_UP_RATE, worker)
+            _until_at_rest(transitions, worker)
+            tell("the broker is warm")
+        published = progress.end()
         started = time.monotonic()
         _publish(settings, clicks.at_random(bench.clicks))
-        ended = progress.wait(fill + bench.clicks, worker, 900)
+        ended = progress.wait(published + bench.clicks, worker, 900)
         seconds = ended - started
         tell(f"{bench.clicks / seconds:.0f} clicks/s of a backlog")
         _until_at_rest(transitions, worker)
@@ -201,7 +216,7 @@ def _at_rate(
     bench: PipelineBench, settings: Settings, clicks: Clicks, rate: float, worker: WorkerProcess
 ) -> Latency:
     """One open loop; its first fifth warms up and is not counted."""
-    seconds = bench.seconds * 1.25
+    seconds = bench.seconds * _SENT_PER_COUNTED
     loop_before = worker.event_loop_seconds()
     subscriber = Subscriber(settings)
     try:
@@ -216,7 +231,7 @@ def _at_rate(
         lists = subscriber.lists()
     finally:
         subscriber.close()
-    begin = min(click.planned for click in sent) + bench.seconds / 4
+    begin = min(click.planned for click in sent) + seconds - bench.seconds
     counted = [click for click in sent if click.planned >= begin]
     waits = latencies(counted, lists)
     p50, p99, p999, longest = (round(quantile(waits, q), 5) for q in (0.5, 0.99, 0.999, 1.0))

@@ -15,6 +15,8 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               show_default=True, help="Clicks a second in the open loop; repeatable.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True,
               help="Measured at each rate.")  # fmt: skip
+@click.option("--warm-up", type=click.FloatRange(0), default=20.0, show_default=True,
+              help="Seconds of clicks before anything is measured.")  # fmt: skip
 @click.option("--clicks", type=click.IntRange(1000), default=40_000, show_default=True,
               help="In the backlog.")  # fmt: skip
 @click.option("--loop-lists", type=click.IntRange(1000), default=20_000, show_default=True,
@@ -38,6 +40,7 @@ def pipeline(
     short: bool,
     rates: tuple[float, ...],
     seconds: float,
+    warm_up: float,
     clicks: int,
     loop_lists: int,
     loop_users: int,
@@ -55,7 +58,8 @@ def pipeline(
 
     One worker on a real Kafka. Clicks per second are those of a backlog; lists per second, with the
     encoder and for one click each, while so many users wait all the time. The rates are kept
-    whatever the worker does, and the time counts from the instant at which a click was to leave.
+    whatever the worker does, and the time counts from the instant at which a click was to leave. A
+    Kafka that the run starts has the JVM's optimising compiler, and the time to use it.
     """
     set_up_logging("warning")
     from model.artifact import DEMO_ARTIFACT, ArtifactError
@@ -67,6 +71,7 @@ def pipeline(
             PipelineBench(
                 rates=rates,
                 seconds=3.0 if short else seconds,
+                warm_up_seconds=0.0 if short else warm_up,
                 clicks=max(clicks // 10, 1000) if short else clicks,
                 lists=max(loop_lists // 10, 1000) if short else loop_lists,
                 waiting=max(loop_users // 10, 1) if short else loop_users,

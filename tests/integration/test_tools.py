@@ -126,8 +126,9 @@ def test_the_pipeline_benchmark_counts_lists_of_the_encoder_and_finds_every_clic
     kafka: str,
 ) -> None:
     bench = pipeline.PipelineBench(
-        rates=(50.0,), seconds=1.0, clicks=1_000, lists=300, waiting=20, users=60, bootstrap=kafka
-    )
+        rates=(50.0,), seconds=1.0, warm_up_seconds=0.5, clicks=1_000, lists=300, waiting=20,
+        users=60, bootstrap=kafka,
+    )  # fmt: skip
     figures = pipeline.run(bench)
     assert (figures.clicks, figures.lists) == (1_000, 300)
     made = (figures.lists - figures.without_encoder) / figures.lists_per_second
@@ -163,8 +164,8 @@ def test_a_hollow_worker_passes_the_pipeline_benchmark_and_leaves_no_graph(
 
     monkeypatch.setattr(pipeline, "ground", remembered)
     bench = pipeline.PipelineBench(
-        rates=(50.0,), seconds=1.0, clicks=1_000, lists=300, waiting=20, users=60, bootstrap=kafka,
-        hollow=True,
+        rates=(50.0,), seconds=1.0, warm_up_seconds=0.0, clicks=1_000, lists=300, waiting=20,
+        users=60, bootstrap=kafka, hollow=True,
     )  # fmt: skip
     figures = pipeline.run(bench)
     assert figures.hollow
