@@ -61,7 +61,7 @@ class Figures(msgspec.Struct):
     fold_click: dict[str, float]
     """A click into windows and graph, by users of a batch."""
     make_list: dict[str, float]
-    """A list without its encoder: candidates, inputs, blend, reasons."""
+    """A list without its encoder: candidates, inputs, blend, reasons; its JSON since 2026-11-28."""
     encoder: dict[str, float]
     """The encoder's part of a list."""
 

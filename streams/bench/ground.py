@@ -34,8 +34,9 @@ def ground(
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        own = KafkaCluster(java_options=java_options)
-        address = bootstrap or stack.enter_context(own).bootstrap
+        address = (
+            bootstrap or stack.enter_context(KafkaCluster(java_options=java_options)).bootstrap
+        )
         run_id = f"bench-{time.time_ns():x}"
         every: dict[str, Any] = {
             "bootstrap": address,

@@ -20,7 +20,7 @@ class ListCost(NamedTuple):
 
     lists: int
     ranking_seconds: float
-    """Of all: candidates, inputs, blend, reasons."""
+    """Of all: candidates, inputs, blend, reasons, the JSON of the items."""
     encoder_seconds: float
     """Of all; 0 without an encoder."""
 
