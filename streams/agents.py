@@ -2,10 +2,10 @@
 
 For a batch of clicks (for transitions: `streams.graph_agent`):
 
-1. fold it (pure), 2. send the changelog of the changed windows, 3. send the transitions, dead
-letters and rekeyed clicks, 4. hand the changed users to the batcher, which sends their lists,
-5. await the broker's acknowledgement of all of these, 6. move the windows into the local store,
-7. finish the delivery, so that its offset may be committed.
+1. fold it (pure), 2. send the changelog of the changed windows, 3. send dead letters and rekeyed
+clicks, and hand the transitions to the outbox, which sends them soon, 4. hand the changed users to
+the batcher, which sends their lists, 5. await the broker's acknowledgement of all of these, 6. move
+the windows into the local store, 7. finish the delivery, so that its offset may be committed.
 
 Steps 1 to 4 of a batch run while earlier batches of its partition are still at step 5; steps 6
 and 7 are taken in order. A send that the client gave up on ends the process: nothing after it
@@ -33,7 +33,7 @@ from streams.sent import Sent
 from streams.settings import Settings
 from streams.stores import Change
 from streams.topics import changelog_topic
-from streams.transitions import encode_transitions
+from streams.transition_outbox import Told, TransitionOutbox
 
 RawRecord = Any
 """An aiokafka ConsumerRecord."""
@@ -69,6 +69,7 @@ class ClickAgent:
         self._partition_of = partition_of
         self._fail = fail
         self._windows_changelog = changelog_topic(settings, "windows")
+        self._outbox = TransitionOutbox(pipeline, publisher, settings.transitions_topic)
         self._events = {
             name: metrics.events_total.labels(name) for name in settings.event_type_registry().names
         }
@@ -142,24 +143,18 @@ class ClickAgent:
         partition.in_flight.begin(keys)
         is_clicks = topic == self._settings.clicks
         sent_positions = partition.clicks_sent if is_clicks else partition.rekeyed_sent
-        effects = self._pipeline.process(
-            records, partition.windows, sent_positions, rekey=is_clicks
+        effects = self._pipeline.fold(
+            records, partition.windows, sent_positions.source, rekey=is_clicks
         )
         changes = partition.windows.take_changes()
         self._count(effects)
         number = partition.number
-        send = self._publisher.send
-        changelog = await send(self._windows_changelog, number, changes, linger=True)
-        others: list[Sent] = []
-        for graph_partition, batch in effects.transitions.items():
-            others.append(
-                await send(
-                    self._settings.transitions_topic,
-                    graph_partition,
-                    [(None, encode_transitions(batch))],
-                    linger=True,
-                )
-            )
+        changelog = await self._publisher.send(
+            self._windows_changelog, number, changes, linger=True
+        )
+        others: list[Sent | Told] = []
+        if effects.links.any:
+            others.append(self._outbox.put(sent_positions, effects.links))
         if effects.dead_letters:
             others.append(await self._dead_letters.send(partition, topic, effects.dead_letters))
         others += [await self._forward(topic, number, rekeyed) for rekeyed in effects.rekeyed]
@@ -180,7 +175,7 @@ class ClickAgent:
         previous: asyncio.Task[None] | None,
         changes: list[Change],
         changelog: Sent,
-        others: list[Sent],
+        others: Sequence[Sent | Told],
         ticket: Ticket,
         keys: Mapping[bytes | None, int],
         delivery: Delivery | None,

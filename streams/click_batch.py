@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from streams.click import Click
-from streams.effects import ClickEffects, DeadLetter, Record, Table
+from streams.effects import ClickEffects, DeadLetter, Links, Record, Table
 from streams.pseudonym import Pseudonyms
 from streams.reject import Reject
 from streams.window import Window
@@ -54,7 +54,8 @@ class ClickBatch:
         self.times_ms = [record.timestamp for record in records]
         self.clicks: list[Click | None] = []
         self.predecessors: list[list[str | None] | None] = [None] * len(records)
-        self.effects = ClickEffects({}, {}, {}, [], [], [], Counter())
+        links = Links(self.offsets, self.clicks, self.predecessors)
+        self.effects = ClickEffects(links, {}, {}, {}, [], [], [], Counter())
 
     def refuse(self, record: Record, reject: Reject) -> None:
         """A dead letter of the record as it came; where users have pseudonyms, only where it stands

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from streams.click import Click
 from streams.reject import Reject
 from streams.trace_context import Trace
 from streams.transitions import TransitionBatch
@@ -88,11 +89,36 @@ class Rekeyed(msgspec.Struct, frozen=True, gc=False):
     """As it was read."""
 
 
+class Links(msgspec.Struct, gc=False):
+    """What clicks of one source link, in the order of their offsets: as many of each.
+
+    predecessors: of each click the items before it, nearest first; None, like a click that is None,
+    links nothing.
+    """
+
+    offsets: list[int]
+    clicks: list[Click | None]
+    predecessors: list[list[str | None] | None]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to tell."""
+        return self.predecessors.count(None) < len(self.predecessors)
+
+    def add(self, later: "Links") -> None:
+        """Go on with those of later clicks."""
+        self.offsets += later.offsets
+        self.clicks += later.clicks
+        self.predecessors += later.predecessors
+
+
 class ClickEffects(msgspec.Struct):
     """What a batch of clicks asks the shell to do, and what is to be counted."""
 
+    links: Links
+    """Told to the graph by whoever folds a batch (`ClickPipeline.tell`)."""
     transitions: dict[int, TransitionBatch]
-    """By graph partition."""
+    """By graph partition, where they were told."""
     changed: dict[str, Change]
     """By user, the latest change only."""
     erased: dict[str, int]

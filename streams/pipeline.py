@@ -12,14 +12,14 @@ import msgspec
 from streams.click import decode_click
 from streams.click_batch import ClickBatch
 from streams.click_reader import ClickReader
-from streams.effects import ClickEffects, DeadLetter, Record, Table
+from streams.effects import ClickEffects, DeadLetter, Links, Record, Table
 from streams.event_types import EventTypes
 from streams.graph import GraphConfig
 from streams.pseudonym import Pseudonyms
 from streams.reject import ClickLimits, Reject, RejectReason
 from streams.rekeying import rekeyed
 from streams.routing import Router
-from streams.transitions import SentPositions
+from streams.transitions import SentPositions, TransitionBatch
 from streams.user_fold import UserFold
 from streams.window import Window, WindowConfig
 
@@ -58,25 +58,39 @@ class ClickPipeline:
         *,
         rekey: bool,
     ) -> ClickEffects:
-        """Fold one batch of one source (`sent.source`), in offset order.
+        """Fold one batch of one source (`sent.source`), in offset order, and tell the graph."""
+        effects = self.fold(records, windows, sent.source, rekey=rekey)
+        effects.transitions = self.tell(effects.links, sent)
+        return effects
+
+    def fold(
+        self, records: Sequence[Record], windows: Table[Window], source: int, *, rekey: bool
+    ) -> ClickEffects:
+        """Fold one batch of one source, in offset order.
 
         With `rekey`, a click whose key is not its user id is handed back instead of folded
         (its user's window lives in another partition). Without, the records are such as were handed
         back, and have pseudonyms already where there are any.
         """
-        batch = ClickBatch(records, sent.source, windows, self._pseudonyms, is_keyed=rekey)
+        batch = ClickBatch(records, source, windows, self._pseudonyms, is_keyed=rekey)
         of_users = self._read(batch, rekey=rekey)
         fold = self._users.fold
         for user_id, positions in of_users.items():
             fold(user_id, positions, batch)
         effects = batch.effects
         effects.dead_letters.sort(key=_offset_of)
-        effects.transitions = self._router.route(
-            batch.offsets, batch.clicks, batch.predecessors, sent.source
-        )
-        for partition, transitions in effects.transitions.items():
-            sent.chain(partition, transitions)
         return effects
+
+    def tell(self, links: Links, sent: SentPositions) -> dict[int, TransitionBatch]:
+        """What every graph partition concerned is to be told of clicks of a source, by partition.
+
+        Each is chained to what `sent` says was told before, so it has to be sent before more is
+        told.
+        """
+        told = self._router.route(links.offsets, links.clicks, links.predecessors, sent.source)
+        for partition, transitions in told.items():
+            sent.chain(partition, transitions)
+        return told
 
     def _read(self, batch: ClickBatch, *, rekey: bool) -> dict[str, list[int]]:
         """Decode a batch; by user, where in it their clicks and erasures stand.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -49,6 +49,7 @@ class Publisher:
             send_only_with(lease, self._producer.client)
         self._lanes: dict[TopicPartition, Lane] = {}
         self._departure: asyncio.TimerHandle | None = None
+        self._boarding: list[Callable[[], None]] = []
         self._queued_bytes = 0
         self._acknowledged = asyncio.Event()
 
@@ -97,8 +98,19 @@ class Publisher:
         """Queue keys, values (both may be None) and headers, packed as full batches, in order."""
         return await self._send(topic, partition, records, linger=False)
 
+    def before_departure(self, board: Callable[[], None]) -> None:
+        """Call this once, right before what lingers leaves: soon, or when somebody is in a hurry.
+
+        What it sends, or a task that it begins does at once, leaves along.
+        """
+        self._boarding.append(board)
+        self._depart_soon()
+
     def hurry(self) -> None:
         """Have everything that is queued leave at once."""
+        boarding, self._boarding = self._boarding, []
+        for board in boarding:
+            board()
         accumulator = self._producer._message_accumulator
         for batches in accumulator._batches.values():
             for batch in batches:
@@ -174,13 +186,16 @@ class Publisher:
         """Queue a batch that leaves with all that linger. As `_append_batch`, but the client is not
         woken for it, and sets no timer of its own for each.
         """
-        if self._departure is None:
-            loop = asyncio.get_running_loop()
-            self._departure = loop.call_later(_LINGER_SECONDS, self._depart)
+        self._depart_soon()
         accumulator = self._producer._message_accumulator
         queued = MessageBatch(tp, batch, accumulator._batch_ttl, _UNTIL_DEPARTURE_SECONDS)
         accumulator._batches[tp].append(queued)
         return queued
+
+    def _depart_soon(self) -> None:
+        if self._departure is None:
+            loop = asyncio.get_running_loop()
+            self._departure = loop.call_later(_LINGER_SECONDS, self._depart)
 
     def _has_leader(self, tp: TopicPartition) -> bool:
         leader = self._producer.client.cluster.leader_for_partition(tp)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -71,6 +71,8 @@ class FakePublisher:
         """A topic whose sends wait, as if the client had no room."""
 
         self.hurries = 0
+        self.boarded = 0
+        """How often somebody waited for a departure, which is at once here."""
         self.lingering: set[str] = set()
         """Topics whose records may leave later."""
         self.free = asyncio.Event()
@@ -82,6 +84,10 @@ class FakePublisher:
 
     def hurry(self) -> None:
         self.hurries += 1
+
+    def before_departure(self, board: Callable[[], None]) -> None:
+        self.boarded += 1
+        asyncio.get_running_loop().call_soon(board)
 
     async def send(
         self, topic: str, partition: int | None, records: Any, *, linger: bool = False

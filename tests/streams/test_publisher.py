@@ -8,7 +8,7 @@ import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from streams.publisher import Publisher
-from streams.sent import Lane
+from streams.sent import Lane, Sent
 from streams.settings import Settings
 
 TP = TopicPartition("t", 0)
@@ -160,6 +160,30 @@ async def test_a_hurry_sends_off_all_that_lingers(publisher: Publisher) -> None:
     publisher.hurry()
     assert publisher._producer._message_accumulator.waiter().done()
     assert taken_by_the_client(publisher) == {0: 1, 1: 1}
+
+
+async def test_who_waits_for_a_departure_is_called_once_and_leaves_along(
+    publisher: Publisher,
+) -> None:
+    accumulator = publisher._producer._message_accumulator
+    boarded: list[asyncio.Task[Sent]] = []
+
+    def board() -> None:
+        boarded.append(asyncio.create_task(publisher.send("t", 1, [(b"b", b"1")])))
+
+    await publisher.send("t", 0, [(b"a", b"1")], linger=True)
+    publisher.before_departure(board)
+    await asyncio.sleep(0)
+    assert not boarded
+    publisher.hurry()
+    publisher.hurry()
+    await asyncio.sleep(0)
+    assert len(boarded) == 1
+    assert taken_by_the_client(publisher) == {0: 1, 1: 1}
+    publisher.before_departure(board)  # nothing else lingers, and it leaves all the same
+    await asyncio.wait_for(asyncio.shield(accumulator.waiter()), 5.0)
+    await asyncio.gather(*boarded)
+    assert len(boarded) == 2
 
 
 async def test_a_topic_that_the_client_does_not_know_is_asked_for(
