@@ -302,9 +302,9 @@ def test_the_steps_of_the_guarantee_are_those_of_the_code() -> None:
     docstring = agents.split('"""')[1]
     assert re.findall(r"\b([1-9])\. ", docstring) == re.findall(r"(?m)^([1-9])\. ", HOW_IT_WORKS)
     order = (
-        "pipeline.process(",
+        "pipeline.fold(",
         "self._windows_changelog, number, changes",
-        "transitions.items()",
+        "_outbox.put(",
         "batcher.submit(",
         ".acknowledged()",
         "windows.acknowledge(",
