@@ -120,16 +120,28 @@ async def test_clicks_are_told_when_every_record_with_some_of_them_is_acknowledg
     assert all(wait.done() for wait in waits)
 
 
-async def test_a_later_departure_does_not_overtake_one_that_the_client_has_no_room_for() -> None:
+async def test_a_later_departure_does_not_overtake_one_that_waits_in_the_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = World()
     sent = SentPositions(0)
-    held = world.publisher.held[TOPIC] = asyncio.Event()
+    send, leader = world.publisher.send, asyncio.Event()
+    calls: list[int] = []
+
+    async def first_asks_for_a_leader(topic: str, partition: int, records: Any) -> Any:
+        calls.append(partition)
+        if len(calls) == 1:
+            await leader.wait()
+        return await send(topic, partition, records)
+
+    monkeypatch.setattr(world.publisher, "send", first_asks_for_a_leader)
     for offset in range(10):
         world.put(sent, offset)
         await world.publisher.depart()
     assert not world.publisher.log
-    held.set()
+    leader.set()
     await settle_down()
+    assert len(world.told) == PARTITIONS
     for batches in world.told.values():
         ends = [-1, *(batch.offsets[-1] for batch in batches)]
         assert [batch.after_offset for batch in batches] == ends[:-1]
