@@ -1,7 +1,7 @@
 # cython: language_level=3, binding=False, boundscheck=False, wraparound=False, cdivision=True
-"""The kernel of listed items and their reasons compiled: to the byte what `streams.kernels.pure_reasons`
-does, which says what that is. Shares are rounded as NumPy rounds. Indexes that come from outside are
-checked.
+"""The kernel of listed items and their reasons compiled: to the byte what
+`streams.kernels.pure_reasons` does, which says what that is. Shares are rounded as NumPy rounds.
+Indexes that come from outside are checked.
 
 Ten items have some twenty reasons: to make an object of each, only to write and forget it, takes
 longer than to choose the items.
@@ -68,8 +68,6 @@ cdef int _put_text(Writer* writer, value) except -1:
     cdef const char* text
     cdef char* at
     cdef unsigned char byte
-    if value is None:
-        return _put(writer, b"null", 4)
     text = PyUnicode_AsUTF8AndSize(value, &size)
     _need(writer, size + 2)
     at = writer.data + writer.size
