@@ -1,8 +1,8 @@
 """Transition outbox: what clicks tell the graph, kept back until what lingers leaves.
 
 A worker that keeps up takes one or two clicks at a time, and they concern nearly as many graph
-partitions as their windows have last items: a record for each, from each batch, was two thirds of
-all that a worker sent. Nobody waits for them but the commit. So the batches of a source that come
+partitions as their windows have last items: a record for each, from each batch, was most of what a
+worker sent. Nobody waits for them but the commit. So the batches of a source that come
 until the next departure share their records, as if they had been one batch, which is all the same
 to the graph.
 """
