@@ -6,16 +6,12 @@ encoder gets the same full windows for every batch of a size, and every user get
 What this leaves is what no quicker graph or ranking can beat.
 """
 
-import os
-import sys
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from streams.app import run_worker
 from streams.bench.full_windows import FullWindows
 from streams.candidates import UserEvidence
 from streams.events import (
@@ -34,8 +30,6 @@ from streams.ranking import Prepared, PreparedUser
 from streams.recommendation import ListedItems
 from streams.recommender import YARDSTICK_SIZE, Recommender
 from streams.scoring import Scorer
-from streams.setting_sources import load_settings
-from streams.settings import ENVIRONMENT_PREFIX
 from streams.window import HistoryView
 from streams.worker import Worker
 
@@ -151,10 +145,3 @@ def _listed(item_id: str, rank: int, source: str) -> RecommendedItem:
         Reason(ReasonCode.SEQUENCE, source, delta=0.4567),
     ]
     return RecommendedItem(item_id, rank, round(-0.1234 * rank, 4), "", reasons)
-
-
-def main() -> None:
-    """A hollow worker in the foreground, with the settings that `freshrec worker` would have."""
-    file = os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    settings = load_settings({}, os.environ, Path(file) if file else None)
-    sys.exit(run_worker(settings, HollowWorker))

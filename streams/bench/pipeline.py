@@ -11,9 +11,9 @@ The same of a hollow worker (`streams.bench.hollow`) says what the path between 
 
 import multiprocessing
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean, median
 
@@ -32,8 +32,11 @@ from streams.bench.open_loop import (
     quantile,
     send_at_rate,
 )
+from streams.bench.pipeline_figures import Latency, PipelineFigures, StageTime
 from streams.bench.progress import Progress
 from streams.bench.row_bytes import has_all_neighbours, mean_bytes, table_rows
+from streams.bench.usage import Usage
+from streams.bench.worker_main import code_to_run
 from streams.ports import free_port
 from streams.settings import Settings
 from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
@@ -47,7 +50,14 @@ _CANDIDATES = 100
 _WARM_UP_RATE = 500.0
 # Brokers of tests do without the optimising compiler, which would work through all of a test.
 _OPTIMISED = ("-XX:TieredStopAtLevel=4",)
-_HOLLOW_WORKER = "from streams.bench.hollow import main; main()"
+_CLOSED_LOOP = "closed loop"
+# By whether they are hollow, and whether they time their stages.
+_WORKERS = {
+    (False, False): WORKER,
+    (True, False): code_to_run("streams.bench.hollow", "HollowWorker"),
+    (False, True): code_to_run("streams.bench.stages", "StagedWorker"),
+    (True, True): code_to_run("streams.bench.stages", "StagedHollowWorker"),
+}
 
 
 class PipelineBench(msgspec.Struct, frozen=True):
@@ -74,58 +84,8 @@ class PipelineBench(msgspec.Struct, frozen=True):
     bootstrap: str | None = None
     hollow: bool = False
     """Whether the worker folds no graph and ranks nothing: `streams.bench.hollow`."""
-
-
-class Latency(msgspec.Struct):
-    """From the planned instant of a click to a list that includes it, at the subscriber."""
-
-    rate: float
-    clicks: int
-    lists: int
-    without_encoder: int
-    """Of the lists, those that came too late for it."""
-    p50: float
-    p99: float
-    p999: float
-    longest: float
-    event_loop_ms: float
-    """Processor time of the worker's event loop, a click."""
-
-
-class PipelineFigures(msgspec.Struct):
-    """What the run measured; the JSON object of `--json`."""
-
-    engine: str
-    model: str
-    store: str
-    hollow: bool
-    users: int
-    clicks: int
-    """Of the backlog."""
-    seconds: float
-    """From its first click to the commit of its last."""
-    clicks_per_second: float
-    lists: int
-    """Of the closed loop."""
-    without_encoder: int
-    """Of those, not counted in the rate."""
-    lists_per_second: float
-    """With the encoder, one click each, while as many users wait as `waiting` says."""
-    engine_limit_lists_per_second: float
-    """The encoder alone on full windows with as many threads, before and after the closed loop."""
-    limit_ratio: float
-    latency_seconds: list[Latency]
-    bytes_per_user: float | None
-    """Of a window in the changelog, with as many events as the encoder reads."""
-    bytes_per_item: float | None
-    """Of an item of the graph in the changelog, at the end; None: a hollow worker has no graph."""
-    bytes_per_full_item: float | None
-    """Of an item with as many neighbours as it may have, or nearly; None where none has."""
-    peak_rss_bytes: int
-    cpu_seconds: dict[str, float]
-    """Of the worker in the closed loop: its event loop (Kafka, clicks, windows, graph, ranking,
-    messages), and its other threads (encoder, RocksDB). `encoder_elapsed` is the time that the
-    encoder's calls took, `elapsed` that of the clock."""
+    stages: bool = False
+    """Whether the worker times its stages: `streams.bench.stages`."""
 
 
 def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> PipelineFigures:
@@ -149,7 +109,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         settings = place.settings
         clicks = Clicks(bench.users, artifact.items, seed=7)
         log = place.directory / "worker.log"
-        code = _HOLLOW_WORKER if bench.hollow else WORKER
+        code = _WORKERS[bench.hollow, bench.stages]
         worker = stack.enter_context(WorkerProcess(place.flags, log, code=code))
         wait_until_ready(worker, port, _READY_SECONDS)
         progress = stack.enter_context(Progress(settings, settings.clicks))
@@ -162,7 +122,7 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         tell("the windows are filled")
         if bench.warm_up_seconds:
             calm = msgspec.structs.replace(bench, seconds=bench.warm_up_seconds / _SENT_PER_COUNTED)
-            _at_rate(calm, settings, clicks._replace(seed=5), _WARM_UP_RATE, worker)
+            _at_rate(calm, settings, clicks._replace(seed=5), _WARM_UP_RATE, worker, port)
             _until_at_rest(transitions, worker)
             tell("the broker is warm")
         published = progress.end()
@@ -173,20 +133,22 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
         tell(f"{bench.clicks / seconds:.0f} clicks/s of a backlog")
         _until_at_rest(transitions, worker)
         limits = [_engine_limit(bench)]
-        throughput, cpu = _saturated(bench, settings, clicks, worker, port)
+        throughput, used = _saturated(bench, settings, clicks, worker, port)
         _until_at_rest(transitions, worker)
         limits.append(_engine_limit(bench))
         limit = mean(limits)
         made = throughput.encoded / throughput.seconds
         tell(f"{made:.0f} lists/s where the encoder alone makes {limit:.0f}")
         found = []
+        stages = _stage_times(_CLOSED_LOOP, used, throughput.lists)
         for number, rate in enumerate(bench.rates):
             clicks = clicks._replace(seed=11 + number)
-            told = _at_rate(bench, settings, clicks, rate, worker)
+            told, of_stages = _at_rate(bench, settings, clicks, rate, worker, port)
             tell(
                 f"at {rate:.0f} clicks/s: p50 {told.p50 * 1e3:.1f} ms, p99 {told.p99 * 1e3:.1f} ms"
             )
             found.append(told)
+            stages += of_stages
             _until_at_rest(transitions, worker)
         items = table_rows(settings, "graph")
         return PipelineFigures(
@@ -208,16 +170,27 @@ def run(bench: PipelineBench, tell: Callable[[str], None] = lambda _: None) -> P
             bytes_per_item=mean_bytes(items),
             bytes_per_full_item=mean_bytes(items, has_all_neighbours(settings)),
             peak_rss_bytes=worker.peak_rss_bytes(),
-            cpu_seconds=cpu,
+            cpu_seconds={
+                "event_loop": round(used.event_loop, 2),
+                "other_threads": round(used.other_threads, 2),
+                "encoder_elapsed": round(used.encoder_elapsed, 2),
+                "elapsed": round(throughput.seconds, 2),
+            },
+            stages=stages,
         )
 
 
 def _at_rate(
-    bench: PipelineBench, settings: Settings, clicks: Clicks, rate: float, worker: WorkerProcess
-) -> Latency:
+    bench: PipelineBench,
+    settings: Settings,
+    clicks: Clicks,
+    rate: float,
+    worker: WorkerProcess,
+    port: int,
+) -> tuple[Latency, list[StageTime]]:
     """One open loop; its first fifth warms up and is not counted."""
     seconds = bench.seconds * _SENT_PER_COUNTED
-    loop_before = worker.event_loop_seconds()
+    before = Usage.of(worker, port)
     subscriber = Subscriber(settings)
     try:
         subscriber.read(_QUIET_SECONDS / 4)  # connected, before the first click leaves
@@ -236,16 +209,17 @@ def _at_rate(
     waits = latencies(counted, lists)
     p50, p99, p999, longest = (round(quantile(waits, q), 5) for q in (0.5, 0.99, 0.999, 1.0))
     late = sum(not seen.encoded for seen in lists)
-    loop_ms = (worker.event_loop_seconds() - loop_before) * 1e3 / len(sent)
-    return Latency(rate, len(counted), len(lists), late, p50, p99, p999, longest, round(loop_ms, 3))
+    used = Usage.of(worker, port).since(before)
+    loop_ms = round(used.event_loop * 1e3 / len(sent), 3)
+    told = Latency(rate, len(counted), len(lists), late, p50, p99, p999, longest, loop_ms)
+    return told, _stage_times(f"{rate:g}/s", used, len(sent))
 
 
 def _saturated(
     bench: PipelineBench, settings: Settings, clicks: Clicks, worker: WorkerProcess, port: int
-) -> tuple[Throughput, dict[str, float]]:
+) -> tuple[Throughput, Usage]:
     """The closed loop, and what processor time the worker took for it."""
-    before: dict[str, float] = {}
-    after: dict[str, float] = {}
+    used: list[Usage] = []
     crowd = Crowd(settings, clicks)
     try:
         throughput = saturate(
@@ -254,13 +228,22 @@ def _saturated(
             lists=bench.lists,
             click=crowd.click,
             arrived=crowd.arrived,
-            began=lambda: before.update(_cpu_seconds(worker, port)),
-            ended=lambda: after.update(_cpu_seconds(worker, port)),
+            began=lambda: used.append(Usage.of(worker, port)),
+            ended=lambda: used.append(Usage.of(worker, port)),
         )
     finally:
         crowd.close()
-    spent = {name: round(at - before[name], 2) for name, at in after.items()}
-    return throughput, spent | {"elapsed": round(throughput.seconds, 2)}
+    before, after = used
+    return throughput, after.since(before)
+
+
+def _stage_times(during: str, used: Usage, count: int) -> list[StageTime]:
+    """The stages of so many lists or clicks, the longest first."""
+    longest_first = sorted(used.stages.items(), key=itemgetter(1), reverse=True)
+    return [
+        StageTime(during, stage, round(seconds * 1e3 / count, 4))
+        for stage, seconds in longest_first
+    ]
 
 
 def _engine_limit(bench: PipelineBench) -> float:
@@ -291,17 +274,3 @@ def _publish(settings: Settings, clicks: Iterable[tuple[bytes, bytes]]) -> None:
 def _until_at_rest(transitions: Progress, worker: WorkerProcess) -> None:
     """Until the graph has all transitions, so that no earlier part of the run slows the next."""
     transitions.wait(transitions.end(), worker, 900)
-
-
-def _cpu_seconds(worker: WorkerProcess, port: int) -> dict[str, float]:
-    """What the worker has used so far, by what it did."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        metrics = answer.read().decode()
-    elapsed = sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in metrics.splitlines()
-        if line.startswith("freshrec_inference_seconds_sum")
-    )
-    loop = worker.event_loop_seconds()
-    others = worker.cpu_seconds() - loop
-    return {"event_loop": loop, "other_threads": others, "encoder_elapsed": elapsed}

@@ -34,6 +34,8 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
               show_default=True)  # fmt: skip
 @click.option("--hollow", is_flag=True,
               help="A worker without graph and ranking: what the path alone takes.")  # fmt: skip
+@click.option("--stages", is_flag=True,
+              help="The worker times the stages of its event loop, which slows it.")  # fmt: skip
 @click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
 @json_option
 def pipeline(
@@ -51,6 +53,7 @@ def pipeline(
     threads: int,
     store: str,
     hollow: bool,
+    stages: bool,
     bootstrap: str | None,
     as_json: bool,
 ) -> None:
@@ -83,6 +86,7 @@ def pipeline(
                 store=store,
                 bootstrap=bootstrap,
                 hollow=hollow,
+                stages=stages,
             ),
             lambda words: click.echo(words, err=True),
         )

@@ -127,7 +127,7 @@ def test_the_pipeline_benchmark_counts_lists_of_the_encoder_and_finds_every_clic
 ) -> None:
     bench = pipeline.PipelineBench(
         rates=(50.0,), seconds=1.0, warm_up_seconds=0.5, clicks=1_000, lists=300, waiting=20,
-        users=60, bootstrap=kafka,
+        users=60, bootstrap=kafka, stages=True,
     )  # fmt: skip
     figures = pipeline.run(bench)
     assert (figures.clicks, figures.lists) == (1_000, 300)
@@ -144,6 +144,16 @@ def test_the_pipeline_benchmark_counts_lists_of_the_encoder_and_finds_every_clic
     assert told.without_encoder <= told.lists <= 62
     assert 0 < told.p50 <= told.p99 <= told.longest
     assert told.event_loop_ms > 0
+    # The machine tells a thread's time in hundredths of a second.
+    of_lists = {each.stage: each.ms for each in figures.stages if each.during == "closed loop"}
+    of_clicks = {each.stage: each.ms for each in figures.stages if each.during == "50/s"}
+    assert of_lists.keys() == of_clicks.keys() >= {"candidates", "clicks", "fetch", "send", "other"}
+    assert len(figures.stages) == len(of_lists) + len(of_clicks)
+    whole = sum(of_lists.values()) * figures.lists / 1e3
+    assert whole == pytest.approx(figures.cpu_seconds["event_loop"], abs=0.02)
+    assert sum(of_clicks.values()) == pytest.approx(told.event_loop_ms, abs=0.01)
+    for stage in ("candidates", "ranking", "messages", "graph"):
+        assert of_clicks[stage] > 0
     assert figures.bytes_per_user is not None
     assert figures.bytes_per_user > 50 * 4
     assert figures.bytes_per_item is not None
@@ -169,6 +179,7 @@ def test_a_hollow_worker_passes_the_pipeline_benchmark_and_leaves_no_graph(
     )  # fmt: skip
     figures = pipeline.run(bench)
     assert figures.hollow
+    assert figures.stages == []
     assert figures.bytes_per_item is figures.bytes_per_full_item is None
     assert (figures.clicks, figures.lists) == (1_000, 300)
     assert figures.without_encoder < figures.lists / 2

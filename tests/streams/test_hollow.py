@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import pytest
-
-from streams.bench import hollow
 from streams.bench.hollow import HollowGraphPipeline, HollowRecommender, HollowWorker
 from streams.events import DegradedReason, ModelInfo, ServedBy
 from streams.lists import RankedList, RecommenderConfig
-from streams.settings import Settings
 from streams.transitions import ReceivedPositions, SentPositions, encode_transitions
-from streams.worker import Worker
 from tests.streams.list_world import NOW_MS, FakeScorer, World, crowd_world, ids
 from tests.streams.pipeline_world import CONFIG, DictTable, FakeRecord, a_click
 from tests.streams.pipeline_world import World as PipelineWorld
@@ -142,20 +137,3 @@ async def test_a_hollow_worker_has_a_hollow_recommender_for_its_batches() -> Non
     assert isinstance(worker.recommender, HollowRecommender)
     assert isinstance(worker.graph._pipeline, HollowGraphPipeline)
     await worker.publisher.stop()
-
-
-def test_a_hollow_process_has_the_settings_that_a_worker_would_have(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    given: list[tuple[Settings, type[Worker]]] = []
-    monkeypatch.setattr(hollow, "run_worker", lambda *args: given.append(args) or 3)
-    file = tmp_path / "f.toml"
-    file.write_text('list_size = 7\ngroup = "g1"\n')
-    monkeypatch.setenv("FRESHREC_CONFIG", str(file))
-    monkeypatch.setenv("FRESHREC_GROUP", "g2")
-    with pytest.raises(SystemExit) as ended:
-        hollow.main()
-    assert ended.value.code == 3
-    ((settings, worker_type),) = given
-    assert worker_type is HollowWorker
-    assert (settings.list_size, settings.group) == (7, "g2")
