@@ -24,6 +24,13 @@ WORKER = "from streams.cli import main; main()"
 """The Python of `freshrec worker`."""
 
 
+def code_to_run(module: str, name: str) -> str:
+    """The Python of a process that runs another type of worker. Whoever starts it loads no worker:
+    Faust reads the arguments of whatever command imports it.
+    """
+    return f"from streams.bench.worker_main import run; from {module} import {name}; run({name})"
+
+
 def is_ready(port: int, timeout_seconds: float = 2.0) -> bool:
     """Whether the worker that answers on that port says so at /readyz."""
     url = f"http://127.0.0.1:{port}/readyz"

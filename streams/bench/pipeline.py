@@ -36,10 +36,9 @@ from streams.bench.pipeline_figures import Latency, PipelineFigures, StageTime
 from streams.bench.progress import Progress
 from streams.bench.row_bytes import has_all_neighbours, mean_bytes, table_rows
 from streams.bench.usage import Usage
-from streams.bench.worker_main import code_to_run
 from streams.ports import free_port
 from streams.settings import Settings
-from streams.worker_process import WORKER, WorkerProcess, wait_until_ready
+from streams.worker_process import WORKER, WorkerProcess, code_to_run, wait_until_ready
 
 _READY_SECONDS = 120.0
 _SENT_PER_COUNTED = 1.25

@@ -16,8 +16,3 @@ def run(worker_type: type[Worker]) -> NoReturn:
     file = os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     settings = load_settings({}, os.environ, Path(file) if file else None)
     sys.exit(run_worker(settings, worker_type))
-
-
-def code_to_run(module: str, name: str) -> str:
-    """The Python of a process that runs that type of worker."""
-    return f"from streams.bench.worker_main import run; from {module} import {name}; run({name})"

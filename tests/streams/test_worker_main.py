@@ -10,6 +10,7 @@ from streams.bench import worker_main
 from streams.bench.hollow import HollowWorker
 from streams.settings import Settings
 from streams.worker import Worker
+from streams.worker_process import code_to_run
 
 
 def test_a_process_has_the_settings_that_a_worker_would_have(
@@ -30,9 +31,17 @@ def test_a_process_has_the_settings_that_a_worker_would_have(
 
 
 def test_the_code_of_a_process_runs_that_type_of_worker() -> None:
-    code = worker_main.code_to_run("streams.bench.hollow", "HollowWorker")
+    code = code_to_run("streams.bench.hollow", "HollowWorker")
     told = "import streams.bench.worker_main as m; m.run = lambda kind: print(kind.__name__); "
     done = subprocess.run(
         [sys.executable, "-c", told + code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["HollowWorker"]
+
+
+def test_a_benchmark_that_starts_workers_loads_none_and_keeps_its_arguments() -> None:
+    code = (
+        "import sys; sys.argv[1:] = ['bench', 'pipeline', '--loop-lists', '2000'];"
+        "import streams.bench.pipeline; sys.exit('faust' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
