@@ -37,6 +37,8 @@ class Stopwatch:
 
             @wraps(function)
             async def stepping(*args: Any, **named: Any) -> Any:
+                if threading.get_ident() != self._thread:
+                    return await function(*args, **named)
                 return await self._steps(stage, function(*args, **named))
 
             return stepping

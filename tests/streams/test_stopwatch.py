@@ -64,6 +64,14 @@ def stopwatch(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     return made
 
 
+async def begun(clock: Clock) -> "tuple[asyncio.Future[str], asyncio.Task[str]]":
+    """Somebody who serves and waits, and the bell they wait for."""
+    bell: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(Kitchen(clock).serve(bell))
+    await asyncio.sleep(0)
+    return bell, serving
+
+
 def test_what_a_stage_has_another_do_is_the_others(clock: Clock, stopwatch: Stopwatch) -> None:
     assert Kitchen(clock).cook() == "soup"
     assert stopwatch.seconds == {"stove": 3.0, "board": 4.0, "hall": 0.0}
@@ -74,9 +82,7 @@ def test_what_a_stage_has_another_do_is_the_others(clock: Clock, stopwatch: Stop
 async def test_of_a_coroutine_its_steps_count_and_not_what_it_waits_for(
     clock: Clock, stopwatch: Stopwatch
 ) -> None:
-    bell: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    served = asyncio.create_task(Kitchen(clock).serve(bell))
-    await asyncio.sleep(0)
+    bell, served = await begun(clock)
     assert stopwatch.seconds["hall"] == 8.0
     clock.work(100.0)
     bell.set_result("table 7")
@@ -87,16 +93,13 @@ async def test_of_a_coroutine_its_steps_count_and_not_what_it_waits_for(
 async def test_errors_pass_through_and_the_time_until_them_counts(
     clock: Clock, stopwatch: Stopwatch
 ) -> None:
-    bell: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    served = asyncio.create_task(Kitchen(clock).serve(bell))
-    await asyncio.sleep(0)
+    bell, served = await begun(clock)
     bell.set_exception(LookupError("no such table"))
     with pytest.raises(LookupError, match="no such table"):
         await served
     assert stopwatch.seconds["hall"] == 24.0
 
-    waiting = asyncio.create_task(Kitchen(clock).serve(asyncio.get_running_loop().create_future()))
-    await asyncio.sleep(0)
+    _, waiting = await begun(clock)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -104,8 +107,14 @@ async def test_errors_pass_through_and_the_time_until_them_counts(
 
 
 def test_what_runs_in_another_thread_is_not_counted(clock: Clock, stopwatch: Stopwatch) -> None:
-    other = threading.Thread(target=Kitchen(clock).cook)
-    other.start()
-    other.join()
-    assert clock.now == 7e9
+    async def served() -> None:
+        bell, serving = await begun(clock)
+        bell.set_result("table 7")
+        await serving
+
+    for work in (Kitchen(clock).cook, lambda: asyncio.run(served())):
+        other = threading.Thread(target=work)
+        other.start()
+        other.join()
+    assert clock.now == 51e9
     assert stopwatch.seconds == {"stove": 0.0, "board": 0.0, "hall": 0.0}
