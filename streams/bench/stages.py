@@ -19,6 +19,7 @@ from streams.agents import ClickAgent
 from streams.batcher import Batcher
 from streams.bench.hollow import HollowGraphPipeline, HollowRecommender
 from streams.bench.stopwatch import Stopwatch
+from streams.bench.usage import STAGE_METRIC
 from streams.graph_agent import GraphAgent
 from streams.inference import Inference
 from streams.intake import Intake
@@ -33,8 +34,6 @@ from streams.transition_outbox import TransitionOutbox
 from streams.transport import BatchConsumer
 from streams.turns import Turns
 from streams.worker import Worker
-
-METRIC = "freshrec_bench_stage_seconds"
 
 _CANDIDATES, _GRAPH, _RANKING = "candidates", "graph", "ranking"
 _STAGES: tuple[tuple[str, Any, str], ...] = (
@@ -81,7 +80,7 @@ class _Stages(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Seconds by stage."""
-        family = CounterMetricFamily(METRIC, "Of the event loop, by stage.", labels=["stage"])
+        family = CounterMetricFamily(STAGE_METRIC, "Of the event loop, by stage.", labels=["stage"])
         for stage, seconds in self._stopwatch.seconds.items():
             family.add_metric([stage], seconds)
         yield family

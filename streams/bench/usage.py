@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams.worker_process import WorkerProcess
 
-# `streams.bench.stages` has it as well, and half the worker with it.
-_STAGE_SECONDS = "freshrec_bench_stage_seconds_total"
+STAGE_METRIC = "freshrec_bench_stage_seconds"
+"""Of a worker that times its stages (`streams.bench.stages`), without the suffix of a counter."""
 _INFERENCE_SECONDS = "freshrec_inference_seconds_sum"
 
 
@@ -33,7 +33,7 @@ class Usage(NamedTuple):
             for sample in family.samples:
                 if sample.name == _INFERENCE_SECONDS:
                     encoder += sample.value
-                elif sample.name == _STAGE_SECONDS:
+                elif sample.name == f"{STAGE_METRIC}_total":
                     stages[sample.labels["stage"]] = sample.value
         if stages:
             stages["other"] = event_loop - sum(stages.values())

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from streams.bench.hollow import HollowGraphPipeline, HollowRecommender
-from streams.bench.stages import METRIC, StagedHollowWorker, StagedWorker
+from streams.bench.stages import StagedHollowWorker, StagedWorker
 from streams.bench.stopwatch import Stopwatch
+from streams.bench.usage import STAGE_METRIC
 from streams.recommender import Recommender
 from tests.streams.shell_fakes import make_settings
 
@@ -31,7 +32,7 @@ def stages_of(worker: StagedWorker) -> dict[str, float]:
         sample.labels["stage"]: sample.value
         for family in worker.metrics.registry.collect()
         for sample in family.samples
-        if sample.name == f"{METRIC}_total"
+        if sample.name == f"{STAGE_METRIC}_total"
     }
 
 
