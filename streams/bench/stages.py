@@ -1,6 +1,6 @@
 """Staged worker: a worker that times what its event loop does, by stage.
 
-Everything is done as ever, and slower by what the timing takes. What no stage claims (the event
+Everything is done as ever, and takes longer by the timing. What no stage claims (the event
 loop itself, tasks, metrics, commits) is what is left of the loop's processor time.
 """
 

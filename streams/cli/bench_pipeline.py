@@ -35,7 +35,7 @@ from streams.cli.options import emit, failures, json_option, set_up_logging
 @click.option("--hollow", is_flag=True,
               help="A worker without graph and ranking: what the path alone takes.")  # fmt: skip
 @click.option("--stages", is_flag=True,
-              help="The worker times the stages of its event loop, which slows it.")  # fmt: skip
+              help="The worker times the stages of its event loop.")  # fmt: skip
 @click.option("--bootstrap", metavar="HOST:PORT", help="A Kafka to use; else one is started.")
 @json_option
 def pipeline(
