@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from streams.effects import Change
+from streams.fetch_gate import FetchGate
 from streams.inference import Answer, Inference, Scored
 from streams.instant import iso_utc
 from streams.list_publication import ListPublication, ScoredBatch
@@ -52,6 +53,7 @@ class Batcher:
         quality: NextClick,
         metrics: Metrics,
         turns: Turns,
+        fetch_gate: FetchGate,
         *,
         now_ms: Callable[[], int],
         fail: Callable[[BaseException], None],
@@ -60,6 +62,7 @@ class Batcher:
         self._recommender = recommender
         self._metrics = metrics
         self._turns = turns
+        self._fetch_gate = fetch_gate
         self.now_ms = now_ms
         self._fail = fail
         self.scorer: EncoderScorer | None = None
@@ -91,17 +94,27 @@ class Batcher:
         """Ask for the lists of changed users, whose clicks came after `read_to_end_ms`."""
         if not self._settings.lists:
             return Ticket(0)
-        return self._queue.put(
+        ticket = self._queue.put(
             partition, topic, changed, now_ms=self.now_ms(), read_to_end_ms=read_to_end_ms
         )
+        if changed and self._inference.free.is_set():
+            self._fetch_gate.close()
+        return ticket
 
     def cancel(self, user_id: str) -> None:
         """The user was erased: no list of theirs may be published from what is known now."""
         self._queue.cancel(user_id)
+        self._open_for_nobody()
 
     def abandon(self, partition: Partition) -> None:
         """The partition goes away: its users are served by whoever replays their clicks."""
         self._queue.abandon(partition)
+        self._open_for_nobody()
+
+    def _open_for_nobody(self) -> None:
+        """No batch comes that would open the gate."""
+        if not len(self._queue):
+            self._fetch_gate.open()
 
     async def withdraw(self, partition: Partition, user_id: str) -> list[Sent]:
         """Replace an erased user's published list by tombstones; call `cancel` first."""
@@ -122,7 +135,10 @@ class Batcher:
             while True:
                 await self._batch_due()
                 await self._turns.take()
-                await self._next_batch()
+                try:
+                    await self._next_batch()
+                finally:
+                    self._fetch_gate.open()
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -193,9 +209,9 @@ class Batcher:
             return
         inference = self._inference
         if inference.is_short(scorer, prepared.batch):
-            await self._turns.take()
+            # All in the turn that the batch was prepared in: so little is soonest done at once.
             scored = inference.call(scorer, prepared.batch, len(entries))
-            await self._publish(batch, scorer, scored)
+            await self._publish(batch, scorer, scored, in_turn=True)
             return
         # This prepared batch stands ready behind the one that is being scored.
         if not await inference.free_in_time():
@@ -221,7 +237,9 @@ class Batcher:
             self._fail(error)
             raise
 
-    async def _publish(self, batch: ScoredBatch, scorer: "EncoderScorer", scored: Scored) -> None:
+    async def _publish(
+        self, batch: ScoredBatch, scorer: "EncoderScorer", scored: Scored, *, in_turn: bool = False
+    ) -> None:
         model = None
         if scored.degraded is None:
             model = ModelInfo(scorer.name, scorer.version, DEFAULT_VARIANT)
@@ -231,7 +249,8 @@ class Batcher:
                 inference_seconds=scored.seconds,
                 degraded=scored.degraded,
                 model=model,
-            )
+            ),
+            in_turn=in_turn,
         )
 
 

@@ -8,6 +8,7 @@ import mode
 from faust.app.base import BootStrategy
 
 from streams import transport
+from streams.fetch_gate import FetchGate
 from streams.lease import Lease
 from streams.settings import Settings
 
@@ -37,12 +38,19 @@ class WorkerApp(faust.App):
     lifecycle: transport.Lifecycle
     settings: Settings
     lease: Lease
+    fetch_gate: FetchGate
 
 
 def faust_app(
-    settings: Settings, lifecycle: transport.Lifecycle, handler: Handler, lease: Lease
+    settings: Settings,
+    lifecycle: transport.Lifecycle,
+    handler: Handler,
+    lease: Lease,
+    fetch_gate: FetchGate,
 ) -> WorkerApp:
-    """Build the app; nothing connects before it is started. Its heartbeats renew the lease."""
+    """Build the app; nothing connects before it is started. Its heartbeats renew the lease, its
+    fetches pass the gate.
+    """
     transport.register()
     app = WorkerApp(
         settings.group,
@@ -74,6 +82,7 @@ def faust_app(
     app.lifecycle = lifecycle
     app.settings = settings
     app.lease = lease
+    app.fetch_gate = fetch_gate
     _define_agents(app, settings, handler)
     return app
 

@@ -103,10 +103,14 @@ class ListPublication:
         self._sequence = 0
         self._id_prefix = f"rec-{time.time_ns():x}-"
 
-    async def publish(self, batch: ScoredBatch) -> None:
-        """Steps 1 to 3; the tickets hear of the lists when step 4 is done."""
+    async def publish(self, batch: ScoredBatch, *, in_turn: bool = False) -> None:
+        """Steps 1 to 3; the tickets hear of the lists when step 4 is done.
+
+        `in_turn`: the caller's turn is for this, too.
+        """
         async with self._one_at_a_time:
-            await self._turns.take_first()
+            if not in_turn:
+                await self._turns.take_first()
             made = self._made(batch)
             for lists in made.values():
                 self._unconfirmed[id(lists)] = lists

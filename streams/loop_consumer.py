@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.client_options import aiokafka_options
+from streams.fetch_gate import FetchGate, hold_back
 from streams.fetching import (
     close_without_cancelling,
     find_leaders_again,
@@ -125,6 +126,8 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         fetcher = cast("Any", self._consumer)._fetcher
         find_leaders_again(fetcher)
         hand_out_as_parsed(fetcher)
+        fetch_gate: FetchGate = cast("Any", self.app).fetch_gate
+        hold_back(fetcher, fetch_gate)
         close_without_cancelling(fetcher)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -25,6 +25,7 @@ from streams.connection import raise_if_denied
 from streams.dead_letters import DeadLetters
 from streams.engine import ModelWatch
 from streams.faust_app import WorkerApp, faust_app
+from streams.fetch_gate import FetchGate
 from streams.fitted_state import differences
 from streams.follower import Follower
 from streams.gauges import Gauges
@@ -90,6 +91,7 @@ class Worker(Lifecycle):
             self.cold_items,
         )
         turns = Turns()
+        fetch_gate = FetchGate()
         self.batcher = Batcher(
             settings,
             self.recommender,
@@ -97,6 +99,7 @@ class Worker(Lifecycle):
             self.quality,
             self.metrics,
             turns,
+            fetch_gate,
             now_ms=lambda: time.time_ns() // 1_000_000,
             fail=self.fail,
         )
@@ -140,7 +143,7 @@ class Worker(Lifecycle):
             spawn=self._spawn,
             fail=self.fail,
         )
-        self.app: WorkerApp = faust_app(settings, self, intake, self.lease)
+        self.app: WorkerApp = faust_app(settings, self, intake, self.lease, fetch_gate)
         self.server = Server(
             settings.metrics_host,
             settings.metrics_port,

@@ -6,6 +6,7 @@ from typing import Any
 
 from streams.batcher import Batcher
 from streams.effects import Change
+from streams.fetch_gate import FetchGate
 from streams.list_queue import Ticket
 from streams.partition import Partition
 from streams.quality import NextClick
@@ -29,8 +30,9 @@ class Bench:
         self.publisher = FakePublisher(generous=True)
         self.failures: list[BaseException] = []
         self.quality = NextClick()
+        self.fetch_gate = FetchGate()
         self.batcher: Batcher = make_batcher(
-            self.settings, self.publisher, self.failures, self.quality
+            self.settings, self.publisher, self.failures, self.quality, self.fetch_gate
         )
         self.scorer = FakeScorer()
         self.partition: Partition = make_partition(self.settings)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from streams.batcher import Batcher
+from streams.fetch_gate import FetchGate
 from streams.lists import ListRequest, RankedList
 from streams.metrics import Metrics
 from streams.partition import Partition
@@ -192,13 +193,21 @@ def make_batcher(
     publisher: FakePublisher,
     failures: list[BaseException],
     quality: NextClick | None = None,
+    fetch_gate: FetchGate | None = None,
 ) -> Batcher:
     fakes: Any = (FakeRecommender(), publisher)
     metrics = Metrics(settings.event_type_registry().names)
     if quality is None:
         quality = NextClick()
     return Batcher(
-        settings, *fakes, quality, metrics, Turns(), now_ms=lambda: NOW_MS, fail=failures.append
+        settings,
+        *fakes,
+        quality,
+        metrics,
+        Turns(),
+        fetch_gate or FetchGate(),
+        now_ms=lambda: NOW_MS,
+        fail=failures.append,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,31 @@ async def test_an_engine_that_fails_degrades_its_lists_and_not_the_worker(bench:
     await bench.clicks(u1=2).published()
     told = [(entry["served_by"], entry["degraded_reason"]) for entry in bench.lists if entry]
     assert told == [("graph", "model_failed"), ("bert+graph", None)]
+
+
+async def test_nothing_comes_between_the_steps_of_lists_that_are_scored_in_place(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.scorer.computes_in_caller = True
+    bench.start(with_model=True)
+    await bench.clicks(u1=1).published()  # from then on a call is known to be short
+    recommender = bench.batcher._recommender
+    prepare, finish = recommender.prepare, recommender.finish
+    done: list[str] = []
+
+    def preparing(*args: Any) -> Any:
+        done.append("prepared")
+        asyncio.get_running_loop().call_soon(done.append, "others")
+        return prepare(*args)
+
+    def finishing(*args: Any, **named: Any) -> Any:
+        done.append("finished")
+        return finish(*args, **named)
+
+    monkeypatch.setattr(recommender, "prepare", preparing)
+    monkeypatch.setattr(recommender, "finish", finishing)
+    await bench.clicks(u1=2).published()
+    assert done == ["prepared", "finished", "others"]
 
 
 async def test_a_newer_list_is_never_followed_by_an_older_one() -> None:

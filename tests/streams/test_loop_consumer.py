@@ -10,7 +10,10 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.fetch_gate import FetchGate
+from streams.lease import Lease
 from streams.loop_consumer import LoopConsumer, read_ends
+from tests.streams.shell_fakes import settle_down
 
 
 def partition_state(position: int | None, highwater: int | None) -> SimpleNamespace:
@@ -176,3 +179,34 @@ async def test_a_client_that_does_not_start_is_an_error_of_who_starts_it(
     assert consumer._serving is not None
     await asyncio.wait_for(consumer._serving, 10.0)
     assert "nobody there" in capsys.readouterr().err
+
+
+async def test_its_fetches_pass_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+
+    async def fetch(_assignment: str, _node_id: int, request: str) -> bool:
+        left.append(request)
+        return True
+
+    fetcher = SimpleNamespace(
+        _proc_fetch_request=fetch, _proc_offset_request=fetch, _records={}, close=None
+    )
+    gate = FetchGate()
+    consumer: Any = object.__new__(LoopConsumer)
+    consumer.app = SimpleNamespace(lease=Lease(10.0), fetch_gate=gate)
+    consumer._consumer = SimpleNamespace(
+        _fetcher=fetcher, _coordinator=SimpleNamespace(_send_req=None)
+    )
+
+    async def client_starts(_self: LoopConsumer) -> None:
+        """Instead of a client's start."""
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", client_starts)
+    await consumer.on_start()
+    gate.close()
+    fetching = asyncio.create_task(fetcher._proc_fetch_request("a", 1, "clicks"))
+    await settle_down()
+    assert left == []
+    gate.open()
+    await asyncio.wait_for(fetching, 5)
+    assert left == ["clicks"]
