@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import stat
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -173,6 +174,7 @@ def _machine(settings: Settings, partitions: int, changelog_bytes: int | None) -
         words = "state is kept in memory and recovered from the changelogs"
         yield Finding("state", "note", words)
     yield machine_checks.kernels_finding(compiled=COMPILED)
+    yield machine_checks.interpreter_finding(sysconfig.get_config_vars())
     yield machine_checks.memory_finding(machine_checks.memory_limit_bytes())
     yield machine_checks.open_files_finding(
         machine_checks.open_file_limit(), partitions, known_bytes, on_disk=on_disk

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,24 @@ def kernels_finding(*, compiled: bool) -> Finding:
         "kernels", "note", "not compiled: the same loops run in Python, and clicks take longer",
         "install a C compiler and the headers of Python (Debian: gcc python3-dev), and freshrec"
         " again; no harm where few clicks come",
+    )  # fmt: skip
+
+
+def interpreter_finding(build: Mapping[str, object]) -> Finding:
+    """Whether Python was built with profile-guided optimisation, as far as it knows.
+
+    `build`: `sysconfig.get_config_vars()` of it. A build from source has the flags for it and was
+    asked for it or not; a distribution that does it in its own way has neither.
+    """
+    words = f"Python {platform.python_version()}"
+    asked = "--enable-optimizations" in str(build.get("CONFIG_ARGS", ""))
+    if asked or not build.get("PGO_PROF_USE_FLAG"):
+        return Finding("interpreter", "ok", words)
+    return Finding(
+        "interpreter", "note", f"{words} was built without profile-guided optimisation, and clicks"
+        " take longer",
+        "take one of a distribution or of Docker's python images, or build it with"
+        " --enable-optimizations; no harm where few clicks come",
     )  # fmt: skip
 
 

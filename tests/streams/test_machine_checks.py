@@ -1,5 +1,6 @@
 """Disk, memory, open files and clock: facts to findings, and the facts of files that say them."""
 
+import platform
 import resource
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from streams.machine_checks import (
     Disk,
     disk_findings,
     file_system,
+    interpreter_finding,
     kernels_finding,
     look_at_disk,
     memory_finding,
@@ -33,6 +35,24 @@ def test_kernels_in_python_are_told_with_what_to_install() -> None:
     finding = kernels_finding(compiled=False)
     assert finding.level == "note"
     assert "gcc" in (finding.advice or "")
+
+
+@pytest.mark.parametrize(
+    ("build", "level"),
+    [
+        ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'", "PGO_PROF_USE_FLAG": "-f"}, "ok"),
+        ({"CONFIG_ARGS": "'--enable-shared'", "PGO_PROF_USE_FLAG": "-fprofile-use"}, "note"),
+        ({"CONFIG_ARGS": "'--enable-shared'", "PGO_PROF_USE_FLAG": ""}, "ok"),  # Debian's own way
+        ({}, "ok"),  # does not say
+    ],
+)
+def test_a_python_that_is_known_to_be_slower_than_it_could_be_is_told(
+    build: dict[str, object], level: str
+) -> None:
+    finding = interpreter_finding(build)
+    assert finding.level == level
+    assert platform.python_version() in finding.words
+    assert ("--enable-optimizations" in (finding.advice or "")) == (level == "note")
 
 
 def test_a_disk_with_room_for_the_state_twice_is_fine() -> None:
