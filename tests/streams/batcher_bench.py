@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Self
 
 from streams.batcher import Batcher
 from streams.effects import Change
@@ -61,6 +61,14 @@ class Bench:
     @property
     def triggers(self) -> list[tuple[str, int] | None]:
         return [entry and (entry["user_id"], entry["trigger"]["offset"]) for entry in self.lists]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        await self.stop()
+        if fault is None:
+            assert self.failures == []
 
     async def stop(self) -> None:
         self.scorer.go_on.set()

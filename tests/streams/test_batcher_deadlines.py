@@ -14,19 +14,15 @@ DEADLINE_MS = 30_000
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     """With a deadline that no list misses by the time that a busy machine takes."""
-    bench = Bench(list_deadline_seconds=DEADLINE_MS / 1000)
-    yield bench
-    await bench.stop()
-    assert bench.failures == []
+    async with Bench(list_deadline_seconds=DEADLINE_MS / 1000) as bench:
+        yield bench
 
 
 @pytest.fixture
 async def hasty() -> AsyncIterator[Bench]:
     """With a deadline that a test can wait for."""
-    bench = Bench(list_deadline_seconds=0.05)
-    yield bench
-    await bench.stop()
-    assert bench.failures == []
+    async with Bench(list_deadline_seconds=0.05) as bench:
+        yield bench
 
 
 async def test_an_engine_that_hangs_stops_no_list_and_is_used_again_when_it_comes_back(

@@ -53,10 +53,8 @@ async def test_a_fetch_that_waits_for_the_gate_can_be_cancelled() -> None:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    bench = Bench(list_deadline_seconds=600.0)
-    yield bench
-    await bench.stop()
-    assert bench.failures == []
+    async with Bench(list_deadline_seconds=600.0) as bench:
+        yield bench
 
 
 @pytest.mark.parametrize("with_model", [False, True])
