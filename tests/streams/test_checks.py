@@ -46,6 +46,7 @@ def test_a_broker_that_answers_is_found_and_missing_topics_are_a_note(tmp_path: 
     assert found["brokers"].words.endswith("a development broker")
     assert found["topics"].level == "note"
     assert "clicks" in found["topics"].words
+    assert {"kernels", "interpreter", "memory"} <= set(found)
 
 
 def test_another_role_is_told_nothing_of_a_workers_machine_state_and_model() -> None:

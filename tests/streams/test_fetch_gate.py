@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from streams.effects import Change
 from streams.fetch_gate import FetchGate, hold_back
+from streams.window import Window
+from streams.worker import Worker
 from tests.streams.batcher_bench import Bench
-from tests.streams.shell_fakes import settle_down, until
+from tests.streams.shell_fakes import make_partition, make_settings, settle_down, until
 
 
 class Fetcher:
@@ -49,6 +52,20 @@ async def test_a_fetch_that_waits_for_the_gate_can_be_cancelled() -> None:
     gate.open()
     await settle_down()
     assert fetcher.left == []
+
+
+async def test_a_worker_closes_the_gate_that_its_fetches_pass() -> None:
+    worker = Worker(make_settings(), 4, 1_000_000)
+    try:
+        gate = worker.app.fetch_gate
+        worker.batcher.submit(
+            make_partition(worker.settings), "clicks", {"u1": Change(Window(), None, 1, 0, 0)}
+        )
+        assert not gate.is_open
+        worker.batcher.cancel("u1")
+        assert gate.is_open
+    finally:
+        await worker.publisher.stop()
 
 
 @pytest.fixture
